@@ -1,0 +1,146 @@
+# Sightglass. `make help` lists the targets; CONTRIBUTING.md says more.
+#
+# Variants build into folders of their own:  make SAN=address,undefined   make SAN=thread   make CC=clang
+# Without -Werror:                           make EXTRA=
+
+MAKEFLAGS += --no-builtin-rules
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+
+VERSION := 0.1.0
+PORT    ?= 9001
+DEMO    ?= 1
+PYTHON  := /usr/bin/python3
+ifeq ($(origin CC),default)
+CC      := gcc
+endif
+SAN     ?=
+EXTRA   ?= -Werror
+
+VARIANT := $(if $(filter clang%,$(notdir $(CC))),clang)$(if $(findstring address,$(SAN)),asan)$(if $(findstring thread,$(SAN)),tsan)
+BUILD   := build$(if $(VARIANT),/$(VARIANT))
+
+# --- flags ---------------------------------------------------------------------------------------------------------
+
+LIBRARIES := libmicrohttpd jansson sqlite3 libsodium vips zlib
+WARNINGS  := -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wstrict-prototypes -Wmissing-prototypes -Wvla
+SANITIZE  := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
+
+# Asked only when something is to be compiled: `make deps` and `make help` run before the libraries are there.
+GOALS := $(if $(MAKECMDGOALS),$(MAKECMDGOALS),all)
+ifneq ($(filter-out help deps run test bench clean,$(GOALS)),)
+PKG_CFLAGS := $(shell pkg-config --cflags $(LIBRARIES) 2>/dev/null || echo MISSING)
+PKG_LIBS   := $(shell pkg-config --libs $(LIBRARIES) 2>/dev/null)
+ifneq ($(findstring MISSING,$(PKG_CFLAGS)),)
+$(error A library is missing ($(LIBRARIES)). `make deps` installs what the build needs)
+endif
+endif
+
+# Hidden: no function of ours may take the place of a library's own of the same name.
+CFLAGS  := -std=c17 -D_GNU_SOURCE -O2 -g -fvisibility=hidden $(WARNINGS) $(EXTRA) $(SANITIZE) -Isrc $(PKG_CFLAGS:-I%=-isystem %) \
+           -DSIGHTGLASS_VERSION='"$(VERSION)"'
+LDFLAGS := $(SANITIZE)
+LDLIBS  := $(PKG_LIBS) -l:libonnxruntime.so.1 -lpthread -lm
+
+# ONNX Runtime comes in an npm package; the program looks for it in lib/ beside itself, or beside the folder of its variant.
+ORT_ARCH := $(if $(filter aarch64,$(shell uname -m)),arm64,x64)
+ORT_FROM := models/node_modules/onnxruntime-node/bin/napi-v6/linux/$(ORT_ARCH)/libonnxruntime.so.1
+ORT      := build/lib/libonnxruntime.so.1
+LDFLAGS  += -Lbuild/lib -Wl,-rpath,'$$ORIGIN/lib:$$ORIGIN/../lib:$$ORIGIN/../../lib'
+
+# --- what is built -------------------------------------------------------------------------------------------------
+
+LIB_SRC  := $(wildcard src/*/*.c)
+LIB_OBJ  := $(LIB_SRC:src/%.c=$(BUILD)/obj/%.o)
+MAIN_OBJ := $(BUILD)/obj/main.o
+TEST_SRC := $(wildcard tests/unit/test_*.c)
+TESTS    := $(TEST_SRC:tests/unit/%.c=$(BUILD)/tests/%)
+TEST_AID := $(patsubst tests/unit/%.c,$(BUILD)/tests/%.o,$(filter-out $(TEST_SRC),$(wildcard tests/unit/*.c)))
+
+MODEL_JSON := $(wildcard models/*/model.json)
+MODELS     := $(MODEL_JSON:models/%/model.json=build/models/%/model.onnx)
+
+all: $(BUILD)/sightglass $(MODELS) $(if $(VARIANT),$(BUILD)/models) ## build the program, build/sightglass (the default)
+
+$(BUILD)/sightglass: $(MAIN_OBJ) $(BUILD)/libsightglass.a | $(ORT)
+	@echo "  link   $@"
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+# npm parts: pinned by the lock file, no install scripts (models/.npmrc), once a lock file.
+models/node_modules/.installed: models/package-lock.json
+	@echo "  npm    models (about 130 MB, once)"
+	@npm ci --prefix models --no-progress >/dev/null
+	@touch $@
+
+$(ORT): models/node_modules/.installed
+	@mkdir -p $(@D)
+	@cp $(ORT_FROM) $@
+
+build/models/%/model.onnx: models/%/model.json models/convert.py models/node_modules/.installed
+	@mkdir -p $(@D)
+	@echo "  model  $@"
+	@cp $< $(@D)/model.json
+	@$(PYTHON) models/convert.py models/node_modules/@vladmandic/human/models/centernet.json $(@D)
+
+# A variant finds the models beside itself too.
+$(if $(VARIANT),$(BUILD)/models): | $(BUILD)/sightglass
+	@ln -sfn ../models $@
+
+$(BUILD)/libsightglass.a: $(LIB_OBJ)
+	@echo "  ar     $@"
+	@rm -f $@
+	@ar qcs $@ $^
+
+$(BUILD)/obj/%.o: src/%.c Makefile
+	@mkdir -p $(@D)
+	@echo "  cc     $<"
+	@$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/tests/%.o: tests/unit/%.c Makefile
+	@mkdir -p $(@D)
+	@$(CC) $(CFLAGS) -Itests/unit -MMD -MP -c -o $@ $<
+
+$(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(TEST_AID) $(BUILD)/libsightglass.a | $(ORT)
+	@echo "  link   $@"
+	@$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
+
+.SECONDARY:
+-include $(LIB_OBJ:.o=.d) $(MAIN_OBJ:.o=.d) $(TESTS:=.d) $(TEST_AID:.o=.d)
+
+# --- targets -------------------------------------------------------------------------------------------------------
+
+deps: ## install what the build needs (Debian packages)
+	@tools/deps build
+
+test-deps:
+	@tools/deps build test
+
+run: ## install what is missing, build, start with a demo: make run PORT=9101 DEMO=0
+	@tools/deps build
+	@$(MAKE) --no-print-directory all
+	@PORT=$(PORT) DEMO=$(DEMO) tools/run.sh
+
+test: test-deps ## all tests, installing what only they need
+	@$(MAKE) --no-print-directory test-unit test-http check
+
+test-unit: $(TESTS) ## unit tests (cmocka)
+	@tools/run-unit-tests $(TESTS)
+
+test-http: all ## tests of the running program over HTTP (pytest)
+	SIGHTGLASS_BIN=$(BUILD)/sightglass $(PYTHON) -m pytest -q -p no:cacheprovider tests/http
+
+check: $(BUILD)/sightglass ## the one-way includes, and that generated documents are current
+	@tools/check-includes src
+	@tools/docs $(BUILD)/sightglass --check
+
+docs: $(BUILD)/sightglass ## regenerate docs/configuration.md and the route list
+	@tools/docs $(BUILD)/sightglass
+
+help: ## this list
+	@echo "make TARGET [PORT=9001] [DEMO=0] [SAN=address,undefined] [CC=clang]"
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+clean: ## remove what was built; ./data is never touched
+	rm -rf build web/dist
+
+.PHONY: all deps test-deps run test test-unit test-http check docs help clean

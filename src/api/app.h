@@ -1,0 +1,29 @@
+/* What every handler can reach, as r->app (app_of). Made by serve before the server listens, the same until it has
+ * stopped: any thread may read it. serve owns what it points to. */
+#pragma once
+#include <stdbool.h>
+
+#include "base/conf.h"
+#include "catalog/catalog.h"
+#include "http/http.h"
+
+struct store;
+struct infer;
+struct blobs;
+struct keep;
+struct pool;
+
+struct app {
+    const struct conf *conf;
+    struct catalog *catalog;
+    struct store *store;
+    struct infer *infer;
+    struct blobs *blobs;  /* the pictures that are kept */
+    struct keep *keep;    /* which pictures are kept */
+    struct pool *queries; /* threads for what reads the store and may take long */
+    char device_id[256];  /* of this machine, for the inferences computed here */
+    char listen[320];     /* HOST:PORT as served, the port the real one */
+    bool loopback;        /* only this machine can reach it */
+};
+
+static inline struct app *app_of(const struct request *r) { return r->app; }

@@ -1,0 +1,30 @@
+/* Who asks. A key comes in the query (api_key), as Authorization: Bearer, in a JSON body (api_key; the handler hands it
+ * over), or as the session cookie that a key was exchanged for; the first that is present decides. "None", "" and null
+ * are no key (the SDK sends them when it has none).
+ *
+ * The cookie counts only on routes that no other origin may call, and for a change (anything but GET and HEAD) only with
+ * an Origin header that names this host. It is `id.expiry.mac` in base64url, signed by the catalog: nothing is kept for
+ * it, and it ends with its key. HTTP workers; no call waits. */
+#pragma once
+#include "api/app.h"
+
+/* body_key: {NULL, 0} when the body has none. False: e is ERR_UNAUTHORIZED with a text for the caller. */
+bool authenticate(struct request *r, struct str body_key, struct identity *out, struct err *e);
+
+/* The same, and the key must open the workspace `slug`. The text names the workspace that the key does open and is the
+ * same whether `slug` exists. */
+bool authorize_workspace(struct request *r, struct str slug, struct str body_key, struct identity *out, struct err *e);
+
+/* The same as authenticate, but without a key the workspace of the setting open_inference, if any (key_id is 0). */
+bool authenticate_inference(struct request *r, struct str body_key, struct identity *out, struct err *e);
+
+/* A key is somewhere in query or headers, so that the body need not be looked at for one. */
+bool auth_has_key(const struct request *r);
+
+/* The string member `name` of a body that is a JSON object; {NULL, 0} when it is not there, or null. False with
+ * ERR_INVALID, position included, when the body is no JSON object or the member is something else. */
+bool body_text(struct request *r, const char *name, struct str *out, struct err *e);
+
+/* The session cookie, as Set-Cookie values. */
+void session_set(struct request *r, const struct identity *who);
+void session_clear(struct request *r);

@@ -1,0 +1,81 @@
+#include "api/routes.h"
+
+#include <stddef.h>
+
+#include "api/handlers.h"
+#include "base/check.h"
+
+/* The body limit of a route: a setting of that name, or one of the two that need none. */
+#define LIMIT_SETTING(name) offsetof(struct conf, name)
+enum { NO_BODY = -1, SMALL_BODY = -2, SMALL = 65536 };
+
+struct row {
+    const char *method, *pattern;
+    request_handler *run;
+    long limit; /* NO_BODY, SMALL_BODY, or where in struct conf the limit stands */
+    enum error_shape shape;
+    enum cors cors;
+    const char *summary;
+};
+
+/* clang-format off */
+static const struct row table[] = {
+    /* Open without a key. */
+    {"GET",    "/",                  get_root,      NO_BODY,    SHAPE_ERROR, CORS_NONE, "The start page; with ?api_key= the workspace that the key opens"},
+    {"POST",   "/",                  post_root,     SMALL_BODY, SHAPE_ERROR, CORS_NONE, "The workspace that the key opens"},
+    {"GET",    "/info",              get_info,      NO_BODY,    SHAPE_ERROR, CORS_ANY,  "Name, version and id of this server"},
+    {"GET",    "/healthz",           get_healthz,   NO_BODY,    SHAPE_ERROR, CORS_ANY,  "200 as long as the program runs"},
+    {"GET",    "/readiness",         get_readiness, NO_BODY,    SHAPE_ERROR, CORS_ANY,  "200 when writes are taken, else 503"},
+    {"GET",    "/readyz",            get_readiness, NO_BODY,    SHAPE_ERROR, CORS_ANY,  "The same"},
+
+    /* Our own API. */
+    {"GET",    "/api/v1/session",    get_session,   NO_BODY,    SHAPE_ERROR, CORS_NONE, "Who is signed in"},
+    {"POST",   "/api/v1/session",    post_session,  SMALL_BODY, SHAPE_ERROR, CORS_NONE, "Sign in: a key for a cookie"},
+    {"DELETE", "/api/v1/session",    delete_session, NO_BODY,   SHAPE_ERROR, CORS_NONE, "Sign out"},
+    {"GET",    "/api/v1/server",     get_server,    NO_BODY,    SHAPE_ERROR, CORS_NONE, "Where and how this server listens"},
+    {"DELETE", "/api/v1/first-key",  delete_first_key, NO_BODY, SHAPE_ERROR, CORS_NONE, "Remove the file DATA/first-key"},
+    {"PUT",    "/api/v1/:workspace/inferences/:id/metadata/:field", put_metadata, SMALL_BODY, SHAPE_ERROR, CORS_NONE, "Set one metadata field of one inference"},
+    {"DELETE", "/api/v1/:workspace/inferences/:id/metadata/:field", delete_metadata, NO_BODY, SHAPE_ERROR, CORS_NONE, "Remove one metadata field of one inference"},
+
+    /* The platform's monitoring calls. */
+    {"POST",   "/:workspace/inference-stats/metadata", post_metadata, LIMIT_SETTING(max_body_metadata), SHAPE_ERROR, CORS_ANY, "Attach metadata to inferences by id"},
+};
+/* clang-format on */
+enum { COUNT = sizeof table / sizeof *table };
+_Static_assert((int)COUNT <= (int)ROUTES_MOST, "the table fits");
+
+/* First segments of the wire protocol that this program does not serve (yet), so that no workspace stands in the way. */
+static const char *const protocol[] = {
+    "_next",   "apiproxy",  "app",       "assets",   "clear_cache", "clip",   "core_model",  "dataset",  "device", "docs",
+    "doctr",   "easy_ocr",  "favicon",   "getWeights", "infer",     "inference_pipelines", "inference-stats", "logs", "lora_bases", "metrics",
+    "model",   "models",    "notebook",  "ocr",      "ort",         "owlv2",  "proxy",       "redoc",    "sam",    "sam2",
+    "sam3",    "serverless", "start",    "static",   "ui",          "usage",  "v2",          "vision-events", "workflows", "yolo_world",
+};
+
+size_t routes_make(struct route routes[ROUTES_MOST], const struct conf *c) {
+    for (size_t i = 0; i < COUNT; i++) {
+        const struct row *row = &table[i];
+        size_t limit = row->limit == NO_BODY ? 0 : SMALL;
+        if (row->limit >= 0) limit = (size_t) * (const uint64_t *)(const void *)((const char *)c + row->limit);
+        routes[i] = (struct route){row->method, row->pattern, row->run, limit, row->shape, row->cors, row->summary};
+    }
+    return COUNT;
+}
+
+bool routes_reserved(struct str slug) {
+    for (size_t i = 0; i < sizeof protocol / sizeof *protocol; i++)
+        if (str_eq_nocase(slug, str_of(protocol[i]))) return true;
+    for (size_t i = 0; i < COUNT; i++) {
+        struct str first, rest;
+        str_cut(str_of(table[i].pattern + 1), '/', &first, &rest);
+        if (first.n && first.p[0] != ':' && str_eq_nocase(slug, first)) return true;
+    }
+    return false;
+}
+
+void routes_print_markdown(FILE *to) {
+    fprintf(to, "# Routes\n\nGenerated from the table in `src/api/routes.c` by `make docs`; do not edit.\n\n"
+                "| method | path | what it does |\n| --- | --- | --- |\n");
+    for (size_t i = 0; i < COUNT; i++)
+        fprintf(to, "| %s | `%s` | %s |\n", table[i].method, table[i].pattern, table[i].summary);
+}

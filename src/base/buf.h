@@ -1,0 +1,40 @@
+/* A growing byte buffer, and JSON written into it. The caller owns the struct and frees it with buf_free, or takes
+ * the bytes away with buf_take. One thread at a time. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/str.h"
+
+struct buf {
+    char *p;
+    size_t n, cap;
+};
+
+void buf_reserve(struct buf *b, size_t more);
+void buf_add(struct buf *b, const void *p, size_t n);
+void buf_add_str(struct buf *b, struct str s);
+void buf_addz(struct buf *b, const char *z);
+void buf_addc(struct buf *b, char c);
+void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+char *buf_take(struct buf *b, size_t *n); /* the caller frees it */
+void buf_free(struct buf *b);             /* leaves an empty buffer, ready for use */
+static inline struct str buf_str(const struct buf *b) { return (struct str){b->p, b->n}; }
+
+/* JSON. Commas come by themselves: a value after a value gets one. Strings must be UTF-8; bytes that aren't are
+ * written as U+FFFD, so that what leaves us always parses. Doubles are written in the shortest form that reads back
+ * the same; NaN and infinities as null. */
+void json_object(struct buf *b);
+void json_object_end(struct buf *b);
+void json_array(struct buf *b);
+void json_array_end(struct buf *b);
+void json_key(struct buf *b, const char *name);
+void json_key_str(struct buf *b, struct str name);
+void json_str(struct buf *b, struct str s);
+void json_strz(struct buf *b, const char *z); /* NULL is null */
+void json_int(struct buf *b, int64_t v);
+void json_double(struct buf *b, double v);
+void json_bool(struct buf *b, bool v);
+void json_null(struct buf *b);
+void json_raw(struct buf *b, struct str json); /* bytes that are JSON already */

@@ -1,0 +1,43 @@
+/* Every file operation that durability rests on. The program uses the operating system; the power-loss tests put
+ * their own table in its place (io_use), which remembers what has been synced and what has not.
+ *
+ * Each sync names its site ("journal.group"), so that a test can take exactly that one away and see the suite go red.
+ * All return 0 (or a count, or a descriptor) and -1 with errno, like the calls they stand for; none is retried here but
+ * for EINTR and short writes. Any thread. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct io_ops {
+    int (*open)(const char *path, int flags, unsigned mode);
+    int (*close)(int fd);
+    ssize_t (*pread)(int fd, void *p, size_t n, off_t at);
+    ssize_t (*pwrite)(int fd, const void *p, size_t n, off_t at);
+    int (*sync)(int fd, const char *site);              /* fdatasync: the bytes, and the length they need */
+    int (*sync_dir)(const char *path, const char *site); /* fsync of a folder: the names in it */
+    int (*rename)(const char *from, const char *to);
+    int (*unlink)(const char *path);
+    int (*mkdir)(const char *path, unsigned mode);
+};
+
+void io_use(const struct io_ops *ops); /* tests only; NULL goes back to the operating system */
+
+int io_open(const char *path, int flags, unsigned mode);
+int io_close(int fd);
+ssize_t io_pread(int fd, void *p, size_t n, off_t at);       /* reads until n or end of file */
+int io_write_all(int fd, const void *p, size_t n, off_t at);
+int io_sync(int fd, const char *site);
+int io_sync_dir(const char *path, const char *site);
+int io_rename(const char *from, const char *to);
+int io_unlink(const char *path);
+int io_mkdir(const char *path, unsigned mode);               /* 0 when it is there already */
+
+/* A whole file into memory, the caller frees; NULL with errno, EFBIG over `most`. */
+char *io_read_file(const char *path, size_t most, size_t *n);
+
+/* Writes path by way of path + ".new": write, sync, rename, sync of the folder. What a reader finds under `path` is
+ * the old or the new content, whole. */
+int io_replace_file(const char *dir, const char *name, const void *p, size_t n, unsigned mode, const char *site,
+                    const char *dir_site);

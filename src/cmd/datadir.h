@@ -1,0 +1,11 @@
+/* The data folder: made, locked by one server at a time, and the file first-key in it. Main thread. */
+#pragma once
+#include "base/err.h"
+#include "base/str.h"
+
+/* Makes the folder if need be and locks DIR/lock, in which the holder's pid stands. Returns the descriptor that holds
+ * the lock until it is closed, or -1. */
+int datadir_lock(const char *dir, struct err *e);
+
+/* Writes DIR/first-key, readable by its owner only: one line, `slug key`. */
+bool datadir_write_first_key(const char *dir, const char *slug, const char *key, struct err *e);

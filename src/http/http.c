@@ -1,0 +1,253 @@
+#include "http/http.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "http/internal.h"
+
+enum { CONNECTION_MEMORY = 32768, BACKLOG = 511 };
+
+/* --- callbacks of libmicrohttpd, all on a worker thread --- */
+
+static struct worker *this_worker(struct http *h) {
+    static _Thread_local struct http *mine_of;
+    static _Thread_local struct worker *mine;
+    if (mine_of != h || !mine) {
+        unsigned slot = atomic_fetch_add(&h->worker_count, 1);
+        CHECK(slot < h->config.workers);
+        mine = &h->workers[slot];
+        mine_of = h;
+        mine->next_id = (uint64_t)slot << 40;
+    }
+    return mine;
+}
+
+static void *on_request_line(void *arg, const char *target, struct MHD_Connection *connection) {
+    struct http *h = arg;
+    struct worker *w = this_worker(h);
+    struct exchange *x = exchange_new(h, w, connection, target);
+    pthread_mutex_lock(&w->lock);
+    x->next = w->live;
+    if (w->live) w->live->prev = x;
+    w->live = x;
+    pthread_mutex_unlock(&w->lock);
+    return x;
+}
+
+static enum MHD_Result on_data(void *arg, struct MHD_Connection *connection, const char *url, const char *method,
+                               const char *version, const char *data, size_t *data_size, void **context) {
+    (void)arg, (void)connection, (void)url, (void)version;
+    return request_step(*context, method, data, data_size);
+}
+
+static void on_over(void *arg, struct MHD_Connection *connection, void **context, enum MHD_RequestTerminationCode how) {
+    (void)arg, (void)connection, (void)how;
+    struct exchange *x = *context;
+    if (!x) return;
+    struct worker *w = x->worker;
+    pthread_mutex_lock(&w->lock);
+    if (x->next) x->next->prev = x->prev;
+    if (x->prev)
+        x->prev->next = x->next;
+    else
+        w->live = x->next;
+    pthread_mutex_unlock(&w->lock);
+    *context = NULL;
+    request_over(x);
+}
+
+/* The address text of a client is made once a connection. */
+static void on_connection(void *arg, struct MHD_Connection *connection, void **context, enum MHD_ConnectionNotificationCode how) {
+    (void)arg;
+    if (how == MHD_CONNECTION_NOTIFY_CLOSED) {
+        free(*context);
+        *context = NULL;
+        return;
+    }
+    char *text = mem_zero(1, INET6_ADDRSTRLEN);
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    const struct sockaddr *address = info ? info->client_addr : NULL;
+    if (address && address->sa_family == AF_INET)
+        inet_ntop(AF_INET, &((const struct sockaddr_in *)address)->sin_addr, text, INET6_ADDRSTRLEN);
+    else if (address && address->sa_family == AF_INET6)
+        inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)address)->sin6_addr, text, INET6_ADDRSTRLEN);
+    *context = text;
+}
+
+/* url.c decodes, so that an encoded '/' stays inside its segment. */
+static size_t keep_encoded(void *arg, struct MHD_Connection *connection, char *text) {
+    (void)arg, (void)connection;
+    return strlen(text);
+}
+
+static void on_log(void *arg, const char *fmt, va_list ap) {
+    (void)arg;
+    char text[300], quoted[LOG_QUOTE];
+    vsnprintf(text, sizeof text, fmt, ap);
+    log_event(LOG_DEBUG, "http", "what=%s", log_quote(quoted, str_trim(str_of(text))));
+}
+
+/* --- reading requests --- */
+
+static const char *request_value(const struct request *r, enum MHD_ValueKind kind, const char *name, size_t *n) {
+    const char *value = NULL;
+    struct MHD_Connection *connection = ((const struct exchange *)r)->connection;
+    return MHD_lookup_connection_value_n(connection, kind, name, strlen(name), &value, n) == MHD_YES ? value : NULL;
+}
+
+struct str request_header(const struct request *r, const char *name) {
+    size_t n = 0;
+    const char *value = request_value(r, MHD_HEADER_KIND, name, &n);
+    return (struct str){value, value ? n : 0};
+}
+
+struct str request_cookie(const struct request *r, const char *name) {
+    size_t n = 0;
+    const char *value = request_value(r, MHD_COOKIE_KIND, name, &n);
+    return (struct str){value, value ? n : 0};
+}
+
+/* --- start --- */
+
+static int try_listen(const struct addrinfo *a) {
+    int on = 1, fd = socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, a->ai_protocol);
+    if (fd < 0) return -1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (bind(fd, a->ai_addr, a->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0) return fd;
+    int saved = errno;
+    close(fd);
+    errno = saved;
+    return -1;
+}
+
+static bool listen_on(struct http *h, struct err *e) {
+    const struct http_config *c = &h->config;
+    char port[8];
+    snprintf(port, sizeof port, "%u", c->port);
+    struct addrinfo want = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found = NULL;
+    int failed = getaddrinfo(c->host, port, &want, &found);
+    if (failed)
+        return err_set(e, ERR_INVALID, "cannot listen on %s:%s: %s (--listen HOST:PORT)", c->host, port, gai_strerror(failed));
+    h->listen_fd = -1;
+    for (struct addrinfo *a = found; a && h->listen_fd < 0; a = a->ai_next) h->listen_fd = try_listen(a);
+    int saved = errno;
+    freeaddrinfo(found);
+    if (h->listen_fd < 0 && saved == EADDRINUSE)
+        return err_set(e, ERR_IO, "%s:%s is taken by another program; choose another port with --listen %s:PORT, or make run PORT=...",
+                       c->host, port, c->host);
+    errno = saved;
+    if (h->listen_fd < 0) return err_errno(e, "cannot listen on %s:%s (--listen HOST:PORT)", c->host, port);
+    struct sockaddr_storage got;
+    socklen_t size = sizeof got;
+    if (getsockname(h->listen_fd, (struct sockaddr *)&got, &size) != 0) return err_errno(e, "asking for the port");
+    h->port = ntohs(got.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&got)->sin6_port : ((struct sockaddr_in *)&got)->sin_port);
+    return true;
+}
+
+static bool start_daemon(struct http *h, struct err *e) {
+    const struct http_config *c = &h->config;
+    struct MHD_OptionItem options[] = {
+        {MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)on_log, NULL}, /* first, so that it hears of the others */
+        {MHD_OPTION_LISTEN_SOCKET, h->listen_fd, NULL},
+        {MHD_OPTION_CONNECTION_LIMIT, c->max_connections, NULL},
+        {MHD_OPTION_CONNECTION_TIMEOUT, c->idle_timeout_s, NULL},
+        {MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, NULL},
+        {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)on_over, h},
+        {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)on_connection, h},
+        {MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)on_request_line, h},
+        {MHD_OPTION_UNESCAPE_CALLBACK, (intptr_t)keep_encoded, NULL},
+        /* A pool of one is no pool to libmicrohttpd: its one thread serves alone. */
+        {c->workers > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, c->workers, NULL},
+        {MHD_OPTION_END, 0, NULL},
+    };
+    h->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
+                                 on_data, h, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
+    return h->daemon || err_set(e, ERR_INTERNAL, "the HTTP server did not start: out of threads or descriptors?");
+}
+
+static void release(struct http *h) {
+    closer_free(h->closer);
+    if (h->listen_fd >= 0) close(h->listen_fd);
+    for (unsigned i = 0; i < h->config.workers; i++) pthread_mutex_destroy(&h->workers[i].lock);
+    free(h->workers);
+    free(h);
+}
+
+struct http *http_start(const struct http_config *c, struct err *e) {
+    struct http *h = mem_zero(1, sizeof *h);
+    h->config = *c;
+    h->listen_fd = -1;
+    if (h->config.workers == 0) h->config.workers = 1;
+    h->workers = mem_zero(h->config.workers, sizeof *h->workers);
+    for (unsigned i = 0; i < h->config.workers; i++) pthread_mutex_init(&h->workers[i].lock, NULL);
+    uint16_t boot;
+    CHECK(getrandom(&boot, sizeof boot, 0) == sizeof boot);
+    h->boot = (uint64_t)boot << 48;
+    if (listen_on(h, e) && (h->closer = closer_new(e)) && start_daemon(h, e)) return h;
+    release(h);
+    return NULL;
+}
+
+uint16_t http_port(const struct http *h) { return h->port; }
+
+/* --- stop --- */
+
+static void nap(void) { nanosleep(&(struct timespec){.tv_nsec = 2 * 1000 * 1000}, NULL); }
+
+static bool any_live(struct http *h) {
+    bool any = false;
+    for (unsigned i = 0; i < h->config.workers && !any; i++) {
+        pthread_mutex_lock(&h->workers[i].lock);
+        any = h->workers[i].live != NULL;
+        pthread_mutex_unlock(&h->workers[i].lock);
+    }
+    return any;
+}
+
+/* Takes the connections back from whoever holds their requests; request_wake finds ABANDONED then and only frees. An
+ * abandoned request stays in the list until its connection, resumed here, ends it on its worker. */
+static void abandon_waiting(struct http *h) {
+    for (unsigned i = 0; i < h->config.workers; i++) {
+        struct worker *w = &h->workers[i];
+        pthread_mutex_lock(&w->lock);
+        for (struct exchange *x = w->live; x; x = x->next) {
+            enum wait_state was = WAITING;
+            if (atomic_compare_exchange_strong(&x->state, &was, ABANDONED)) MHD_resume_connection(x->connection);
+        }
+        pthread_mutex_unlock(&w->lock);
+    }
+}
+
+static bool any_busy(struct http *h) {
+    for (unsigned i = 0; i < h->config.workers; i++)
+        if (atomic_load(&h->workers[i].busy) || atomic_load(&h->workers[i].suspended)) return true;
+    return false;
+}
+
+void http_stop(struct http *h, unsigned grace_ms) {
+    if (!h) return;
+    int64_t until = clock_mono_us() + (int64_t)grace_ms * 1000;
+    atomic_store(&h->closing_soon, true);
+    MHD_quiesce_daemon(h->daemon);
+    while (any_live(h) && clock_mono_us() < until) nap();
+    /* libmicrohttpd must not be stopped while a connection is suspended. No handler starts from here on. */
+    atomic_store(&h->closing, true);
+    do {
+        abandon_waiting(h);
+        nap();
+    } while (any_busy(h));
+    MHD_stop_daemon(h->daemon);
+    release(h);
+}

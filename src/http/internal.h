@@ -1,0 +1,88 @@
+/* What the files of http/ share, and nobody else sees.
+ *
+ * A request is made when its request line was read (http.c), lives on one HTTP worker, and is freed there when
+ * libmicrohttpd says that it is over. Only between request_wait and request_wake may another thread hold it; `state` and
+ * `refs` settle who frees it when the server stops in between. */
+#pragma once
+#include <microhttpd.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "http/http.h"
+#include "http/closer.h"
+
+enum wait_state { RUNNING, WAITING, WOKEN, ABANDONED };
+
+/* Where a request stands on its way through request_step(). */
+enum stage { STAGE_HEADERS, STAGE_BODY, STAGE_HANDLER, STAGE_ANSWERED };
+
+struct header {
+    struct header *next;
+    const char *name, *value;
+};
+
+/* One a worker thread, so that workers share nothing while they serve; http_stop looks into all of them. */
+struct worker {
+    pthread_mutex_t lock; /* guards `live`; nobody else takes it while the server runs */
+    struct exchange *live;
+    atomic_bool busy;     /* a handler runs */
+    atomic_int suspended; /* connections of this worker that wait */
+    uint64_t next_id;
+};
+
+/* A request and what the server needs to know of it. `r` comes first: a struct request * is a struct exchange *. */
+struct exchange {
+    struct request r;
+    struct http *http;
+    struct worker *worker;
+    struct exchange *next, *prev;
+    struct MHD_Connection *connection;
+    enum stage stage;
+    struct buf body;   /* as it came; after unpacking, r.body points into body or into unpacked */
+    struct buf unpacked;
+    size_t dropped;    /* body bytes read and thrown away */
+    int refused;        /* a status: no handler will run, `refusal` is the answer once the body is out of the way */
+    struct err refusal;
+    char allow[HTTP_ALLOW_SIZE]; /* of the path, for 405 and OPTIONS */
+    enum cors cors;
+    bool chunked;
+    struct header *headers; /* of the answer */
+    int status;
+    size_t sent;
+    request_handler *then;
+    _Atomic enum wait_state state;
+    atomic_int refs; /* the server, and while it waits whoever holds it */
+};
+
+struct http {
+    struct http_config config;
+    struct MHD_Daemon *daemon;
+    int listen_fd;
+    uint16_t port;
+    struct closer *closer;
+    struct worker *workers;
+    atomic_uint worker_count; /* slots taken */
+    uint64_t boot;            /* upper bits of the request ids */
+    atomic_bool closing_soon; /* answers say Connection: close */
+    atomic_bool closing;      /* no handler starts any more */
+};
+
+/* request.c */
+struct exchange *exchange_new(struct http *h, struct worker *w, struct MHD_Connection *c, const char *target);
+void exchange_unref(struct exchange *x);
+enum MHD_Result request_step(struct exchange *x, const char *method, const char *data, size_t *data_size);
+void request_over(struct exchange *x);
+
+/* url.c: fills path, segments, query; false with the refusal set. */
+bool url_parse(struct request *r, struct str target, struct err *e);
+
+/* router.c: the parameters of r->route's pattern. */
+void route_params(struct request *r);
+
+/* respond.c: x->refused and x->refusal as an answer; respond_raw makes the whole answer to a body that is not read to its end,
+ * for a connection that libmicrohttpd will not answer on any more. */
+void respond_refusal(struct exchange *x);
+void respond_raw(struct exchange *x, struct buf *to);
+
+/* gzip.c: ERR_TOO_LARGE over `most`, ERR_INVALID for what is no gzip. */
+bool gzip_unpack(struct str packed, size_t most, struct buf *to, struct err *e);
