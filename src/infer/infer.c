@@ -1,0 +1,322 @@
+#include "infer/infer.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/pool.h"
+#include "infer/prepare.h"
+#include "infer/session.h"
+
+/* A model and, once somebody needed it, its session. */
+struct entry {
+    struct model *model;
+    pthread_mutex_t lock; /* over the two below; held while the network is loaded, so it is loaded once */
+    struct session *session;
+    struct err failed; /* loading did; it isn't tried again before a restart, as each try costs a second of a core */
+};
+
+struct infer {
+    struct infer_config config;
+    struct entry *entries;
+    size_t entry_count;
+    struct pool *pool;
+    pthread_mutex_t lock; /* over the three below */
+    struct infer_listed *listed;
+    size_t listed_count;
+    struct arena names; /* what `listed` points to */
+};
+
+/* ---- the models ---- */
+
+static int is_shown(const struct dirent *d) { return d->d_name[0] != '.'; }
+
+static struct entry *entry_of(struct infer *s, struct str id) {
+    for (size_t i = 0; i < s->entry_count; i++)
+        if (model_answers(s->entries[i].model, id)) return &s->entries[i];
+    return NULL;
+}
+
+static void add_folder(struct infer *s, const char *dir) {
+    struct err e;
+    struct model *m = model_read(dir, &e);
+    if (!m || m->broken.code != ERR_NONE) {
+        char why[LOG_QUOTE];
+        log_event(LOG_ERROR, "model_broken", "ids=%s error=%s", m ? m->ids[0].p : "unknown",
+                  log_quote(why, str_of(m ? m->broken.msg : e.msg)));
+    }
+    if (!m) return;
+    for (size_t i = 0; i < m->id_count; i++) {
+        const struct entry *other = entry_of(s, m->ids[i]);
+        if (other)
+            log_event(LOG_WARN, "model_id_taken", "id=%s folder=%s answered_by=%s", m->ids[i].p, m->folder.p,
+                      other->model->folder.p);
+    }
+    struct entry *entry = &s->entries[s->entry_count++];
+    entry->model = m;
+    CHECK(pthread_mutex_init(&entry->lock, NULL) == 0);
+}
+
+/* In the order of the folders' names, so that of two that claim an id always the same one gets it. */
+static bool read_models(struct infer *s, const char *dir, struct err *e) {
+    struct dirent **folders;
+    int n = scandir(dir, &folders, is_shown, alphasort);
+    if (n < 0 && errno != ENOENT) return err_errno(e, "cannot read the models folder %s", dir);
+    s->entries = mem_zero(n > 0 ? (size_t)n : 0, sizeof *s->entries);
+    struct arena a = {0};
+    for (int i = 0; i < n; i++) {
+        const char *path = arena_printf(&a, "%s/%s", dir, folders[i]->d_name);
+        if (access(arena_printf(&a, "%s/model.json", path), F_OK) == 0) add_folder(s, path);
+        free(folders[i]);
+    }
+    if (n >= 0) free(folders);
+    arena_free(&a);
+    if (s->entry_count == 0) log_event(LOG_WARN, "no_models", "folder=%s", dir);
+    return true;
+}
+
+struct infer *infer_new(const struct infer_config *config, struct err *e) {
+    struct infer *s = mem_zero(1, sizeof *s);
+    s->config = *config;
+    s->config.models_dir = NULL; /* the caller's text may go */
+    CHECK(pthread_mutex_init(&s->lock, NULL) == 0);
+    if (read_models(s, config->models_dir, e) && (s->pool = pool_new("infer", config->threads, config->queue, e)))
+        return s;
+    infer_free(s);
+    return NULL;
+}
+
+void infer_free(struct infer *s) {
+    if (!s) return;
+    pool_free(s->pool);
+    for (size_t i = 0; i < s->entry_count; i++) {
+        session_free(s->entries[i].session);
+        model_free(s->entries[i].model);
+        pthread_mutex_destroy(&s->entries[i].lock);
+    }
+    free(s->entries);
+    free(s->listed);
+    arena_free(&s->names);
+    pthread_mutex_destroy(&s->lock);
+    free(s);
+}
+
+static struct entry *find(struct infer *s, struct str id, struct err *e) {
+    struct entry *entry = entry_of(s, id);
+    if (!entry) {
+        char list[160] = "no models at all";
+        size_t n = 0;
+        for (size_t i = 0; i < s->entry_count && n < sizeof list; i++)
+            n += (size_t)snprintf(list + n, sizeof list - n, "%s%s", i ? ", " : "", s->entries[i].model->ids[0].p);
+        err_set(e, ERR_NOT_FOUND,
+                "Requested Roboflow resource not found. No model here answers to \"%.*s\"; there is: %s",
+                (int)(id.n < 100 ? id.n : 100), id.p, list);
+        return NULL;
+    }
+    if (entry->model->broken.code == ERR_NONE) return entry;
+    err_set(e, ERR_INTERNAL, "Model package is broken. %s", entry->model->broken.msg);
+    return NULL;
+}
+
+const struct model *infer_find(struct infer *s, struct str id, struct err *e) {
+    const struct entry *entry = find(s, id, e);
+    return entry ? entry->model : NULL;
+}
+
+/* ---- the registry ---- */
+
+static void list(struct infer *s, struct str id, const struct model *m) {
+    pthread_mutex_lock(&s->lock);
+    size_t i = 0;
+    while (i < s->listed_count && !str_eq(s->listed[i].id, id)) i++;
+    if (i == s->listed_count) {
+        s->listed = mem_resize(s->listed, (i + 1) * sizeof *s->listed);
+        s->listed[s->listed_count++] = (struct infer_listed){{arena_copy(&s->names, id.p, id.n), id.n}, m};
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
+struct infer_listed *infer_registry(struct infer *s, struct arena *a, size_t *count) {
+    pthread_mutex_lock(&s->lock);
+    *count = s->listed_count;
+    struct infer_listed *copy = arena_copy(a, s->listed, s->listed_count * sizeof *copy);
+    pthread_mutex_unlock(&s->lock);
+    return copy;
+}
+
+/* ---- a job ---- */
+
+/* The outputs as the decoder wants them; false when they are not what model.json says. */
+static bool grid_of(const struct model *m, const struct outputs *out, struct decode_grid *g, struct err *e) {
+    const size_t *s = out->scores.shape, *b = out->boxes.shape, stride = (size_t)m->stride;
+    if (s[0] != 1 || s[1] * stride != (size_t)m->input.height || s[2] * stride != (size_t)m->input.width ||
+        s[3] != m->class_count)
+        return err_set(e, ERR_INTERNAL,
+                       "%s/model.onnx: output \"%s\" is %zu x %zu x %zu x %zu; by model.json 1 x %zu x %zu x %zu",
+                       m->folder.p, m->scores.p, s[0], s[1], s[2], s[3], (size_t)m->input.height / stride,
+                       (size_t)m->input.width / stride, m->class_count);
+    if (b[0] != 1 || b[1] != s[1] || b[2] != s[2] || b[3] != 4)
+        return err_set(e, ERR_INTERNAL,
+                       "%s/model.onnx: output \"%s\" is %zu x %zu x %zu x %zu; the decoder needs 1 x %zu x %zu x 4",
+                       m->folder.p, m->boxes.p, b[0], b[1], b[2], b[3], s[1], s[2]);
+    *g = (struct decode_grid){.rows = s[1], .columns = s[2], .classes = s[3], .scores = out->scores.data,
+                              .boxes = out->boxes.data, .stride = m->stride};
+    return true;
+}
+
+static float *new_tensor(const struct model *m) {
+    return mem_zero((size_t)m->input.width * (size_t)m->input.height, 3 * sizeof(float));
+}
+
+/* Loads the network and runs it once on nothing, so that one that does not fit its model.json is found out here. */
+static struct session *load(const struct infer *s, const struct model *m, struct err *e) {
+    struct outputs out;
+    struct decode_grid grid;
+    int64_t start = clock_mono_us();
+    struct session *session = session_load(m, s->config.runtime_threads, e);
+    if (!session) return NULL;
+    float *tensor = new_tensor(m);
+    bool ok = session_run(session, tensor, &out, e);
+    if (ok) {
+        ok = grid_of(m, &out, &grid, e);
+        outputs_free(&out);
+    }
+    free(tensor);
+    if (ok) {
+        log_event(LOG_INFO, "model_loaded", "id=%s folder=%s sha256=%s ms=%.0f", m->ids[0].p, m->folder.p,
+                  session_sha256(session), (double)(clock_mono_us() - start) / 1000);
+        return session;
+    }
+    session_free(session);
+    return NULL;
+}
+
+static struct session *session_of(struct infer *s, struct entry *entry, struct err *e) {
+    char why[LOG_QUOTE];
+    pthread_mutex_lock(&entry->lock);
+    if (!entry->session && entry->failed.code == ERR_NONE) {
+        entry->session = load(s, entry->model, &entry->failed);
+        if (!entry->session)
+            log_event(LOG_ERROR, "model_broken", "ids=%s error=%s", entry->model->ids[0].p,
+                      log_quote(why, str_of(entry->failed.msg)));
+    }
+    struct session *session = entry->session;
+    if (!session) err_set(e, ERR_INTERNAL, "Model package is broken. %s", entry->failed.msg);
+    pthread_mutex_unlock(&entry->lock);
+    return session;
+}
+
+/* Which classes the filter's names stand for, NULL for no filter. A name the model does not know stands for none. */
+static const bool *wanted_classes(struct infer_job *job) {
+    const struct infer_options *o = &job->options;
+    if (o->class_filter_count == 0) return NULL;
+    bool *wanted = arena_alloc(&job->arena, job->model->class_count * sizeof *wanted);
+    for (size_t c = 0; c < job->model->class_count; c++)
+        for (size_t i = 0; i < o->class_filter_count && !wanted[c]; i++)
+            wanted[c] = str_eq(o->class_filter[i], job->model->classes[c]);
+    return wanted;
+}
+
+static bool detect(struct infer_job *job, struct session *session, const struct decode_options *options,
+                   const struct image *pixels, float *tensor, struct infer_result *r) {
+    const struct model *m = job->model;
+    struct outputs out;
+    struct decode_grid grid;
+    prepare_stretch(pixels, &m->input, tensor);
+    if (!session_run(session, tensor, &out, &job->err)) return false;
+    bool ok = grid_of(m, &out, &grid, &job->err);
+    if (ok) {
+        struct decode_box *boxes =
+            decode_centernet(&grid, options, pixels->width, pixels->height, (double)pixels->width / m->input.width,
+                             (double)pixels->height / m->input.height, &r->count);
+        r->detections = arena_alloc(&job->arena, r->count * sizeof *r->detections);
+        for (size_t i = 0; i < r->count; i++) {
+            r->detections[i].box = boxes[i];
+            r->detections[i].class_name = m->classes[boxes[i].class_id];
+            uuid_v4(r->detections[i].id);
+        }
+        free(boxes);
+    }
+    outputs_free(&out);
+    return ok;
+}
+
+static bool work_picture(struct infer_job *job, size_t i, struct session *session, const struct decode_options *options,
+                         float *tensor) {
+    const struct image_limits *limits = &job->service->config.limits;
+    const struct infer_input *in = &job->inputs[i];
+    struct infer_result *r = &job->results[i];
+    struct image pixels;
+    if (in->base64 && !image_decode_base64(in->bytes, limits->max_bytes, &r->decoded, &job->err)) return false;
+    r->bytes = in->base64 ? buf_str(&r->decoded) : in->bytes;
+    if (!image_decode(r->bytes, limits, job->options.auto_orient, &pixels, &job->err)) return false;
+    r->width = pixels.width;
+    r->height = pixels.height;
+    bool ok = detect(job, session, options, &pixels, tensor, r);
+    if (ok && job->each) job->each(job, i, &pixels);
+    image_free(&pixels);
+    return ok;
+}
+
+/* The protocol's clients look at how the text begins, so which picture it was stands at its end. */
+static void name_picture(struct err *e, size_t i, size_t count) {
+    size_t n = strlen(e->msg);
+    if (count > 1) snprintf(e->msg + n, sizeof e->msg - n, " (image %zu of %zu)", i + 1, count);
+}
+
+static bool work(struct infer_job *job) {
+    struct entry *entry = find(job->service, job->model_id, &job->err);
+    CHECK(entry); /* infer_submit looked */
+    struct session *session = session_of(job->service, entry, &job->err);
+    if (!session) return false;
+    job->model_sha256 = session_sha256(session);
+    list(job->service, job->model_id, job->model);
+
+    const struct infer_options *o = &job->options;
+    struct decode_options options = {
+        .confidence = o->model_confidence ? job->model->confidence : o->confidence,
+        .iou_threshold = o->iou_threshold,
+        .class_agnostic_nms = o->class_agnostic_nms,
+        .classes = wanted_classes(job),
+        .max_candidates = o->max_candidates,
+        .max_detections = o->max_detections,
+    };
+    job->results = arena_alloc(&job->arena, job->count * sizeof *job->results);
+    float *tensor = new_tensor(job->model);
+    bool ok = true;
+    for (size_t i = 0; i < job->count && ok; i++) {
+        ok = work_picture(job, i, session, &options, tensor);
+        if (!ok) name_picture(&job->err, i, job->count);
+    }
+    free(tensor);
+    return ok;
+}
+
+static void run(void *arg) {
+    struct infer_job *job = arg;
+    job->ok = work(job);
+    job->elapsed_s = (double)(clock_mono_us() - job->started_us) / 1e6;
+    job->done(job);
+}
+
+bool infer_submit(struct infer *s, struct infer_job *job, struct err *e) {
+    job->model = infer_find(s, job->model_id, e);
+    if (!job->model) return false;
+    job->service = s;
+    if (job->started_us == 0) job->started_us = clock_mono_us();
+    if (pool_submit(s->pool, run, job)) return true;
+    return err_set(e, ERR_BUSY, "The inference queue is full: %u requests wait (inference_queue). Send it again soon.",
+                   s->config.queue);
+}
+
+void infer_job_free(struct infer_job *job) {
+    for (size_t i = 0; job->results && i < job->count; i++) buf_free(&job->results[i].decoded);
+    job->results = NULL;
+    arena_free(&job->arena);
+}

@@ -1,0 +1,178 @@
+#include "infer/model.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/io.h"
+
+enum { JSON_MOST = 1 << 20, SIDE_MOST = 8192, STRIDE_MOST = 1024, CLASSES_MOST = 65536 };
+
+/* Where the reader stands, for errors that name file and field. */
+struct reader {
+    struct model *m;
+    struct err *e;
+};
+
+static bool wrong(struct reader *r, const char *field, const char *what) {
+    return err_set(r->e, ERR_INTERNAL, "%s/model.json: \"%s\" %s", r->m->folder.p, field, what);
+}
+
+static struct str keep(struct reader *r, const char *p, size_t n) {
+    char *copy = arena_alloc(&r->m->arena, n + 1);
+    memcpy(copy, p, n);
+    return (struct str){copy, n};
+}
+
+/* "input.mean" is member "mean" of member "input". */
+static const json_t *member(const json_t *root, const char *field) {
+    struct str head, tail;
+    if (!str_cut(str_of(field), '.', &head, &tail)) return json_object_get(root, field);
+    return json_object_getn(json_object_getn(root, head.p, head.n), tail.p, tail.n);
+}
+
+/* A NUL inside would end the text early where the runtime or a log reads it. */
+static bool is_text(const json_t *v) {
+    return json_is_string(v) && json_string_length(v) && !memchr(json_string_value(v), 0, json_string_length(v));
+}
+
+static bool read_text(struct reader *r, const json_t *root, const char *field, struct str *out) {
+    const json_t *v = member(root, field);
+    if (!is_text(v)) return wrong(r, field, v ? "must be a text that is not empty" : "is missing; it is a text");
+    *out = keep(r, json_string_value(v), json_string_length(v));
+    return true;
+}
+
+static bool read_texts(struct reader *r, const json_t *root, const char *field, size_t least, struct str **out,
+                       size_t *count) {
+    const json_t *v = member(root, field);
+    if (!json_is_array(v)) return wrong(r, field, v ? "must be a list of texts" : "is missing; it is a list of texts");
+    size_t n = json_array_size(v);
+    if (n < least) return wrong(r, field, "is an empty list");
+    if (n > CLASSES_MOST) return wrong(r, field, "has over 65536 entries");
+    *out = arena_alloc(&r->m->arena, n * sizeof **out);
+    for (size_t i = 0; i < n; i++) {
+        const json_t *entry = json_array_get(v, i);
+        if (!is_text(entry)) return wrong(r, field, "has an entry that is no text, or an empty one");
+        (*out)[i] = keep(r, json_string_value(entry), json_string_length(entry));
+    }
+    *count = n;
+    return true;
+}
+
+static bool read_int(struct reader *r, const json_t *root, const char *field, int most, int *out) {
+    const json_t *v = member(root, field);
+    if (!json_is_integer(v) || json_integer_value(v) < 1 || json_integer_value(v) > most)
+        return err_set(r->e, ERR_INTERNAL, "%s/model.json: \"%s\" must be a whole number from 1 to %d", r->m->folder.p,
+                       field, most);
+    *out = (int)json_integer_value(v);
+    return true;
+}
+
+static bool read_three(struct reader *r, const json_t *root, const char *field, double out[3]) {
+    const json_t *v = member(root, field);
+    if (!json_is_array(v) || json_array_size(v) != 3) return wrong(r, field, "must be a list of three numbers");
+    for (size_t i = 0; i < 3; i++) {
+        const json_t *entry = json_array_get(v, i);
+        if (!json_is_number(entry)) return wrong(r, field, "must be a list of three numbers");
+        out[i] = json_number_value(entry);
+    }
+    return true;
+}
+
+/* One of two words. */
+static bool read_choice(struct reader *r, const json_t *root, const char *field, const char *zero, const char *one,
+                        int *out) {
+    struct str text;
+    if (!read_text(r, root, field, &text)) return false;
+    if (!str_is(text, zero) && !(one && str_is(text, one)))
+        return err_set(r->e, ERR_INTERNAL, "%s/model.json: \"%s\" is \"" STR_FMT "\"; this version knows %s%s%s",
+                       r->m->folder.p, field, STR_ARG(text), zero, one ? " and " : "", one ? one : "");
+    *out = !str_is(text, zero);
+    return true;
+}
+
+static bool read_input(struct reader *r, const json_t *root) {
+    struct model_input *in = &r->m->input;
+    int layout, channels, resize;
+    if (!read_text(r, root, "input.name", &in->name) || !read_int(r, root, "input.width", SIDE_MOST, &in->width) ||
+        !read_int(r, root, "input.height", SIDE_MOST, &in->height) ||
+        !read_choice(r, root, "input.layout", "nhwc", "nchw", &layout) ||
+        !read_choice(r, root, "input.channels", "rgb", "bgr", &channels) ||
+        !read_choice(r, root, "input.resize", "stretch", NULL, &resize) ||
+        !read_three(r, root, "input.mean", in->mean) || !read_three(r, root, "input.scale", in->scale))
+        return false;
+    in->layout = layout ? MODEL_NCHW : MODEL_NHWC;
+    in->channels = channels ? MODEL_BGR : MODEL_RGB;
+    return true;
+}
+
+static bool read_rest(struct reader *r, const json_t *root) {
+    struct model *m = r->m;
+    int task, decoder;
+    if (!read_text(r, root, "name", &m->name) || !read_choice(r, root, "task", "object-detection", NULL, &task) ||
+        !read_text(r, root, "task", &m->task) || !read_texts(r, root, "classes", 1, &m->classes, &m->class_count) ||
+        !read_input(r, root) || !read_choice(r, root, "decoder", "centernet", NULL, &decoder) ||
+        !read_text(r, root, "decoder", &m->decoder) || !read_text(r, root, "outputs.scores", &m->scores) ||
+        !read_text(r, root, "outputs.boxes", &m->boxes) || !read_int(r, root, "stride", STRIDE_MOST, &m->stride))
+        return false;
+    const json_t *confidence = json_object_get(root, "confidence");
+    m->confidence = confidence ? json_number_value(confidence) : 0.4;
+    if ((confidence && !json_is_number(confidence)) || m->confidence < 0 || m->confidence > 1)
+        return wrong(r, "confidence", "must be a number from 0 to 1");
+    return true;
+}
+
+static bool has_network(struct reader *r) {
+    char *path = arena_printf(&r->m->arena, "%s/model.onnx", r->m->dir.p);
+    return access(path, R_OK) == 0 || err_errno(r->e, "%s/model.onnx cannot be read", r->m->folder.p);
+}
+
+struct model *model_read(const char *dir, struct err *e) {
+    struct model *m = mem_zero(1, sizeof *m);
+    struct reader r = {m, e};
+    const char *slash = strrchr(dir, '/');
+    m->dir = keep(&r, dir, strlen(dir));
+    m->folder = keep(&r, slash ? slash + 1 : dir, strlen(slash ? slash + 1 : dir));
+
+    char *path = arena_printf(&m->arena, "%s/model.json", dir);
+    json_t *root = NULL;
+    json_error_t at;
+    size_t n;
+    bool named = false;
+    char *text = io_read_file(path, JSON_MOST, &n);
+    if (!text) {
+        err_errno(e, "%s/model.json cannot be read", m->folder.p);
+        goto out;
+    }
+    root = json_loadb(text, n, JSON_REJECT_DUPLICATES, &at);
+    if (!root) {
+        err_set(e, ERR_INTERNAL, "%s/model.json line %d: %s", m->folder.p, at.line, at.text);
+        goto out;
+    }
+    named = read_texts(&r, root, "ids", 1, &m->ids, &m->id_count) &&
+            read_texts(&r, root, "aliases", 0, &m->aliases, &m->alias_count);
+    r.e = &m->broken;
+    if (named && read_rest(&r, root)) has_network(&r);
+out:
+    if (root) json_decref(root);
+    free(text);
+    if (named) return m;
+    model_free(m);
+    return NULL;
+}
+
+void model_free(struct model *m) {
+    if (!m) return;
+    arena_free(&m->arena);
+    free(m);
+}
+
+bool model_answers(const struct model *m, struct str id) {
+    for (size_t i = 0; i < m->id_count; i++)
+        if (str_eq(m->ids[i], id)) return true;
+    for (size_t i = 0; i < m->alias_count; i++)
+        if (str_eq(m->aliases[i], id)) return true;
+    return false;
+}

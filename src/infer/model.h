@@ -1,0 +1,52 @@
+/* A model: a folder with `model.onnx` and `model.json` (models/README.md tells every field). Reading the folder checks
+ * the JSON and that the network file is there, and costs no memory to speak of; the network itself is loaded when it is
+ * first needed (session.h).
+ *
+ * A folder that does not hold together still becomes a struct model when its ids could be read: `broken` then says
+ * what is wrong, and whoever asks for one of its ids is told so.
+ *
+ * Owner: the service (infer.h), from its start to its end. Immutable after model_read, so any thread may read it. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+enum model_layout { MODEL_NHWC, MODEL_NCHW };
+enum model_channels { MODEL_RGB, MODEL_BGR };
+
+struct model_input {
+    struct str name;
+    int width, height;
+    enum model_layout layout;
+    enum model_channels channels;
+    double mean[3], scale[3]; /* value = (pixel - mean) * scale, in the order of `channels` */
+};
+
+struct model {
+    struct arena arena;
+    struct str dir;    /* the folder's path */
+    struct str folder; /* its name */
+    struct str name;   /* for people: "CenterNet demo" */
+    struct str task;   /* "object-detection" */
+    struct str *ids;   /* what it answers to; the first is its own */
+    size_t id_count;
+    struct str *aliases; /* names it answers to besides */
+    size_t alias_count;
+    struct str *classes;
+    size_t class_count;
+    struct model_input input;
+    struct str decoder;         /* "centernet" */
+    struct str scores, boxes;   /* its outputs */
+    int stride;                 /* input pixels a cell */
+    double confidence;          /* what "best" and "default" stand for; 0.4 when the file does not say */
+    struct err broken;          /* code ERR_NONE: it is whole */
+};
+
+/* Reads DIR/model.json. NULL when not even its ids could be read; else see `broken`. */
+struct model *model_read(const char *dir, struct err *e);
+void model_free(struct model *m);
+
+bool model_answers(const struct model *m, struct str id);

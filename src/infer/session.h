@@ -1,0 +1,34 @@
+/* A loaded network: ONNX Runtime behind five functions; the only file pair that knows the runtime.
+ *
+ * Owner: the service. session_run may be called by several threads at once on one session. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "infer/model.h"
+
+struct session;
+
+/* Reads the model's network file and makes it ready; takes memory (about 4 times the file) and a moment. */
+struct session *session_load(const struct model *m, unsigned threads, struct err *e);
+void session_free(struct session *s);
+const char *session_sha256(const struct session *s); /* of the file that was loaded, 64 hexadecimal digits */
+
+enum { SESSION_DIMENSIONS = 4 };
+
+struct tensor {
+    const float *data;
+    size_t shape[SESSION_DIMENSIONS];
+    struct OrtValue *value;
+};
+
+/* The model's outputs; they live until outputs_free. */
+struct outputs {
+    struct tensor scores, boxes;
+};
+
+/* `input` has 3 * input.width * input.height floats. */
+bool session_run(struct session *s, float *input, struct outputs *out, struct err *e);
+void outputs_free(struct outputs *out);
