@@ -90,15 +90,15 @@ bool body_text(struct request *r, const char *name, struct str *out, struct err 
     struct json_pull j;
     *out = (struct str){0};
     json_pull_init(&j, r->body, &r->arena);
-    bool object = json_next(&j) == JSON_OBJECT, fits = true;
-    while (object && json_next(&j) == JSON_KEY) {
+    bool object = json_next(&j) == PULL_OBJECT, fits = true;
+    while (object && json_next(&j) == PULL_KEY) {
         bool wanted = str_is(j.text, name);
         enum json_token kind = json_next(&j);
-        if (wanted) *out = kind == JSON_STRING ? j.text : (struct str){0};
-        if (wanted) fits = kind == JSON_STRING || kind == JSON_NULL;
+        if (wanted) *out = kind == PULL_STRING ? j.text : (struct str){0};
+        if (wanted) fits = kind == PULL_STRING || kind == PULL_NULL;
         json_skip(&j, NULL);
     }
-    if (j.token == JSON_ERROR || (object && json_next(&j) != JSON_END))
+    if (j.token == PULL_ERROR || (object && json_next(&j) != PULL_END))
         return err_set(e, ERR_INVALID, "the body is not JSON: %s at byte %zu", j.error, j.at);
     return (object && fits) || err_set(e, ERR_INVALID, "the body must be a JSON object, its \"%s\" a string", name);
 }

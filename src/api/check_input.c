@@ -21,11 +21,11 @@ bool check_value(const struct value *v, struct err *e) {
 bool value_of_token(const struct json_pull *j, struct value *v) {
     *v = (struct value){0};
     switch (j->token) {
-    case JSON_STRING: *v = (struct value){.type = VALUE_STRING, .text = j->text}; return true;
-    case JSON_NUMBER: *v = (struct value){.type = VALUE_NUMBER, .number = j->number}; return true;
-    case JSON_TRUE:
-    case JSON_FALSE: *v = (struct value){.type = VALUE_BOOL, .truth = j->token == JSON_TRUE}; return true;
-    case JSON_NULL: return true;
+    case PULL_STRING: *v = (struct value){.type = VALUE_STRING, .text = j->text}; return true;
+    case PULL_NUMBER: *v = (struct value){.type = VALUE_NUMBER, .number = j->number}; return true;
+    case PULL_TRUE:
+    case PULL_FALSE: *v = (struct value){.type = VALUE_BOOL, .truth = j->token == PULL_TRUE}; return true;
+    case PULL_NULL: return true;
     default: return false;
     }
 }

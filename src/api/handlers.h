@@ -22,3 +22,14 @@ void delete_first_key(struct request *r);
 void post_metadata(struct request *r);
 void put_metadata(struct request *r);
 void delete_metadata(struct request *r);
+
+/* infer_v1.c */
+void get_registry(struct request *r);
+void post_model_add(struct request *r);
+void post_model_remove(struct request *r);
+void post_object_detection(struct request *r);
+void post_other_task(struct request *r);
+
+/* infer_legacy.c */
+void get_legacy(struct request *r);
+void post_legacy(struct request *r);

@@ -4,11 +4,11 @@
 
 /* The SDK wants name, version and uuid (get_server_info). */
 void get_info(struct request *r) {
-    json_object(&r->out);
-    json_key(&r->out, "name"), json_strz(&r->out, "Sightglass");
-    json_key(&r->out, "version"), json_strz(&r->out, SIGHTGLASS_VERSION);
-    json_key(&r->out, "uuid"), json_strz(&r->out, catalog_store_id(app_of(r)->catalog));
-    json_object_end(&r->out);
+    put_object(&r->out);
+    put_key(&r->out, "name"), put_strz(&r->out, "Sightglass");
+    put_key(&r->out, "version"), put_strz(&r->out, SIGHTGLASS_VERSION);
+    put_key(&r->out, "uuid"), put_strz(&r->out, catalog_store_id(app_of(r)->catalog));
+    put_object_end(&r->out);
     respond_json(r, 200);
 }
 
@@ -30,12 +30,12 @@ void get_server(struct request *r) {
         respond_error(r, &e);
         return;
     }
-    json_object(&r->out);
-    json_key(&r->out, "name"), json_strz(&r->out, "Sightglass");
-    json_key(&r->out, "version"), json_strz(&r->out, SIGHTGLASS_VERSION);
-    json_key(&r->out, "listen"), json_strz(&r->out, app->listen);
-    json_key(&r->out, "loopback"), json_bool(&r->out, app->loopback);
-    json_key(&r->out, "tls"), json_bool(&r->out, false);
-    json_object_end(&r->out);
+    put_object(&r->out);
+    put_key(&r->out, "name"), put_strz(&r->out, "Sightglass");
+    put_key(&r->out, "version"), put_strz(&r->out, SIGHTGLASS_VERSION);
+    put_key(&r->out, "listen"), put_strz(&r->out, app->listen);
+    put_key(&r->out, "loopback"), put_bool(&r->out, app->loopback);
+    put_key(&r->out, "tls"), put_bool(&r->out, false);
+    put_object_end(&r->out);
     respond_json(r, 200);
 }

@@ -42,14 +42,14 @@ static void read_ids(struct request *r, struct json_pull *j, struct body *b, siz
     size_t room = 8;
     struct str *ids = arena_alloc(&r->arena, room * sizeof *ids);
     a->ids = ids;
-    if (j->token != JSON_ARRAY) {
+    if (j->token != PULL_ARRAY) {
         fault_at(b, entry, ".inference_ids must be an array of strings");
         json_skip(j, NULL);
         return;
     }
-    while (json_next(j) != JSON_ARRAY_END && j->token != JSON_ERROR) {
+    while (json_next(j) != PULL_ARRAY_END && j->token != PULL_ERROR) {
         struct err e = {0};
-        if (j->token != JSON_STRING)
+        if (j->token != PULL_STRING)
             fault_at(b, entry, ".inference_ids[%zu] must be a string", a->id_count);
         else if (!check_id(j->text, &e))
             fault_at(b, entry, ".inference_ids[%zu]: %s", a->id_count, e.msg);
@@ -69,7 +69,7 @@ static void read_ids(struct request *r, struct json_pull *j, struct body *b, siz
 /* A member's string; its kind is checked by the caller. */
 static struct str read_string(struct json_pull *j, struct body *b, size_t entry, const char *name) {
     struct str text = {0};
-    if (j->token == JSON_STRING)
+    if (j->token == PULL_STRING)
         text = j->text;
     else
         fault_at(b, entry, ".%s must be a string", name);
@@ -81,17 +81,17 @@ static void read_entry(struct request *r, struct json_pull *j, struct body *b, s
     struct attach a = {.value.type = VALUE_STRING};
     struct err e = {0};
     unsigned seen = 0;
-    if (j->token != JSON_OBJECT) {
+    if (j->token != PULL_OBJECT) {
         fault_at(b, entry, " must be an object with inference_ids, field_name and field_value");
         json_skip(j, NULL);
         return;
     }
-    while (json_next(j) == JSON_KEY) {
+    while (json_next(j) == PULL_KEY) {
         struct str name = j->text;
         unsigned which = str_is(name, "inference_ids") ? 1 : str_is(name, "field_name") ? 2 : str_is(name, "field_value") ? 4 : 0;
         if (seen & which) fault_at(b, entry, "." STR_FMT " stands there twice", STR_ARG(name));
         seen |= which;
-        if (json_next(j) == JSON_ERROR) return;
+        if (json_next(j) == PULL_ERROR) return;
         switch (which) {
         case 1: read_ids(r, j, b, entry, &a); break;
         case 2: a.field = read_string(j, b, entry, "field_name"); break;
@@ -99,7 +99,7 @@ static void read_entry(struct request *r, struct json_pull *j, struct body *b, s
         default: json_skip(j, NULL);
         }
     }
-    if (j->token == JSON_ERROR) return;
+    if (j->token == PULL_ERROR) return;
     if (seen != 7)
         fault_at(b, entry, ".%s is missing", !(seen & 1) ? "inference_ids" : !(seen & 2) ? "field_name" : "field_value");
     else if (!check_field(a.field, &e))
@@ -122,29 +122,29 @@ static void read_entry(struct request *r, struct json_pull *j, struct body *b, s
 static void read_body(struct request *r, struct body *b) {
     struct json_pull j;
     json_pull_init(&j, r->body, &r->arena);
-    if (json_next(&j) != JSON_OBJECT && j.token != JSON_ERROR) {
+    if (json_next(&j) != PULL_OBJECT && j.token != PULL_ERROR) {
         err_set(&b->fault, ERR_INVALID, "the body must be a JSON object");
         json_skip(&j, NULL);
-    } else if (j.token == JSON_OBJECT) {
-        while (json_next(&j) == JSON_KEY) {
+    } else if (j.token == PULL_OBJECT) {
+        while (json_next(&j) == PULL_KEY) {
             struct str name = j.text;
-            if (json_next(&j) == JSON_ERROR) break;
-            if (str_is(name, "api_key") && j.token == JSON_STRING) b->key = j.text;
+            if (json_next(&j) == PULL_ERROR) break;
+            if (str_is(name, "api_key") && j.token == PULL_STRING) b->key = j.text;
             if (!str_is(name, "data")) {
                 json_skip(&j, NULL);
                 continue;
             }
             if (b->has_data && b->fault.code == ERR_NONE) err_set(&b->fault, ERR_INVALID, "data stands there twice");
             b->has_data = true;
-            if (j.token != JSON_ARRAY) {
+            if (j.token != PULL_ARRAY) {
                 if (b->fault.code == ERR_NONE) err_set(&b->fault, ERR_INVALID, "data must be an array");
                 json_skip(&j, NULL);
                 continue;
             }
-            for (size_t entry = 0; json_next(&j) != JSON_ARRAY_END && j.token != JSON_ERROR; entry++) read_entry(r, &j, b, entry);
+            for (size_t entry = 0; json_next(&j) != PULL_ARRAY_END && j.token != PULL_ERROR; entry++) read_entry(r, &j, b, entry);
         }
     }
-    if (j.token != JSON_ERROR && json_next(&j) == JSON_END) {
+    if (j.token != PULL_ERROR && json_next(&j) == PULL_END) {
         if (!b->has_data && b->fault.code == ERR_NONE) err_set(&b->fault, ERR_INVALID, "data is missing");
         return;
     }
@@ -158,10 +158,10 @@ static void refuse(struct request *r, const struct err *e) {
         respond_error(r, e);
         return;
     }
-    json_object(&r->out);
-    json_key(&r->out, "error"), json_strz(&r->out, "Invalid request");
-    json_key(&r->out, "details"), json_strz(&r->out, e->msg);
-    json_object_end(&r->out);
+    put_object(&r->out);
+    put_key(&r->out, "error"), put_strz(&r->out, "Invalid request");
+    put_key(&r->out, "details"), put_strz(&r->out, e->msg);
+    put_object_end(&r->out);
     respond_json(r, 400);
 }
 
@@ -213,10 +213,10 @@ static void attached_one(struct request *r) {
         return;
     }
     const struct attach_counts *n = &w->results[0].attach;
-    json_object(&r->out);
-    json_key(&r->out, "status"), json_strz(&r->out, "ok");
-    json_key(&r->out, "result"), json_strz(&r->out, n->applied ? "applied" : n->pending ? "pending" : "unchanged");
-    json_object_end(&r->out);
+    put_object(&r->out);
+    put_key(&r->out, "status"), put_strz(&r->out, "ok");
+    put_key(&r->out, "result"), put_strz(&r->out, n->applied ? "applied" : n->pending ? "pending" : "unchanged");
+    put_object_end(&r->out);
     respond_json(r, 200);
 }
 
@@ -240,20 +240,20 @@ static void read_value(struct request *r, struct value *v, struct str *key, stru
     struct json_pull j;
     bool found = false;
     json_pull_init(&j, r->body, &r->arena);
-    if (json_next(&j) == JSON_OBJECT) {
-        while (json_next(&j) == JSON_KEY) {
+    if (json_next(&j) == PULL_OBJECT) {
+        while (json_next(&j) == PULL_KEY) {
             struct str name = j.text;
-            if (json_next(&j) == JSON_ERROR) break;
-            if (str_is(name, "api_key") && j.token == JSON_STRING) *key = j.text;
+            if (json_next(&j) == PULL_ERROR) break;
+            if (str_is(name, "api_key") && j.token == PULL_STRING) *key = j.text;
             if (str_is(name, "value")) {
                 found = value_of_token(&j, v);
                 if (!found) err_set(fault, ERR_INVALID, "value must be a string, a number, true, false or null");
             }
             json_skip(&j, NULL);
         }
-        if (j.token == JSON_OBJECT_END) json_next(&j);
+        if (j.token == PULL_OBJECT_END) json_next(&j);
     }
-    if (j.token != JSON_END) err_set(fault, ERR_INVALID, "the body must be JSON: {\"value\": ...}; %s at byte %zu", j.error ? j.error : "an object is due", j.at);
+    if (j.token != PULL_END) err_set(fault, ERR_INVALID, "the body must be JSON: {\"value\": ...}; %s at byte %zu", j.error ? j.error : "an object is due", j.at);
     else if (!found && fault->code == ERR_NONE) err_set(fault, ERR_INVALID, "value is missing: {\"value\": ...}");
 }
 

@@ -8,9 +8,9 @@ static void answer_workspace(struct request *r, struct str body_key) {
         respond_error(r, &e);
         return;
     }
-    json_object(&r->out);
-    json_key(&r->out, "workspace"), json_strz(&r->out, who.slug);
-    json_object_end(&r->out);
+    put_object(&r->out);
+    put_key(&r->out, "workspace"), put_strz(&r->out, who.slug);
+    put_object_end(&r->out);
     respond_json(r, 200);
 }
 

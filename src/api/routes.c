@@ -37,6 +37,18 @@ static const struct row table[] = {
     {"PUT",    "/api/v1/:workspace/inferences/:id/metadata/:field", put_metadata, SMALL_BODY, SHAPE_ERROR, CORS_NONE, "Set one metadata field of one inference"},
     {"DELETE", "/api/v1/:workspace/inferences/:id/metadata/:field", delete_metadata, NO_BODY, SHAPE_ERROR, CORS_NONE, "Remove one metadata field of one inference"},
 
+    /* Inference, the SDK's v1 way. */
+    {"GET",    "/model/registry",    get_registry,  NO_BODY,    SHAPE_MESSAGE, CORS_ANY, "The models that were asked for"},
+    {"POST",   "/model/add",         post_model_add, SMALL_BODY, SHAPE_MESSAGE, CORS_ANY, "Load a model"},
+    {"POST",   "/model/remove",      post_model_remove, SMALL_BODY, SHAPE_MESSAGE, CORS_ANY, "Answers an empty registry; unloads nothing"},
+    {"POST",   "/model/clear",       post_model_remove, SMALL_BODY, SHAPE_MESSAGE, CORS_ANY, "The same"},
+    {"POST",   "/infer/object_detection", post_object_detection, LIMIT_SETTING(max_body_inference), SHAPE_MESSAGE, CORS_ANY, "Object detection on one picture or several"},
+    {"POST",   "/infer/:task",       post_other_task, LIMIT_SETTING(max_body_inference), SHAPE_MESSAGE, CORS_ANY, "501: tasks that are not served here"},
+
+    /* Inference, the hosted API's way; reserved first segments are 404. */
+    {"GET",    "/:project/:version", get_legacy,    LIMIT_SETTING(max_body_inference), SHAPE_MESSAGE, CORS_ANY, "The same as POST; without a picture, the platform's dataset look-up"},
+    {"POST",   "/:project/:version", post_legacy,   LIMIT_SETTING(max_body_inference), SHAPE_MESSAGE, CORS_ANY, "Object detection on the picture in the body"},
+
     /* The platform's monitoring calls. */
     {"POST",   "/:workspace/inference-stats/metadata", post_metadata, LIMIT_SETTING(max_body_metadata), SHAPE_ERROR, CORS_ANY, "Attach metadata to inferences by id"},
 };

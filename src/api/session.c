@@ -26,15 +26,15 @@ static bool first_key_there(struct request *r, const struct identity *who) {
 }
 
 static void answer_session(struct request *r, const struct identity *who) {
-    json_object(&r->out);
-    json_key(&r->out, "workspace"), json_strz(&r->out, who->slug);
-    json_key(&r->out, "key"), json_object(&r->out);
-    json_key(&r->out, "id"), json_int(&r->out, who->key_id);
-    json_key(&r->out, "name"), json_strz(&r->out, who->key_name);
-    json_key(&r->out, "prefix"), json_strz(&r->out, who->key_prefix);
-    json_object_end(&r->out);
-    json_key(&r->out, "first_key"), json_bool(&r->out, first_key_there(r, who));
-    json_object_end(&r->out);
+    put_object(&r->out);
+    put_key(&r->out, "workspace"), put_strz(&r->out, who->slug);
+    put_key(&r->out, "key"), put_object(&r->out);
+    put_key(&r->out, "id"), put_int(&r->out, who->key_id);
+    put_key(&r->out, "name"), put_strz(&r->out, who->key_name);
+    put_key(&r->out, "prefix"), put_strz(&r->out, who->key_prefix);
+    put_object_end(&r->out);
+    put_key(&r->out, "first_key"), put_bool(&r->out, first_key_there(r, who));
+    put_object_end(&r->out);
     respond_json(r, 200);
 }
 

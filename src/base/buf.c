@@ -60,20 +60,20 @@ static void comma(struct buf *b) {
     if (b->n && !strchr("{[:,\n", b->p[b->n - 1])) buf_addc(b, ',');
 }
 
-void json_object(struct buf *b) { comma(b), buf_addc(b, '{'); }
-void json_object_end(struct buf *b) { buf_addc(b, '}'); }
-void json_array(struct buf *b) { comma(b), buf_addc(b, '['); }
-void json_array_end(struct buf *b) { buf_addc(b, ']'); }
-void json_null(struct buf *b) { comma(b), buf_addz(b, "null"); }
-void json_bool(struct buf *b, bool v) { comma(b), buf_addz(b, v ? "true" : "false"); }
-void json_int(struct buf *b, int64_t v) { comma(b), buf_printf(b, "%" PRId64, v); }
-void json_raw(struct buf *b, struct str json) { comma(b), buf_add_str(b, json); }
-void json_key(struct buf *b, const char *name) { json_key_str(b, str_of(name)); }
-void json_key_str(struct buf *b, struct str name) { json_str(b, name), buf_addc(b, ':'); }
+void put_object(struct buf *b) { comma(b), buf_addc(b, '{'); }
+void put_object_end(struct buf *b) { buf_addc(b, '}'); }
+void put_array(struct buf *b) { comma(b), buf_addc(b, '['); }
+void put_array_end(struct buf *b) { buf_addc(b, ']'); }
+void put_null(struct buf *b) { comma(b), buf_addz(b, "null"); }
+void put_bool(struct buf *b, bool v) { comma(b), buf_addz(b, v ? "true" : "false"); }
+void put_int(struct buf *b, int64_t v) { comma(b), buf_printf(b, "%" PRId64, v); }
+void put_raw(struct buf *b, struct str json) { comma(b), buf_add_str(b, json); }
+void put_key(struct buf *b, const char *name) { put_key_str(b, str_of(name)); }
+void put_key_str(struct buf *b, struct str name) { put_str(b, name), buf_addc(b, ':'); }
 
-void json_double(struct buf *b, double v) {
+void put_double(struct buf *b, double v) {
     if (!isfinite(v)) {
-        json_null(b);
+        put_null(b);
         return;
     }
     char text[32];
@@ -92,7 +92,7 @@ static size_t utf8_len(const char *p, size_t n) {
     return 0;
 }
 
-void json_str(struct buf *b, struct str s) {
+void put_str(struct buf *b, struct str s) {
     comma(b);
     buf_reserve(b, s.n + 2);
     buf_addc(b, '"');
@@ -120,9 +120,9 @@ void json_str(struct buf *b, struct str s) {
     buf_addc(b, '"');
 }
 
-void json_strz(struct buf *b, const char *z) {
+void put_strz(struct buf *b, const char *z) {
     if (z)
-        json_str(b, str_of(z));
+        put_str(b, str_of(z));
     else
-        json_null(b);
+        put_null(b);
 }

@@ -25,16 +25,16 @@ static inline struct str buf_str(const struct buf *b) { return (struct str){b->p
 /* JSON. Commas come by themselves: a value after a value gets one. Strings must be UTF-8; bytes that aren't are
  * written as U+FFFD, so that what leaves us always parses. Doubles are written in the shortest form that reads back
  * the same; NaN and infinities as null. */
-void json_object(struct buf *b);
-void json_object_end(struct buf *b);
-void json_array(struct buf *b);
-void json_array_end(struct buf *b);
-void json_key(struct buf *b, const char *name);
-void json_key_str(struct buf *b, struct str name);
-void json_str(struct buf *b, struct str s);
-void json_strz(struct buf *b, const char *z); /* NULL is null */
-void json_int(struct buf *b, int64_t v);
-void json_double(struct buf *b, double v);
-void json_bool(struct buf *b, bool v);
-void json_null(struct buf *b);
-void json_raw(struct buf *b, struct str json); /* bytes that are JSON already */
+void put_object(struct buf *b);
+void put_object_end(struct buf *b);
+void put_array(struct buf *b);
+void put_array_end(struct buf *b);
+void put_key(struct buf *b, const char *name);
+void put_key_str(struct buf *b, struct str name);
+void put_str(struct buf *b, struct str s);
+void put_strz(struct buf *b, const char *z); /* NULL is null */
+void put_int(struct buf *b, int64_t v);
+void put_double(struct buf *b, double v);
+void put_bool(struct buf *b, bool v);
+void put_null(struct buf *b);
+void put_raw(struct buf *b, struct str json); /* bytes that are JSON already */

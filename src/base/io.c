@@ -23,9 +23,11 @@ static int os_sync_dir(const char *path, const char *site) {
     return failed;
 }
 
+static void os_forget(int fd, off_t at, off_t n) { (void)posix_fadvise(fd, at, n, POSIX_FADV_DONTNEED); }
+
 static const struct io_ops os_ops = {
     .open = os_open, .close = close, .pread = pread, .pwrite = pwrite, .sync = os_sync, .sync_dir = os_sync_dir,
-    .rename = rename, .unlink = unlink, .mkdir = os_mkdir,
+    .rename = rename, .unlink = unlink, .mkdir = os_mkdir, .forget = os_forget,
 };
 static const struct io_ops *ops = &os_ops;
 
@@ -38,6 +40,7 @@ int io_sync_dir(const char *path, const char *site) { return ops->sync_dir(path,
 int io_rename(const char *from, const char *to) { return ops->rename(from, to); }
 int io_unlink(const char *path) { return ops->unlink(path); }
 int io_mkdir(const char *path, unsigned mode) { return ops->mkdir(path, mode) && errno != EEXIST ? -1 : 0; }
+void io_forget(int fd, off_t at, off_t n) { ops->forget(fd, at, n); }
 
 ssize_t io_pread(int fd, void *p, size_t n, off_t at) {
     size_t done = 0;
@@ -57,6 +60,10 @@ int io_write_all(int fd, const void *p, size_t n, off_t at) {
         ssize_t put = ops->pwrite(fd, (const char *)p + done, n - done, at + (off_t)done);
         if (put < 0 && errno == EINTR) continue;
         if (put < 0) return -1;
+        if (put == 0) {
+            errno = EIO;
+            return -1;
+        }
         done += (size_t)put;
     }
     return 0;
@@ -104,5 +111,5 @@ int io_replace_file(const char *dir, const char *name, const void *p, size_t n, 
         errno = saved;
         return -1;
     }
-    return io_sync_dir(dir, dir_site);
+    return io_sync_dir(dir, dir_site) == 0 ? 0 : 1;
 }

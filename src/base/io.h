@@ -20,6 +20,7 @@ struct io_ops {
     int (*rename)(const char *from, const char *to);
     int (*unlink)(const char *path);
     int (*mkdir)(const char *path, unsigned mode);
+    void (*forget)(int fd, off_t at, off_t n);           /* drops clean pages: the next read asks the disk */
 };
 
 void io_use(const struct io_ops *ops); /* tests only; NULL goes back to the operating system */
@@ -34,10 +35,15 @@ int io_rename(const char *from, const char *to);
 int io_unlink(const char *path);
 int io_mkdir(const char *path, unsigned mode);               /* 0 when it is there already */
 
+/* After a failed sync the system may go on showing what never reached the disk, and call the next sync a success. What
+ * is synced, then forgotten, then read, is what the disk holds. n 0: to the end of the file. */
+void io_forget(int fd, off_t at, off_t n);
+
 /* A whole file into memory, the caller frees; NULL with errno, EFBIG over `most`. */
 char *io_read_file(const char *path, size_t most, size_t *n);
 
 /* Writes path by way of path + ".new": write, sync, rename, sync of the folder. What a reader finds under `path` is
- * the old or the new content, whole. */
+ * the old or the new content, whole. 0; -1: the old one is still there; 1: the new one is there, but the sync of the
+ * folder failed, so that it may be the old one again after a power loss. */
 int io_replace_file(const char *dir, const char *name, const void *p, size_t n, unsigned mode, const char *site,
                     const char *dir_site);

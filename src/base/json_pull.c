@@ -10,7 +10,7 @@ void json_pull_init(struct json_pull *j, struct str text, struct arena *arena) {
 static enum json_token fail(struct json_pull *j, const char *error) {
     j->error = error;
     j->at = (size_t)(j->p - j->start);
-    return j->token = JSON_ERROR;
+    return j->token = PULL_ERROR;
 }
 
 static bool is_digit(char c) { return c >= '0' && c <= '9'; }
@@ -151,12 +151,12 @@ static bool word(struct json_pull *j, struct str w) {
 }
 
 static enum json_token open_level(struct json_pull *j, bool object) {
-    if (j->depth == JSON_DEPTH) return fail(j, "nested too deep (64 levels)");
+    if (j->depth == PULL_DEPTH) return fail(j, "nested too deep (64 levels)");
     j->objects = (j->objects & ~(1ULL << j->depth)) | (uint64_t)object << j->depth;
     j->depth++;
     j->p++;
     j->expect = EXPECT_FIRST;
-    return j->token = object ? JSON_OBJECT : JSON_ARRAY;
+    return j->token = object ? PULL_OBJECT : PULL_ARRAY;
 }
 
 static enum json_token close_level(struct json_pull *j) {
@@ -165,17 +165,17 @@ static enum json_token close_level(struct json_pull *j) {
     j->p++;
     j->depth--;
     value_ended(j);
-    return j->token = object ? JSON_OBJECT_END : JSON_ARRAY_END;
+    return j->token = object ? PULL_OBJECT_END : PULL_ARRAY_END;
 }
 
 static enum json_token key(struct json_pull *j) {
     if (*j->p != '"') return fail(j, "no member name where one is due");
-    if (!string(j)) return JSON_ERROR;
+    if (!string(j)) return PULL_ERROR;
     while (j->p < j->end && (*j->p == ' ' || *j->p == '\t' || *j->p == '\n' || *j->p == '\r')) j->p++;
     if (j->p == j->end || *j->p != ':') return fail(j, "no : after a member name");
     j->p++;
     j->expect = EXPECT_VALUE;
-    return j->token = JSON_KEY;
+    return j->token = PULL_KEY;
 }
 
 static enum json_token value(struct json_pull *j) {
@@ -183,22 +183,22 @@ static enum json_token value(struct json_pull *j) {
     switch (*j->p) {
     case '{': return open_level(j, true);
     case '[': return open_level(j, false);
-    case '"': ok = string(j), j->token = JSON_STRING; break;
-    case 't': ok = word(j, STR("true")), j->token = JSON_TRUE; break;
-    case 'f': ok = word(j, STR("false")), j->token = JSON_FALSE; break;
-    case 'n': ok = word(j, STR("null")), j->token = JSON_NULL; break;
-    default: ok = number(j), j->token = JSON_NUMBER;
+    case '"': ok = string(j), j->token = PULL_STRING; break;
+    case 't': ok = word(j, STR("true")), j->token = PULL_TRUE; break;
+    case 'f': ok = word(j, STR("false")), j->token = PULL_FALSE; break;
+    case 'n': ok = word(j, STR("null")), j->token = PULL_NULL; break;
+    default: ok = number(j), j->token = PULL_NUMBER;
     }
-    if (!ok) return j->token = JSON_ERROR;
+    if (!ok) return j->token = PULL_ERROR;
     value_ended(j);
     return j->token;
 }
 
 enum json_token json_next(struct json_pull *j) {
-    if (j->token == JSON_ERROR) return JSON_ERROR;
+    if (j->token == PULL_ERROR) return PULL_ERROR;
     while (j->p < j->end && (*j->p == ' ' || *j->p == '\t' || *j->p == '\n' || *j->p == '\r')) j->p++;
     j->at = (size_t)(j->p - j->start);
-    if (j->expect == EXPECT_NOTHING) return j->p == j->end ? j->token = JSON_END : fail(j, "text behind the end");
+    if (j->expect == EXPECT_NOTHING) return j->p == j->end ? j->token = PULL_END : fail(j, "text behind the end");
     if (j->p == j->end) return fail(j, "the text ends too early");
     if (j->expect == EXPECT_COMMA) {
         if (*j->p != ',') return close_level(j);
@@ -214,12 +214,12 @@ enum json_token json_next(struct json_pull *j) {
 }
 
 bool json_skip(struct json_pull *j, struct str *raw) {
-    if (j->token == JSON_KEY) json_next(j);
+    if (j->token == PULL_KEY) json_next(j);
     const char *begin = j->start + j->at;
     unsigned level = j->depth;
-    if (j->token == JSON_OBJECT || j->token == JSON_ARRAY)
-        while (j->depth >= level && json_next(j) != JSON_ERROR) continue;
-    if (j->token == JSON_ERROR) return false;
+    if (j->token == PULL_OBJECT || j->token == PULL_ARRAY)
+        while (j->depth >= level && json_next(j) != PULL_ERROR) continue;
+    if (j->token == PULL_ERROR) return false;
     if (raw) *raw = (struct str){begin, (size_t)(j->p - begin)};
     return true;
 }

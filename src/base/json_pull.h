@@ -2,8 +2,8 @@
  * strings with escapes. It accepts and rejects what jansson does with JSON_DECODE_ANY and JSON_DECODE_INT_AS_REAL, but
  * for the depth (64 levels here): UTF-8 only, no NUL in strings (escaped or not), numbers that a double can hold.
  *
- * Use: json_pull_init, then json_next until JSON_END or JSON_ERROR. Between JSON_OBJECT and JSON_OBJECT_END come
- * JSON_KEY and a value in turn. json_skip passes over a whole value. After JSON_ERROR every call gives JSON_ERROR, and
+ * Use: json_pull_init, then json_next until PULL_END or PULL_ERROR. Between PULL_OBJECT and PULL_OBJECT_END come
+ * PULL_KEY and a value in turn. json_skip passes over a whole value. After PULL_ERROR every call gives PULL_ERROR, and
  * error and at say what and where. Strings live as long as the text and the arena do. One thread. */
 #pragma once
 #include <stdbool.h>
@@ -14,21 +14,21 @@
 #include "base/str.h"
 
 enum json_token {
-    JSON_END,
-    JSON_ERROR,
-    JSON_OBJECT,
-    JSON_OBJECT_END,
-    JSON_ARRAY,
-    JSON_ARRAY_END,
-    JSON_KEY,    /* text */
-    JSON_STRING, /* text */
-    JSON_NUMBER, /* number; text as it stood */
-    JSON_TRUE,
-    JSON_FALSE,
-    JSON_NULL,
+    PULL_END,
+    PULL_ERROR,
+    PULL_OBJECT,
+    PULL_OBJECT_END,
+    PULL_ARRAY,
+    PULL_ARRAY_END,
+    PULL_KEY,    /* text */
+    PULL_STRING, /* text */
+    PULL_NUMBER, /* number; text as it stood */
+    PULL_TRUE,
+    PULL_FALSE,
+    PULL_NULL,
 };
 
-enum { JSON_DEPTH = 64 };
+enum { PULL_DEPTH = 64 };
 
 struct json_pull {
     const char *p, *end, *start;
@@ -47,6 +47,6 @@ struct json_pull {
 void json_pull_init(struct json_pull *j, struct str text, struct arena *arena);
 enum json_token json_next(struct json_pull *j);
 
-/* The value that begins at the current token (or, after JSON_KEY, the next one) is passed over; the text of it, as it
- * stood, is in *raw if raw is not NULL. False: JSON_ERROR. */
+/* The value that begins at the current token (or, after PULL_KEY, the next one) is passed over; the text of it, as it
+ * stood, is in *raw if raw is not NULL. False: PULL_ERROR. */
 bool json_skip(struct json_pull *j, struct str *raw);

@@ -72,10 +72,10 @@ bool respond_file(struct request *r, int fd, size_t n, const char *content_type)
 }
 
 static void error_body(struct buf *to, const struct route *route, const struct err *e) {
-    json_object(to);
-    json_key(to, route && route->shape == SHAPE_MESSAGE ? "message" : "error");
-    json_strz(to, e->msg);
-    json_object_end(to);
+    put_object(to);
+    put_key(to, route && route->shape == SHAPE_MESSAGE ? "message" : "error");
+    put_strz(to, e->msg);
+    put_object_end(to);
 }
 
 static void answer_error(struct request *r, int status, const struct err *e) {
@@ -87,6 +87,7 @@ static void answer_error(struct request *r, int status, const struct err *e) {
 void respond_error(struct request *r, const struct err *e) {
     int status = err_status(e->code);
     CHECK(status >= 400);
+    if (status == 401) respond_header(r, "WWW-Authenticate", "Bearer");
     if (status == 503) respond_header(r, "Retry-After", "1");
     if (status >= 500) {
         char why[LOG_QUOTE];

@@ -20,7 +20,7 @@ enum { GROUP_KEEP = 8 << 20, ZERO_STEP = 1 << 20, MOST_FILES = 4096 };
 
 struct file {
     char name[32];
-    int fd;
+    int fd; /* -1: removed, the entry stands for nothing */
     uint64_t size, number, first_seq, last_seq; /* last_seq: not of the current one */
     bool free, after_recovery;
 };
@@ -43,6 +43,7 @@ struct journal {
     unsigned count;
     struct file *current;
     uint64_t newest;      /* highest number given */
+    unsigned wanted;      /* files that a waiting chain needs, 0: none waits */
     bool no_space;        /* the last attempt to make a file failed for want of space */
     struct journal_position durable;
     struct journal_stats stats;
@@ -151,7 +152,7 @@ static int by_number(const void *a, const void *b) {
     return (x->number > y->number) - (x->number < y->number);
 }
 
-/* One file of the folder. A file that was being made when the power went has no header and not its size: away with it. */
+/* One file of the folder. What a killed run had written is made durable first, and then read from the disk. */
 static bool adopt_file(struct journal *j, const char *name, struct err *e) {
     struct file f = {.free = true};
     snprintf(f.name, sizeof f.name, "%s", name);
@@ -159,23 +160,17 @@ static bool adopt_file(struct journal *j, const char *name, struct err *e) {
     snprintf(path, sizeof path, "%s/%s", j->dir, name);
     struct stat st;
     if ((f.fd = io_open(path, O_RDWR, 0)) < 0 || fstat(f.fd, &st) != 0) return err_errno(e, "journal file %s", path);
+    if (io_sync(f.fd, "journal.recovery") != 0) return err_errno(e, "journal file %s: sync before recovery", path);
+    io_forget(f.fd, 0, JOURNAL_DATA);
     f.size = (uint64_t)st.st_size;
     struct journal_file_header h;
     if (io_pread(f.fd, head, sizeof head, 0) < 0) return err_errno(e, "journal file %s: reading its header", path);
-    if (!journal_file_header((struct str){head, sizeof head}, &h)) {
-        if (f.size != j->o.file_size) {
-            io_close(f.fd);
-            return io_unlink(path) == 0 || err_errno(e, "removing the unfinished journal file %s", path);
-        }
-    } else if (memcmp(h.store_id, j->o.store_id, 16) != 0) {
-        io_close(f.fd);
-        return err_set(e, ERR_DAMAGED, "journal file %s belongs to another store", path);
-    } else {
-        f.number = h.number;
-        f.first_seq = h.first_seq;
-        f.after_recovery = h.after_recovery;
-    }
     j->files[j->count++] = f;
+    if (!journal_file_header((struct str){head, sizeof head}, &h)) return true;
+    if (memcmp(h.store_id, j->o.store_id, 16) != 0) return err_set(e, ERR_DAMAGED, "journal file %s belongs to another store", path);
+    j->files[j->count - 1].number = h.number;
+    j->files[j->count - 1].first_seq = h.first_seq;
+    j->files[j->count - 1].after_recovery = h.after_recovery;
     return true;
 }
 
@@ -184,8 +179,9 @@ static bool adopt_files(struct journal *j, struct err *e) {
     if (!d) return err_errno(e, "journal folder %s", j->dir);
     bool ok = true;
     for (struct dirent *entry; ok && (entry = readdir(d));) {
-        size_t n = strlen(entry->d_name);
-        if (strncmp(entry->d_name, "slot-", 5) != 0 || n < 13 || n >= sizeof j->files[0].name) continue;
+        unsigned slot;
+        int n = 0;
+        if (sscanf(entry->d_name, "slot-%4u.journal%n", &slot, &n) != 1 || n == 0 || entry->d_name[n] != '\0') continue;
         if (j->count == MOST_FILES)
             ok = err_set(e, ERR_DAMAGED, "journal folder %s holds more than %d files", j->dir, MOST_FILES);
         else
@@ -199,6 +195,20 @@ static bool adopt_files(struct journal *j, struct err *e) {
 static bool nothing(void *ctx, const struct record_header *h, struct str payload, uint64_t at) {
     (void)ctx, (void)h, (void)payload, (void)at;
     return true;
+}
+
+/* A file of another size is one that was being made when the power went, or from before the setting was changed: it
+ * goes once nothing in it is needed. A failing unlink is tried again at the next start. */
+static void remove_odd(struct journal *j) {
+    char path[4096];
+    for (unsigned i = 0; i < j->count; i++) {
+        struct file *f = &j->files[i];
+        if (f->fd < 0 || !f->free || f->size == j->o.file_size) continue;
+        snprintf(path, sizeof path, "%s/%s", j->dir, f->name);
+        io_close(f->fd);
+        io_unlink(path);
+        *f = (struct file){.fd = -1};
+    }
 }
 
 /* A header that cannot be read over records that would have been next is damage, not a file that was never begun. */
@@ -234,6 +244,7 @@ static bool replay_all(struct journal *j, uint64_t after, journal_visit *visit, 
         struct file *f = &j->files[i];
         uint64_t at = JOURNAL_DATA, seq = f->first_seq, end = i + 1 < j->count ? j->files[i + 1].first_seq : UINT64_MAX;
         c.stop = end;
+        if (i + 1 == j->count) io_forget(f->fd, 0, 0);
         ok = replay_file(f, &at, &seq, f->size, &c);
         if (ok && end != UINT64_MAX && seq != end) ok = damaged(e, f, at, seq);
         f->free = false;
@@ -241,11 +252,11 @@ static bool replay_all(struct journal *j, uint64_t after, journal_visit *visit, 
         j->newest = f->number;
         if (seq > j->next_seq) j->next_seq = seq;
         j->durable = (struct journal_position){f->number, at, seq - 1};
-        if (ok && i + 1 == j->count && io_sync(f->fd, "journal.recovery") != 0)
-            ok = err_errno(e, "journal file %s: sync after recovery", f->name);
     }
     buf_free(&c.records);
-    return ok && check_headerless(j, e);
+    if (!ok || !check_headerless(j, e)) return false;
+    remove_odd(j);
+    return true;
 }
 
 struct journal *journal_open(const struct journal_options *o, uint64_t after, journal_visit *visit, void *ctx, struct err *e) {
@@ -259,6 +270,8 @@ struct journal *journal_open(const struct journal_options *o, uint64_t after, jo
     pthread_mutex_init(&j->lock, NULL);
     if (io_mkdir(j->dir, 0700) != 0)
         err_errno(e, "journal folder %s", j->dir);
+    else if (io_sync_dir(j->dir, "journal.names") != 0)
+        err_errno(e, "journal folder %s: sync", j->dir);
     else if (adopt_files(j, e) && replay_all(j, after, visit, ctx, e))
         return j;
     journal_close(j);
@@ -266,7 +279,8 @@ struct journal *journal_open(const struct journal_options *o, uint64_t after, jo
 }
 
 void journal_close(struct journal *j) {
-    for (unsigned i = 0; i < j->count; i++) io_close(j->files[i].fd);
+    for (unsigned i = 0; i < j->count; i++)
+        if (j->files[i].fd >= 0) io_close(j->files[i].fd);
     pthread_mutex_destroy(&j->lock);
     buf_free(&j->group);
     free(j->files);
@@ -297,11 +311,13 @@ bool journal_fits(const struct journal *j, struct str chain, struct err *e) {
     struct journal *locked = (struct journal *)j;
     pthread_mutex_lock(&locked->lock);
     for (unsigned i = 0; i < j->count; i++) ready += j->files[i].free;
-    bool no_space = j->no_space;
+    bool no_space = j->no_space, too_large = needed + (j->current != NULL) > j->o.max_files;
+    locked->wanted = needed <= ready || too_large ? 0 : needed;
     pthread_mutex_unlock(&locked->lock);
     if (needed <= ready) return true;
-    if (needed > j->o.max_files)
-        return err_set(e, ERR_TOO_LARGE, "the request needs %u journal files, journal_max allows %u", needed, j->o.max_files);
+    if (too_large)
+        return err_set(e, ERR_TOO_LARGE, "the request needs %u further journal files, journal_max allows %u in all", needed,
+                       j->o.max_files);
     return no_space ? err_set(e, ERR_NO_SPACE, "the disk is full: no journal file can be made; nothing was stored")
                     : err_set(e, ERR_BUSY, "the journal is full and waits for a checkpoint; nothing was stored, send again");
 }
@@ -436,20 +452,22 @@ static bool make_file(struct journal *j, struct file *f, struct err *e) {
 }
 
 bool journal_prepare(struct journal *j, struct err *e) {
-    unsigned ready = 0;
-    pthread_mutex_lock(&j->lock);
-    for (unsigned i = 0; i < j->count; i++) ready += j->files[i].free;
-    unsigned count = j->count;
-    pthread_mutex_unlock(&j->lock);
-    if (ready > 0) return true;
-    if (count >= j->o.max_files) return err_set(e, ERR_BUSY, "all %u journal files are in use until the next checkpoint", count);
-    struct file f = {.free = true, .size = j->o.file_size};
-    bool ok = make_file(j, &f, e);
-    pthread_mutex_lock(&j->lock);
-    j->no_space = !ok && e->code == ERR_NO_SPACE;
-    if (ok) j->files[j->count++] = f;
-    pthread_mutex_unlock(&j->lock);
-    return ok;
+    for (bool ok = true; ok;) {
+        unsigned ready = 0, count = 0;
+        pthread_mutex_lock(&j->lock);
+        for (unsigned i = 0; i < j->count; i++) ready += j->files[i].free, count += j->files[i].fd >= 0;
+        unsigned wanted = j->wanted ? j->wanted : 1;
+        pthread_mutex_unlock(&j->lock);
+        if (ready >= wanted) return true;
+        if (count >= j->o.max_files) return err_set(e, ERR_BUSY, "all %u journal files are in use until the next checkpoint", count);
+        struct file f = {.free = true, .size = j->o.file_size};
+        ok = make_file(j, &f, e);
+        pthread_mutex_lock(&j->lock);
+        j->no_space = !ok && e->code == ERR_NO_SPACE;
+        if (ok) j->files[j->count++] = f;
+        pthread_mutex_unlock(&j->lock);
+    }
+    return false;
 }
 
 struct journal_position journal_durable(struct journal *j) {
@@ -488,17 +506,16 @@ void journal_recycle(struct journal *j, uint64_t upto) {
     pthread_mutex_lock(&j->lock);
     for (unsigned i = 0; i < j->count; i++) {
         struct file *f = &j->files[i];
-        if (f->free || f == j->current || f->last_seq > upto) continue;
-        f->free = f->size == j->o.file_size; /* one of another size is left alone once it is done with */
+        if (f->fd >= 0 && f != j->current && f->last_seq <= upto) f->free = true;
     }
+    remove_odd(j);
     pthread_mutex_unlock(&j->lock);
 }
 
 struct journal_stats journal_stats(struct journal *j) {
     pthread_mutex_lock(&j->lock);
     struct journal_stats s = j->stats;
-    s.files = j->count;
-    for (unsigned i = 0; i < j->count; i++) s.free_files += j->files[i].free;
+    for (unsigned i = 0; i < j->count; i++) s.files += j->files[i].fd >= 0, s.free_files += j->files[i].free;
     pthread_mutex_unlock(&j->lock);
     return s;
 }

@@ -67,7 +67,8 @@ struct journal_options {
 typedef bool journal_visit(void *ctx, const struct record_header *h, struct str payload, struct err *e);
 
 /* Opens the folder, made if missing, and gives every record of every whole chain after sequence number `after`, in
- * order. Damage is an error naming file and offset. Syncs what it accepted: a record that was read back is durable. */
+ * order. Damage is an error naming file and offset. Everything is synced before it is read: a record that was given back
+ * is durable. A file of another size than file_size is read, and removed once it is done with. */
 struct journal *journal_open(const struct journal_options *o, uint64_t after, journal_visit *visit, void *ctx, struct err *e);
 void journal_close(struct journal *j);
 
@@ -89,7 +90,7 @@ bool journal_commit(struct journal *j, struct err *e);
 
 /* ---- the keeper ---- */
 
-/* Makes sure that a file stands ready for when the current one is full. */
+/* Makes sure that a file stands ready for when the current one is full, or as many as a waiting chain needs. */
 bool journal_prepare(struct journal *j, struct err *e);
 
 /* How far is durable; and everything between two positions. A position belongs to the journal that gave it. */

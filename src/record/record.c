@@ -13,7 +13,7 @@ enum {
 enum { HAS_CLASS_ID = 1, HAS_CONFIDENCE = 2, HAS_BOX = 4 };
 enum { PICTURE_SIZE = 32, COUNT_WIDTH = 4 };
 
-static void put_varint(struct buf *b, uint64_t v) {
+static void enc_varint(struct buf *b, uint64_t v) {
     char bytes[10];
     size_t n = 0;
     for (; v >= 0x80; v >>= 7) bytes[n++] = (char)(v | 0x80);
@@ -21,11 +21,11 @@ static void put_varint(struct buf *b, uint64_t v) {
     buf_add(b, bytes, n);
 }
 
-static void put_signed(struct buf *b, int64_t v) { put_varint(b, (uint64_t)v << 1 ^ (uint64_t)(v >> 63)); }
-static void put_double(struct buf *b, double v) { buf_add(b, &v, sizeof v); }
+static void enc_signed(struct buf *b, int64_t v) { enc_varint(b, (uint64_t)v << 1 ^ (uint64_t)(v >> 63)); }
+static void enc_double(struct buf *b, double v) { buf_add(b, &v, sizeof v); }
 
-static void put_str(struct buf *b, struct str s) {
-    put_varint(b, s.n);
+static void enc_str(struct buf *b, struct str s) {
+    enc_varint(b, s.n);
     buf_add_str(b, s);
 }
 
@@ -85,16 +85,16 @@ static uint32_t get_u32(struct cursor *c) {
     return (uint32_t)v;
 }
 
-static void put_detection(struct buf *b, const struct detection *d) {
+static void enc_detection(struct buf *b, const struct detection *d) {
     unsigned flags = (d->class_id >= 0 ? HAS_CLASS_ID : 0) | (isnan(d->confidence) ? 0 : HAS_CONFIDENCE) |
                      (d->has_box ? HAS_BOX : 0);
     buf_addc(b, (char)flags);
-    put_str(b, d->class_name);
-    if (flags & HAS_CLASS_ID) put_signed(b, d->class_id);
-    if (flags & HAS_CONFIDENCE) put_double(b, d->confidence);
-    if (flags & HAS_BOX) put_double(b, d->x), put_double(b, d->y), put_double(b, d->width), put_double(b, d->height);
-    put_str(b, d->detection_id);
-    put_str(b, d->other);
+    enc_str(b, d->class_name);
+    if (flags & HAS_CLASS_ID) enc_signed(b, d->class_id);
+    if (flags & HAS_CONFIDENCE) enc_double(b, d->confidence);
+    if (flags & HAS_BOX) enc_double(b, d->x), enc_double(b, d->y), enc_double(b, d->width), enc_double(b, d->height);
+    enc_str(b, d->detection_id);
+    enc_str(b, d->other);
 }
 
 void inference_encode(struct buf *b, const struct inference *inf) {
@@ -103,23 +103,23 @@ void inference_encode(struct buf *b, const struct inference *inf) {
                      (inf->assign_index ? ASSIGN_INDEX : 0) | (inf->partial ? PARTIAL : 0);
     buf_addc(b, RECORD_VERSION);
     buf_addc(b, (char)flags);
-    put_varint(b, inf->index);
-    if (flags & HAS_TIME) put_signed(b, inf->time_us);
-    if (flags & HAS_LATENCY) put_double(b, inf->latency_s);
-    if (flags & HAS_SIZE) put_varint(b, inf->width), put_varint(b, inf->height);
-    put_str(b, inf->id);
-    put_str(b, inf->model_id);
-    put_str(b, inf->model_name);
-    put_str(b, inf->model_sha256);
-    put_str(b, inf->device_id);
-    put_str(b, inf->source);
-    put_str(b, inf->source_info);
-    put_str(b, inf->server_id);
-    put_str(b, inf->server_version);
-    put_str(b, inf->error);
+    enc_varint(b, inf->index);
+    if (flags & HAS_TIME) enc_signed(b, inf->time_us);
+    if (flags & HAS_LATENCY) enc_double(b, inf->latency_s);
+    if (flags & HAS_SIZE) enc_varint(b, inf->width), enc_varint(b, inf->height);
+    enc_str(b, inf->id);
+    enc_str(b, inf->model_id);
+    enc_str(b, inf->model_name);
+    enc_str(b, inf->model_sha256);
+    enc_str(b, inf->device_id);
+    enc_str(b, inf->source);
+    enc_str(b, inf->source_info);
+    enc_str(b, inf->server_id);
+    enc_str(b, inf->server_version);
+    enc_str(b, inf->error);
     if (inf->picture) buf_add(b, inf->picture, PICTURE_SIZE);
-    put_varint(b, inf->detection_count);
-    for (size_t i = 0; i < inf->detection_count; i++) put_detection(b, &inf->detections[i]);
+    enc_varint(b, inf->detection_count);
+    for (size_t i = 0; i < inf->detection_count; i++) enc_detection(b, &inf->detections[i]);
 }
 
 static void get_detection(struct cursor *c, struct detection *d) {
@@ -170,18 +170,18 @@ bool inference_decode(struct str payload, struct arena *arena, struct inference 
 
 void attach_encode_begin(struct attach_encoder *e, struct buf *to, uint32_t key_id, struct str field, const struct value *v) {
     buf_addc(to, RECORD_VERSION);
-    put_varint(to, key_id);
-    put_str(to, field);
+    enc_varint(to, key_id);
+    enc_str(to, field);
     buf_addc(to, (char)v->type);
-    if (v->type == VALUE_STRING) put_str(to, v->text);
-    if (v->type == VALUE_NUMBER) put_double(to, v->number);
+    if (v->type == VALUE_STRING) enc_str(to, v->text);
+    if (v->type == VALUE_NUMBER) enc_double(to, v->number);
     if (v->type == VALUE_BOOL) buf_addc(to, v->truth);
     *e = (struct attach_encoder){.to = to, .count_at = to->n};
     buf_add(to, "\0\0\0\0", COUNT_WIDTH);
 }
 
 void attach_encode_id(struct attach_encoder *e, struct str id) {
-    put_str(e->to, id);
+    enc_str(e->to, id);
     e->count++;
 }
 
@@ -223,9 +223,9 @@ bool value_eq(const struct value *a, const struct value *b) {
 
 void value_json(struct buf *to, const struct value *v) {
     switch (v->type) {
-    case VALUE_STRING: json_str(to, v->text); return;
-    case VALUE_NUMBER: json_double(to, v->number); return;
-    case VALUE_BOOL: json_bool(to, v->truth); return;
-    case VALUE_NONE: json_null(to); return;
+    case VALUE_STRING: put_str(to, v->text); return;
+    case VALUE_NUMBER: put_double(to, v->number); return;
+    case VALUE_BOOL: put_bool(to, v->truth); return;
+    case VALUE_NONE: put_null(to); return;
     }
 }

@@ -1,0 +1,212 @@
+#include "api/inference.h"
+
+#include <stdlib.h>
+
+#include "api/app.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "image/blobs.h"
+#include "image/keep.h"
+
+static void forget(struct request *r) {
+    struct inference_call *call = r->data;
+    infer_job_free(&call->job);
+    write_free(&call->write);
+    json_decref(call->body);
+}
+
+struct inference_call *inference_call_new(struct request *r) {
+    struct inference_call *call = arena_alloc(&r->arena, sizeof *call);
+    call->r = r;
+    call->monitored = true;
+    call->job.options = INFER_OPTIONS_DEFAULT;
+    call->job.user = call;
+    call->job.started_us = r->started_us;
+    r->data = call;
+    r->cleanup = forget;
+    return call;
+}
+
+/* ---- on a thread of the inference service ---- */
+
+static double top_confidence(const struct infer_result *result) {
+    return result->count ? result->detections[0].box.confidence : 0;
+}
+
+/* The picture is on disk before the record that names it is queued. One that cannot be kept is no reason to lose the
+ * result: it is logged, and the record names none. */
+static void picture_done(struct infer_job *job, size_t i, const struct image *pixels) {
+    struct inference_call *call = job->user;
+    const struct app *app = app_of(call->r);
+    struct infer_result *result = &job->results[i];
+    if (!call->monitored || !keep_decide(app->keep, str_of(call->who.slug), call->id, top_confidence(result))) return;
+    struct buf thumbnail = {0};
+    struct err e = {0};
+    char quoted[LOG_QUOTE];
+    call->kept[i] = image_thumbnail(pixels, &thumbnail, &e) &&
+                    blob_put(app->blobs, call->who.workspace_id, result->bytes, buf_str(&thumbnail), call->pictures[i], &e);
+    if (!call->kept[i])
+        log_event(LOG_ERROR, "picture_not_kept", "workspace=%s error=%s", call->who.slug, log_quote(quoted, str_of(e.msg)));
+    buf_free(&thumbnail);
+}
+
+static void describe(const struct inference_call *call, size_t i, struct inference *inf) {
+    const struct infer_job *job = &call->job;
+    const struct app *app = app_of(call->r);
+    *inf = (struct inference){
+        .id = call->id,
+        .model_id = job->model_id,
+        .model_name = job->model->name,
+        .model_sha256 = str_of(job->model_sha256),
+        .index = (uint32_t)i,
+        .assign_index = true,
+        .time_us = clock_now_us(),
+        .latency_s = job->elapsed_s,
+        .device_id = str_of(app->device_id),
+        .source = call->source,
+        .source_info = call->source_info,
+        .server_id = str_of(catalog_store_id(app->catalog)),
+        .server_version = str_of(SIGHTGLASS_VERSION),
+    };
+}
+
+static bool write_result(struct inference_call *call, size_t i) {
+    const struct infer_result *result = &call->job.results[i];
+    struct arena arena = {0};
+    struct detection *list = arena_alloc(&arena, result->count * sizeof *list);
+    for (size_t k = 0; k < result->count; k++) {
+        const struct infer_detection *d = &result->detections[k];
+        list[k] = (struct detection){
+            .class_name = d->class_name, .class_id = d->box.class_id, .confidence = d->box.confidence, .has_box = true,
+            .x = d->box.x, .y = d->box.y, .width = d->box.width, .height = d->box.height, .detection_id = str_of(d->id),
+        };
+    }
+    struct inference inf;
+    describe(call, i, &inf);
+    inf.width = (uint32_t)result->width;
+    inf.height = (uint32_t)result->height;
+    inf.picture = call->kept[i] ? call->pictures[i] : NULL;
+    inf.detections = list;
+    inf.detection_count = result->count;
+    bool ok = write_inference(&call->write, &inf, &call->err);
+    arena_free(&arena);
+    return ok;
+}
+
+static bool write_failure(struct inference_call *call) {
+    struct inference inf;
+    describe(call, 0, &inf);
+    inf.error = str_of(call->job.err.msg);
+    return write_inference(&call->write, &inf, &call->err);
+}
+
+static void stored(struct store_write *w) {
+    struct inference_call *call = w->ctx;
+    call->err = w->err;
+    request_wake(call->r);
+}
+
+static void job_done(struct infer_job *job) {
+    struct inference_call *call = job->user;
+    bool ok = true;
+    if (call->monitored) {
+        if (!job->ok) ok = write_failure(call);
+        for (size_t i = 0; job->ok && ok && i < job->count; i++) ok = write_result(call, i);
+        call->write.done = stored;
+        call->write.ctx = call;
+        if (ok && store_submit(app_of(call->r)->store, &call->write, &call->err)) return;
+    }
+    request_wake(call->r);
+}
+
+/* ---- the answer, on an HTTP worker ---- */
+
+static void write_json(struct buf *b, const struct inference_call *call, const struct infer_result *result) {
+    put_object(b);
+    put_key(b, "inference_id"), put_str(b, call->id);
+    put_key(b, "time"), put_double(b, call->job.elapsed_s);
+    put_key(b, "image"), put_object(b);
+    put_key(b, "width"), put_int(b, result->width);
+    put_key(b, "height"), put_int(b, result->height);
+    put_object_end(b);
+    put_key(b, "predictions"), put_array(b);
+    for (size_t k = 0; k < result->count; k++) {
+        const struct infer_detection *d = &result->detections[k];
+        put_object(b);
+        put_key(b, "x"), put_double(b, d->box.x);
+        put_key(b, "y"), put_double(b, d->box.y);
+        put_key(b, "width"), put_double(b, d->box.width);
+        put_key(b, "height"), put_double(b, d->box.height);
+        put_key(b, "confidence"), put_double(b, d->box.confidence);
+        put_key(b, "class"), put_str(b, d->class_name);
+        put_key(b, "class_id"), put_int(b, d->box.class_id);
+        put_key(b, "detection_id"), put_strz(b, d->id);
+        put_object_end(b);
+    }
+    put_array_end(b);
+    put_object_end(b);
+}
+
+static void answer(struct request *r) {
+    struct inference_call *call = r->data;
+    const struct infer_job *job = &call->job;
+    /* A result that could not be stored is not given out: whoever has an id can attach to it. */
+    if (call->err.code != ERR_NONE || !job->ok) {
+        respond_error(r, call->err.code != ERR_NONE ? &call->err : &job->err);
+        return;
+    }
+    if (call->as_list) put_array(&r->out);
+    for (size_t i = 0; i < job->count; i++) write_json(&r->out, call, &job->results[i]);
+    if (call->as_list) put_array_end(&r->out);
+    respond_json(r, 200);
+}
+
+void inference_run(struct inference_call *call) {
+    struct request *r = call->r;
+    struct infer_job *job = &call->job;
+    if (call->id.n == 0) {
+        uuid_v4(call->made_id);
+        call->id = str_of(call->made_id);
+    }
+    call->pictures = arena_alloc(&r->arena, job->count * sizeof *call->pictures);
+    call->kept = arena_alloc(&r->arena, job->count * sizeof *call->kept);
+    write_begin(&call->write, call->who.workspace_id);
+    job->each = picture_done;
+    job->done = job_done;
+    request_wait(r, answer);
+    if (!infer_submit(app_of(r)->infer, job, &call->err)) request_wake(r);
+}
+
+/* ---- the registry (protocol 2.2) ---- */
+
+static void write_listed(struct buf *b, const struct infer_listed *listed) {
+    const struct model *m = listed->model;
+    put_object(b);
+    put_key(b, "model_id"), put_str(b, listed->id);
+    put_key(b, "task_type"), put_str(b, m->task);
+    put_key(b, "batch_size"), put_int(b, 1);
+    put_key(b, "input_height"), put_int(b, m->input.height);
+    put_key(b, "input_width"), put_int(b, m->input.width);
+    put_key(b, "vram_bytes"), put_null(b);
+    put_key(b, "request_aliases"), put_array(b);
+    if (!str_eq(m->ids[0], listed->id)) put_str(b, m->ids[0]);
+    put_array_end(b);
+    put_key(b, "request_paths"), put_array(b);
+    put_strz(b, "/infer/object_detection");
+    put_array_end(b);
+    put_object_end(b);
+}
+
+void respond_registry(struct request *r) {
+    static const char *const unknown[] = {"total_vram_bytes", "gpu_memory_used", "gpu_memory_total", "torch_cuda_allocated",
+                                          "torch_cuda_reserved", "torch_cuda_allocator_cache", "non_torch_gpu_memory"};
+    size_t count;
+    const struct infer_listed *listed = infer_registry(app_of(r)->infer, &r->arena, &count);
+    put_object(&r->out);
+    put_key(&r->out, "models"), put_array(&r->out);
+    for (size_t i = 0; i < count; i++) write_listed(&r->out, &listed[i]);
+    put_array_end(&r->out);
+    for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++) put_key(&r->out, unknown[i]), put_null(&r->out);
+    put_object_end(&r->out);
+    respond_json(r, 200);
+}

@@ -1,0 +1,27 @@
+#include "api/options.h"
+
+bool option_truth(struct str text, bool *out) {
+    static const struct {
+        const char *text;
+        bool truth;
+    } spellings[] = {{"true", true},   {"false", false}, {"1", true},  {"0", false}, {"yes", true}, {"no", false},
+                     {"on", true},     {"off", false},   {"t", true},  {"f", false}, {"y", true},   {"n", false}};
+    for (size_t i = 0; i < sizeof spellings / sizeof *spellings; i++)
+        if (str_eq_nocase(text, str_of(spellings[i].text))) return *out = spellings[i].truth, true;
+    return false;
+}
+
+bool option_truth_json(const json_t *v, bool *out) {
+    if (json_is_boolean(v)) return *out = json_is_true(v), true;
+    if (json_is_string(v)) return option_truth((struct str){json_string_value(v), json_string_length(v)}, out);
+    double n = json_number_value(v);
+    if (!json_is_number(v) || (n != 0 && n != 1)) return false;
+    *out = n != 0;
+    return true;
+}
+
+bool option_number_json(const json_t *v, double *out) {
+    if (json_is_string(v)) return str_to_double((struct str){json_string_value(v), json_string_length(v)}, out);
+    *out = json_number_value(v);
+    return json_is_number(v);
+}
