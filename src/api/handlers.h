@@ -33,3 +33,6 @@ void post_other_task(struct request *r);
 /* infer_legacy.c */
 void get_legacy(struct request *r);
 void post_legacy(struct request *r);
+
+/* ingest.c */
+void post_inferences(struct request *r);

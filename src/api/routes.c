@@ -34,6 +34,7 @@ static const struct row table[] = {
     {"DELETE", "/api/v1/session",    delete_session, NO_BODY,   SHAPE_ERROR, CORS_NONE, "Sign out"},
     {"GET",    "/api/v1/server",     get_server,    NO_BODY,    SHAPE_ERROR, CORS_NONE, "Where and how this server listens"},
     {"DELETE", "/api/v1/first-key",  delete_first_key, NO_BODY, SHAPE_ERROR, CORS_NONE, "Remove the file DATA/first-key"},
+    {"POST",   "/api/v1/:workspace/inferences", post_inferences, LIMIT_SETTING(max_body_ingest), SHAPE_ERROR, CORS_NONE, "Store inferences that were computed elsewhere"},
     {"PUT",    "/api/v1/:workspace/inferences/:id/metadata/:field", put_metadata, SMALL_BODY, SHAPE_ERROR, CORS_NONE, "Set one metadata field of one inference"},
     {"DELETE", "/api/v1/:workspace/inferences/:id/metadata/:field", delete_metadata, NO_BODY, SHAPE_ERROR, CORS_NONE, "Remove one metadata field of one inference"},
 

@@ -75,7 +75,7 @@ typedef bool record_visit(void *ctx, const struct record_header *h, struct str p
 /* Records from `at` on, while each is exactly the next. */
 static void scan_from(struct str bytes, uint64_t number, uint64_t *at, uint64_t *seq, record_visit *visit, void *ctx) {
     struct record_header h;
-    while (bytes.n - *at >= sizeof h) {
+    while (*at < bytes.n && bytes.n - *at >= sizeof h) {
         memcpy(&h, bytes.p + *at, sizeof h);
         const char *payload = bytes.p + *at + sizeof h;
         if (h.seq != *seq || h.length > bytes.n - *at - sizeof h || h.crc != record_crc(&h, payload, number)) return;
@@ -124,8 +124,9 @@ static bool chains_record(void *ctx, const struct record_header *h, struct str p
 /* Bytes [0, size) of a file; only from `at` on are read, the rest is left undefined. */
 static char *file_bytes(const struct file *f, uint64_t at, uint64_t size, struct err *e) {
     char *bytes = mem_alloc(size);
-    if (io_pread(f->fd, bytes + at, size - at, (off_t)at) == (ssize_t)(size - at)) return bytes;
-    err_errno(e, "journal file %s: reading %llu bytes at %llu", f->name, (unsigned long long)(size - at), (unsigned long long)at);
+    uint64_t more = size > at ? size - at : 0;
+    if (more == 0 || io_pread(f->fd, bytes + at, more, (off_t)at) == (ssize_t)more) return bytes;
+    err_errno(e, "journal file %s: reading %llu bytes at %llu", f->name, (unsigned long long)more, (unsigned long long)at);
     free(bytes);
     return NULL;
 }

@@ -52,9 +52,11 @@ static struct str text_of(struct aggregation *g, enum column column, uint32_t co
 }
 
 static struct group *group_new(struct aggregation *g, struct table *t, uint64_t pair) {
-    if (t->list.count == g->scan.plan->max_groups) {
+    uint32_t most = t->grouping->max_groups;
+    if (t->list.count == most) {
+        const char *what = t->grouping->keys[1] == KEY_CLASS ? "classes" : t->grouping->keys[0] == KEY_TIME ? "buckets" : "models";
         g->scan.failed = !err_set(g->scan.e, ERR_UNPROCESSABLE,
-                                  "more than %u groups; ask for a shorter time range or a narrower filter", g->scan.plan->max_groups);
+                                  "more than %u %s; ask for a shorter time range or a narrower filter", most, what);
         return NULL;
     }
     struct group *group = arena_alloc(g->arena, sizeof *group);

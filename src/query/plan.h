@@ -25,6 +25,7 @@ enum plan_key { KEY_NONE, KEY_TIME, KEY_MODEL, KEY_CLASS };
 struct grouping {
     enum plan_key keys[2]; /* both KEY_NONE: everything is one group */
     bool quantiles;
+    uint32_t max_groups; /* more is an error */
 };
 
 struct plan {
@@ -39,8 +40,7 @@ struct plan {
     /* Aggregates over the same rows, read once. */
     const struct grouping *groupings;
     size_t grouping_count;
-    int64_t bucket_us;   /* KEY_TIME: buckets begin at its multiples */
-    uint32_t max_groups; /* of each grouping; more is an error */
+    int64_t bucket_us; /* KEY_TIME: buckets begin at its multiples */
 };
 
 #define PLAN_ALL_TIME INT64_MIN / 2, INT64_MAX / 2

@@ -319,16 +319,11 @@ static bool wait_for_room(struct store *s, const struct store_write *w, struct e
 }
 
 static bool admit(struct store *s, struct store_write *w, struct additions *add) {
+    if (!s->failed && !(within_limits(s, w, add, &w->err) && journal_fits(s->journal, buf_str(&w->chain), &w->err)))
+        commit_group(s);
     if (s->failed)
         return err_set(&w->err, ERR_BUSY, "storing has stopped since the disk failed (%s); mend it and restart the server", s->failure.msg);
-    if (!within_limits(s, w, add, &w->err)) {
-        commit_group(s);
-        if (!within_limits(s, w, add, &w->err)) return false;
-    }
-    if (!journal_fits(s->journal, buf_str(&w->chain), &w->err)) {
-        commit_group(s);
-        if (!wait_for_room(s, w, &w->err)) return false;
-    }
+    if (!within_limits(s, w, add, &w->err) || !wait_for_room(s, w, &w->err)) return false;
     w->err.code = ERR_NONE;
     return true;
 }

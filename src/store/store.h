@@ -58,7 +58,7 @@ struct store_write {
     struct err err;                   /* ERR_NONE: it is durable and visible */
     int64_t received_us;
     void (*done)(struct store_write *w);
-    void *ctx;
+    void *ctx, *user;                 /* the caller's */
     struct store_write *next; /* the queue's */
 };
 

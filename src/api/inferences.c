@@ -1,0 +1,224 @@
+/* The inferences of a workspace: list, count, one, its picture. */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "api/handlers.h"
+#include "api/inference_json.h"
+#include "api/read.h"
+#include "image/blobs.h"
+#include "image/image.h"
+#include "query/lookup.h"
+
+enum { LIMIT_DEFAULT = 100, LIMIT_MOST = 1000 };
+
+/* ---- many ---- */
+
+static bool list(struct read *rd, const struct view *v, struct err *e) {
+    struct request *r = rd->request;
+    struct buf *to = &r->out;
+    struct hit_list found;
+    if (!query_list(v, &rd->plan, &rd->control, &r->arena, &found, e)) return false;
+    json_object(to);
+    json_key(to, "inferences"), json_array(to);
+    for (size_t i = 0; i < found.count; i++) {
+        json_object(to);
+        inference_json(to, str_of(rd->who.slug), &found.hits[i]);
+        json_object_end(to);
+    }
+    json_array_end(to);
+    struct buf cursor = {0};
+    if (found.next.set) cursor_write(&cursor, &found.next);
+    json_key(to, "next_cursor");
+    if (found.next.set)
+        json_str(to, buf_str(&cursor));
+    else
+        json_null(to);
+    buf_free(&cursor);
+    json_key(to, "as_of"), json_time(to, rd->now_us);
+    json_object_end(to);
+    return true;
+}
+
+void get_inferences(struct request *r) {
+    static const char *const names[] = {"limit", "cursor", NULL};
+    struct read *rd = read_begin(r);
+    struct str cursor;
+    uint64_t limit = LIMIT_DEFAULT;
+    if (!rd || !read_plan(rd, names) || !read_number(rd, "limit", 1, LIMIT_MOST, &limit)) return;
+    rd->plan.limit = (uint32_t)limit;
+    if (read_param(rd, "cursor", &cursor) && !cursor_read(cursor, &rd->plan.after)) {
+        respond_fail(r, ERR_INVALID, "cursor: not one that an earlier answer gave as next_cursor");
+        return;
+    }
+    read_run(rd, list, NULL);
+}
+
+static bool count(struct read *rd, const struct view *v, struct err *e) {
+    struct request *r = rd->request;
+    uint64_t n;
+    if (!query_count(v, &rd->plan, &rd->control, &r->arena, &n, e)) return false;
+    json_object(&r->out);
+    json_key(&r->out, "count"), json_int(&r->out, (int64_t)n);
+    json_object_end(&r->out);
+    return true;
+}
+
+void get_inference_count(struct request *r) {
+    static const char *const names[] = {NULL};
+    struct read *rd = read_begin(r);
+    if (rd && read_plan(rd, names)) read_run(rd, count, NULL);
+}
+
+/* ---- one ---- */
+
+/* ?index= and ?model=, as rd->own. */
+static struct read *begin_one(struct request *r) {
+    static const char *const names[] = {"index", "model", NULL};
+    struct read *rd = read_begin(r);
+    uint64_t index = 0;
+    if (!rd || !read_only(rd, names) || !read_number(rd, "index", 0, UINT32_MAX, &index)) return NULL;
+    struct which *w = rd->own = arena_alloc(&r->arena, sizeof *w);
+    w->by_index = request_query(r, "index").n > 0;
+    w->index = (uint32_t)index;
+    w->by_model = read_param(rd, "model", &w->model_id);
+    return rd;
+}
+
+static void add_history(struct read *rd, struct buf *to, const struct one *one) {
+    json_key(to, "metadata_history"), json_array(to);
+    for (size_t i = 0; i < one->history_count; i++) {
+        const struct change *c = &one->history[i];
+        struct identity by;
+        json_object(to);
+        json_key(to, "field"), json_str(to, c->field);
+        json_key(to, "value"), json_value(to, &c->value);
+        json_key(to, "previous"), json_value(to, &c->previous);
+        json_key(to, "time"), json_time(to, c->time_us);
+        json_key(to, "by");
+        if (catalog_key_by_id(app_of(rd->request)->catalog, c->key_id, &by))
+            json_strz(to, by.key_name);
+        else
+            json_str(to, str_of(arena_printf(&rd->request->arena, "key %u", c->key_id)));
+        json_key(to, "removed"), json_bool(to, c->value.type == VALUE_NONE);
+        json_object_end(to);
+    }
+    json_array_end(to);
+}
+
+/* Metadata may come before its inference: whoever attached it sees that it waits. */
+static void answer_missing(struct read *rd, const struct one *one) {
+    struct buf *to = &rd->request->out;
+    rd->status = 404;
+    json_object(to);
+    json_key(to, "error");
+    json_strz(to, !one->known          ? "no inference with this id"
+                  : one->sibling_count ? "this id has inferences, but none of that index and model"
+                                       : "no inference with this id yet; metadata waits for it");
+    if (one->known && !one->sibling_count) json_key(to, "pending"), json_entries(to, one->metadata, one->metadata_count);
+    if (one->known && !one->sibling_count) add_history(rd, to, one);
+    json_object_end(to);
+}
+
+static bool show_one(struct read *rd, const struct view *v, struct err *e) {
+    struct request *r = rd->request;
+    struct buf *to = &r->out;
+    struct one one;
+    if (!query_one(v, request_param(r, "id"), rd->own, &r->arena, &one, e)) return false;
+    if (!one.found) return answer_missing(rd, &one), true;
+    json_object(to);
+    inference_json(to, str_of(rd->who.slug), &one.hit);
+    add_history(rd, to, &one);
+    json_key(to, "siblings"), json_array(to);
+    for (size_t i = 0; i < one.sibling_count; i++) {
+        json_object(to);
+        json_key(to, "model_id"), json_str(to, one.siblings[i].model_id);
+        json_key(to, "index"), json_int(to, one.siblings[i].index);
+        json_object_end(to);
+    }
+    json_array_end(to);
+    json_object_end(to);
+    return true;
+}
+
+void get_inference(struct request *r) {
+    struct read *rd = begin_one(r);
+    if (rd) read_run(rd, show_one, NULL);
+}
+
+/* ---- its picture ---- */
+
+enum { SNIFF = 64, ETAG_SIZE = BLOB_HASH * 2 + 16 };
+
+struct picture {
+    struct which which; /* first: rd->own is taken for it */
+    enum blob_kind kind;
+    struct str if_none_match;
+    char etag[ETAG_SIZE];
+    const char *type;
+    int fd; /* -1: closed, or handed on */
+    size_t size;
+};
+
+static void close_picture(struct request *r) {
+    struct picture *p = read_of(r)->own;
+    if (p->fd >= 0) close(p->fd);
+    p->fd = -1;
+}
+
+static void make_etag(struct picture *p, const uint8_t hash[BLOB_HASH]) {
+    char *to = p->etag;
+    *to++ = '"';
+    for (int i = 0; i < BLOB_HASH; i++) to += snprintf(to, 3, "%02x", hash[i]);
+    snprintf(to, 4, "%s\"", p->kind == BLOB_THUMBNAIL ? "-t" : "");
+}
+
+static bool find_picture(struct read *rd, const struct view *v, struct err *e) {
+    struct request *r = rd->request;
+    struct picture *p = rd->own;
+    struct one one;
+    if (!query_one(v, request_param(r, "id"), &p->which, &r->arena, &one, e)) return false;
+    if (!one.found) return err_set(e, ERR_NOT_FOUND, "no inference with this id%s", one.known ? ", index and model" : "");
+    if (!one.hit.inf.picture) return err_set(e, ERR_NOT_FOUND, "no picture of this inference was kept (see the setting keep_images)");
+    make_etag(p, one.hit.inf.picture);
+    if (str_is(p->if_none_match, p->etag)) {
+        rd->status = 304;
+        return true;
+    }
+    p->fd = blob_open(app_of(r)->blobs, rd->who.workspace_id, one.hit.inf.picture, p->kind, &p->size, e);
+    if (p->fd < 0) return false;
+    char head[SNIFF];
+    ssize_t n = pread(p->fd, head, sizeof head, 0);
+    p->type = image_media_type((struct str){head, n > 0 ? (size_t)n : 0});
+    return true;
+}
+
+static void send_picture(struct request *r) {
+    struct read *rd = read_of(r);
+    struct picture *p = rd->own;
+    respond_header(r, "ETag", p->etag);
+    /* The first complete record of an id, index and model stays, and so does its picture. */
+    respond_header(r, "Cache-Control", "private, max-age=31536000, immutable");
+    if (rd->status == 304) {
+        respond_empty(r, 304);
+        return;
+    }
+    respond_header(r, "X-Content-Type-Options", "nosniff");
+    int fd = p->fd;
+    p->fd = -1;
+    if (!respond_file(r, fd, p->size, p->type)) respond_fail(r, ERR_INTERNAL, "the picture could not be sent");
+}
+
+static void get_picture(struct request *r, enum blob_kind kind) {
+    struct read *rd = begin_one(r);
+    if (!rd) return;
+    struct picture *p = arena_alloc(&r->arena, sizeof *p);
+    struct str known = request_header(r, "If-None-Match");
+    *p = (struct picture){.which = *(struct which *)rd->own, .kind = kind, .fd = -1};
+    p->if_none_match = (struct str){arena_copy(&r->arena, known.p, known.n), known.n};
+    rd->own = p;
+    r->cleanup = close_picture;
+    read_run(rd, find_picture, send_picture);
+}
+
+void get_inference_image(struct request *r) { get_picture(r, BLOB_PICTURE); }
+void get_inference_thumbnail(struct request *r) { get_picture(r, BLOB_THUMBNAIL); }

@@ -1,0 +1,139 @@
+#include "api/read.h"
+
+#include "api/auth.h"
+#include "base/clock.h"
+#include "base/pool.h"
+
+struct read *read_begin(struct request *r) {
+    struct err e = {0};
+    struct read *rd = arena_alloc(&r->arena, sizeof *rd);
+    if (!authorize_workspace(r, request_param(r, "workspace"), (struct str){0}, &rd->who, &e)) {
+        respond_error(r, &e);
+        return NULL;
+    }
+    rd->request = r;
+    rd->now_us = clock_now_us();
+    rd->status = 200;
+    rd->plan = (struct plan){rd->who.workspace_id, PLAN_ALL_TIME};
+    rd->control.deadline_us = clock_mono_us() + (int64_t)app_of(r)->conf->query_timeout_s * 1000000;
+    r->data = rd;
+    return rd;
+}
+
+/* ---- parameters ---- */
+
+bool read_param(const struct read *rd, const char *name, struct str *value) {
+    *value = request_query(rd->request, name);
+    return value->n > 0;
+}
+
+bool read_number(struct read *rd, const char *name, uint64_t least, uint64_t most, uint64_t *value) {
+    struct str text;
+    unsigned long long v;
+    if (!read_param(rd, name, &text)) return true;
+    if (!str_to_u64(text, &v) || v < least || v > most) {
+        respond_fail(rd->request, ERR_INVALID, "%s: expected a whole number from %llu to %llu", name, (unsigned long long)least,
+                     (unsigned long long)most);
+        return false;
+    }
+    *value = v;
+    return true;
+}
+
+static bool is_one_of(struct str name, const char *const *names) {
+    for (; *names; names++)
+        if (str_is(name, *names)) return true;
+    return false;
+}
+
+static bool is_common(struct str name) { return str_is(name, "api_key") || (name.n && name.p[0] == '_'); }
+
+static bool unknown(struct read *rd, struct str name, const char *hint) {
+    respond_fail(rd->request, ERR_INVALID, "unknown parameter \"" STR_FMT "\"%s", name.n > 100 ? 100 : (int)name.n, name.p, hint);
+    return false;
+}
+
+bool read_only(struct read *rd, const char *const *names) {
+    for (size_t i = 0; i < rd->request->query_count; i++) {
+        struct str name = rd->request->query[i].name;
+        if (!is_common(name) && !is_one_of(name, names)) return unknown(rd, name, "");
+    }
+    return true;
+}
+
+static bool read_time(struct read *rd, const char *name, int64_t *us) {
+    struct str text;
+    if (!read_param(rd, name, &text) || clock_parse(text, us)) return true;
+    respond_fail(rd->request, ERR_INVALID, "%s: expected a time such as 2026-11-21T06:00:00Z (RFC 3339; write + as %%2B)", name);
+    return false;
+}
+
+static void refuse_filter(struct request *r, const struct filter_error *where, const struct err *e) {
+    json_object(&r->out);
+    json_key(&r->out, "error"), json_strz(&r->out, e->msg);
+    json_key(&r->out, "position"), json_int(&r->out, (int64_t)where->position);
+    json_key(&r->out, "expected"), json_strz(&r->out, where->expected);
+    json_object_end(&r->out);
+    respond_json(r, 400);
+}
+
+/* The parameters that spell clauses of a filter, as one filter. */
+static bool read_spellings(struct read *rd, const char *const *names, const struct filter **out) {
+    static const char *const plan_names[] = {"from", "to", "filter", NULL};
+    struct request *r = rd->request;
+    struct filter *first = NULL, **end = &first;
+    struct err e = {0};
+    for (size_t i = 0; i < r->query_count; i++) {
+        struct pair q = r->query[i];
+        if (is_common(q.name) || is_one_of(q.name, names) || is_one_of(q.name, plan_names)) continue;
+        if (!filter_is_name(q.name)) return unknown(rd, q.name, "; a metadata field is metadata.NAME");
+        if (q.value.n == 0) continue;
+        if (!filter_equals(&r->arena, q.name, q.value, end, &e)) return respond_error(r, &e), false;
+        end = &(*end)->next;
+    }
+    *out = filter_join(&r->arena, first);
+    return true;
+}
+
+bool read_plan(struct read *rd, const char *const *names) {
+    struct request *r = rd->request;
+    struct plan *p = &rd->plan;
+    const struct filter *written, *spelled;
+    struct filter_error where;
+    struct err e = {0};
+    if (!read_time(rd, "from", &p->from_us) || !read_time(rd, "to", &p->to_us) || !read_spellings(rd, names, &spelled)) return false;
+    if (!filter_parse(&r->arena, request_query(r, "filter"), &written, &where, &e)) return refuse_filter(r, &where, &e), false;
+    p->filter = filter_and(&r->arena, written, spelled);
+    return true;
+}
+
+/* ---- the query thread ---- */
+
+static void run(void *arg) {
+    struct read *rd = arg;
+    struct request *r = rd->request;
+    struct view *v = store_view(app_of(r)->store, rd->who.workspace_id);
+    rd->work(rd, v, &rd->e);
+    view_release(v);
+    request_wake(r);
+}
+
+static void answered(struct request *r) {
+    struct read *rd = r->data;
+    if (rd->e.code != ERR_NONE)
+        respond_error(r, &rd->e);
+    else if (rd->answer)
+        rd->answer(r);
+    else
+        respond_json(r, rd->status);
+}
+
+void read_run(struct read *rd, read_work *work, request_handler *answer) {
+    struct request *r = rd->request;
+    rd->work = work;
+    rd->answer = answer;
+    request_wait(r, answered);
+    if (pool_submit(app_of(r)->queries, run, rd)) return;
+    err_set(&rd->e, ERR_BUSY, "too many questions wait for a thread; ask again shortly");
+    request_wake(r);
+}

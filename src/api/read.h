@@ -1,0 +1,46 @@
+/* A handler's way to a question: begin, make the plan from the query string, run it on a query thread, answer.
+ *
+ *   struct read *rd = read_begin(r);                          answers 401 itself and returns NULL
+ *   if (rd && read_plan(rd, own_parameters)) read_run(rd, work, answer);
+ *
+ * `work` runs on a query thread with the view of the workspace, and writes the body into r->out; what it allocates is in
+ * r->arena. Everything else runs on the HTTP worker. */
+#pragma once
+#include "api/app.h"
+#include "query/scan.h"
+
+struct read;
+typedef bool read_work(struct read *rd, const struct view *v, struct err *e);
+
+struct read {
+    struct request *request;
+    struct identity who;
+    int64_t now_us;
+    struct plan plan;
+    struct query_control control;
+    read_work *work;
+    request_handler *answer;
+    struct err e;  /* ERR_NONE: work was done */
+    int status;    /* of the answer, 200 unless work says otherwise */
+    void *own;     /* the route's own */
+};
+
+/* In r->data. NULL: the answer has been given. */
+struct read *read_begin(struct request *r);
+static inline struct read *read_of(const struct request *r) { return r->data; }
+
+/* A parameter of the query string; false when it is absent or empty, which are the same. */
+bool read_param(const struct read *rd, const char *name, struct str *value);
+/* The same as a whole number from `least` to `most`; `value` stays as it is when absent. False: the answer has been given. */
+bool read_number(struct read *rd, const char *name, uint64_t least, uint64_t most, uint64_t *value);
+
+/* True when the query string holds no parameter but these and api_key; false: the answer has been given. `names` ends
+ * with NULL. Parameters that begin with '_' are nobody's. */
+bool read_only(struct read *rd, const char *const *names);
+
+/* Fills the plan's workspace, time range and filter from `from`, `to`, `filter` and the spellings (model=, metadata.NAME=).
+ * `names` are the route's own parameters; any other answers 400. from_us and to_us hold their defaults before. */
+bool read_plan(struct read *rd, const char *const *names);
+
+/* `answer` runs on the HTTP worker when `work` was done; NULL: r->out as JSON. An error of `work` is answered here. */
+void read_run(struct read *rd, read_work *work, request_handler *answer);
