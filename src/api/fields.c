@@ -5,24 +5,24 @@
 #include "query/lookup.h"
 
 static void add_field(struct buf *to, const struct field_stats *f) {
-    json_object(to);
-    json_key(to, "name"), json_str(to, f->name);
-    json_key(to, "types"), json_object(to);
-    json_key(to, "string"), json_int(to, (int64_t)f->strings);
-    json_key(to, "number"), json_int(to, (int64_t)f->numbers);
-    json_key(to, "boolean"), json_int(to, (int64_t)f->booleans);
-    json_object_end(to);
-    json_key(to, "inferences"), json_int(to, (int64_t)f->inferences);
-    json_key(to, "values"), json_int(to, (int64_t)f->values);
-    json_key(to, "top"), json_array(to);
+    put_object(to);
+    put_key(to, "name"), put_str(to, f->name);
+    put_key(to, "types"), put_object(to);
+    put_key(to, "string"), put_int(to, (int64_t)f->strings);
+    put_key(to, "number"), put_int(to, (int64_t)f->numbers);
+    put_key(to, "boolean"), put_int(to, (int64_t)f->booleans);
+    put_object_end(to);
+    put_key(to, "inferences"), put_int(to, (int64_t)f->inferences);
+    put_key(to, "values"), put_int(to, (int64_t)f->values);
+    put_key(to, "top"), put_array(to);
     for (size_t i = 0; i < f->top_count; i++) {
-        json_object(to);
-        json_key(to, "value"), json_value(to, &f->top[i].value);
-        json_key(to, "count"), json_int(to, (int64_t)f->top[i].count);
-        json_object_end(to);
+        put_object(to);
+        put_key(to, "value"), put_value(to, &f->top[i].value);
+        put_key(to, "count"), put_int(to, (int64_t)f->top[i].count);
+        put_object_end(to);
     }
-    json_array_end(to);
-    json_object_end(to);
+    put_array_end(to);
+    put_object_end(to);
 }
 
 static bool show_fields(struct read *rd, const struct view *v, struct err *e) {
@@ -33,19 +33,19 @@ static bool show_fields(struct read *rd, const struct view *v, struct err *e) {
     size_t count;
     if (!query_fields(v, &rd->plan, &rd->control, &r->arena, &fields, &count, e)) return false;
     query_pending(v, &pending);
-    json_object(to);
-    json_key(to, "fields"), json_array(to);
+    put_object(to);
+    put_key(to, "fields"), put_array(to);
     for (size_t i = 0; i < count; i++) add_field(to, &fields[i]);
-    json_array_end(to);
-    json_key(to, "pending"), json_object(to);
-    json_key(to, "ids"), json_int(to, (int64_t)pending.ids);
-    json_key(to, "oldest");
+    put_array_end(to);
+    put_key(to, "pending"), put_object(to);
+    put_key(to, "ids"), put_int(to, (int64_t)pending.ids);
+    put_key(to, "oldest");
     if (pending.ids)
-        json_time(to, pending.oldest_us);
+        put_time(to, pending.oldest_us);
     else
-        json_null(to);
-    json_object_end(to);
-    json_object_end(to);
+        put_null(to);
+    put_object_end(to);
+    put_object_end(to);
     return true;
 }
 

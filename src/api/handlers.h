@@ -36,3 +36,16 @@ void post_legacy(struct request *r);
 
 /* ingest.c */
 void post_inferences(struct request *r);
+
+/* inferences.c */
+void get_inferences(struct request *r);
+void get_inference_count(struct request *r);
+void get_inference(struct request *r);
+void get_inference_image(struct request *r);
+void get_inference_thumbnail(struct request *r);
+
+/* fields.c */
+void get_fields(struct request *r);
+
+/* stats.c */
+void get_stats(struct request *r);

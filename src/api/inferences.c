@@ -18,24 +18,24 @@ static bool list(struct read *rd, const struct view *v, struct err *e) {
     struct buf *to = &r->out;
     struct hit_list found;
     if (!query_list(v, &rd->plan, &rd->control, &r->arena, &found, e)) return false;
-    json_object(to);
-    json_key(to, "inferences"), json_array(to);
+    put_object(to);
+    put_key(to, "inferences"), put_array(to);
     for (size_t i = 0; i < found.count; i++) {
-        json_object(to);
-        inference_json(to, str_of(rd->who.slug), &found.hits[i]);
-        json_object_end(to);
+        put_object(to);
+        put_inference(to, str_of(rd->who.slug), &found.hits[i]);
+        put_object_end(to);
     }
-    json_array_end(to);
+    put_array_end(to);
     struct buf cursor = {0};
     if (found.next.set) cursor_write(&cursor, &found.next);
-    json_key(to, "next_cursor");
+    put_key(to, "next_cursor");
     if (found.next.set)
-        json_str(to, buf_str(&cursor));
+        put_str(to, buf_str(&cursor));
     else
-        json_null(to);
+        put_null(to);
     buf_free(&cursor);
-    json_key(to, "as_of"), json_time(to, rd->now_us);
-    json_object_end(to);
+    put_key(to, "as_of"), put_time(to, rd->now_us);
+    put_object_end(to);
     return true;
 }
 
@@ -57,9 +57,9 @@ static bool count(struct read *rd, const struct view *v, struct err *e) {
     struct request *r = rd->request;
     uint64_t n;
     if (!query_count(v, &rd->plan, &rd->control, &r->arena, &n, e)) return false;
-    json_object(&r->out);
-    json_key(&r->out, "count"), json_int(&r->out, (int64_t)n);
-    json_object_end(&r->out);
+    put_object(&r->out);
+    put_key(&r->out, "count"), put_int(&r->out, (int64_t)n);
+    put_object_end(&r->out);
     return true;
 }
 
@@ -85,38 +85,40 @@ static struct read *begin_one(struct request *r) {
 }
 
 static void add_history(struct read *rd, struct buf *to, const struct one *one) {
-    json_key(to, "metadata_history"), json_array(to);
+    put_key(to, "metadata_history"), put_array(to);
     for (size_t i = 0; i < one->history_count; i++) {
         const struct change *c = &one->history[i];
         struct identity by;
-        json_object(to);
-        json_key(to, "field"), json_str(to, c->field);
-        json_key(to, "value"), json_value(to, &c->value);
-        json_key(to, "previous"), json_value(to, &c->previous);
-        json_key(to, "time"), json_time(to, c->time_us);
-        json_key(to, "by");
+        put_object(to);
+        put_key(to, "field"), put_str(to, c->field);
+        put_key(to, "value"), put_value(to, &c->value);
+        put_key(to, "previous"), put_value(to, &c->previous);
+        put_key(to, "time"), put_time(to, c->time_us);
+        put_key(to, "by");
         if (catalog_key_by_id(app_of(rd->request)->catalog, c->key_id, &by))
-            json_strz(to, by.key_name);
+            put_strz(to, by.key_name);
         else
-            json_str(to, str_of(arena_printf(&rd->request->arena, "key %u", c->key_id)));
-        json_key(to, "removed"), json_bool(to, c->value.type == VALUE_NONE);
-        json_object_end(to);
+            put_str(to, str_of(arena_printf(&rd->request->arena, "key %u", c->key_id)));
+        put_key(to, "removed"), put_bool(to, c->value.type == VALUE_NONE);
+        put_object_end(to);
     }
-    json_array_end(to);
+    put_array_end(to);
 }
 
 /* Metadata may come before its inference: whoever attached it sees that it waits. */
 static void answer_missing(struct read *rd, const struct one *one) {
     struct buf *to = &rd->request->out;
     rd->status = 404;
-    json_object(to);
-    json_key(to, "error");
-    json_strz(to, !one->known          ? "no inference with this id"
-                  : one->sibling_count ? "this id has inferences, but none of that index and model"
-                                       : "no inference with this id yet; metadata waits for it");
-    if (one->known && !one->sibling_count) json_key(to, "pending"), json_entries(to, one->metadata, one->metadata_count);
-    if (one->known && !one->sibling_count) add_history(rd, to, one);
-    json_object_end(to);
+    put_object(to);
+    put_key(to, "error");
+    put_strz(to, !one->known    ? "no inference with this id"
+                  : one->pending ? "no inference with this id yet; metadata waits for it"
+                                 : "this id has inferences, but none of that index and model");
+    if (one->pending) {
+        put_key(to, "pending"), put_entries(to, one->metadata, one->metadata_count);
+        add_history(rd, to, one);
+    }
+    put_object_end(to);
 }
 
 static bool show_one(struct read *rd, const struct view *v, struct err *e) {
@@ -125,18 +127,18 @@ static bool show_one(struct read *rd, const struct view *v, struct err *e) {
     struct one one;
     if (!query_one(v, request_param(r, "id"), rd->own, &r->arena, &one, e)) return false;
     if (!one.found) return answer_missing(rd, &one), true;
-    json_object(to);
-    inference_json(to, str_of(rd->who.slug), &one.hit);
+    put_object(to);
+    put_inference(to, str_of(rd->who.slug), &one.hit);
     add_history(rd, to, &one);
-    json_key(to, "siblings"), json_array(to);
+    put_key(to, "siblings"), put_array(to);
     for (size_t i = 0; i < one.sibling_count; i++) {
-        json_object(to);
-        json_key(to, "model_id"), json_str(to, one.siblings[i].model_id);
-        json_key(to, "index"), json_int(to, one.siblings[i].index);
-        json_object_end(to);
+        put_object(to);
+        put_key(to, "model_id"), put_str(to, one.siblings[i].model_id);
+        put_key(to, "index"), put_int(to, one.siblings[i].index);
+        put_object_end(to);
     }
-    json_array_end(to);
-    json_object_end(to);
+    put_array_end(to);
+    put_object_end(to);
     return true;
 }
 

@@ -84,6 +84,11 @@ static bool read_whole(struct ingest *g, const char *name, double most, uint32_t
     return true;
 }
 
+static bool read_truth(struct ingest *g, const char *name, bool *out) {
+    *out = g->j.token == PULL_TRUE;
+    return *out || g->j.token == PULL_FALSE || g->j.token == PULL_NULL || fault(g, "%s must be true or false", name);
+}
+
 static bool read_id(struct ingest *g, const char *name) {
     struct err e;
     if (g->j.token == PULL_NULL) return true;
@@ -216,7 +221,7 @@ static bool read_metadata(struct ingest *g) {
 /* ---- items ---- */
 
 static bool read_member(struct ingest *g, struct str name) {
-    static const char *const answers_only[] = {"received", "metadata_history", "siblings", "api_key", "model_name"};
+    static const char *const answers_only[] = {"received", "clock_suspect", "metadata_history", "siblings", "api_key"};
     struct inference *inf = &g->inf;
     if (str_is(name, "inference_id")) return read_id(g, "inference_id");
     if (str_is(name, "model_id")) return read_text(g, "model_id", &inf->model_id);
@@ -226,6 +231,11 @@ static bool read_member(struct ingest *g, struct str name) {
     if (str_is(name, "device_id")) return read_text(g, "device_id", &inf->device_id);
     if (str_is(name, "source")) return read_text(g, "source", &inf->source);
     if (str_is(name, "source_info")) return read_text(g, "source_info", &inf->source_info);
+    if (str_is(name, "model_name")) return read_text(g, "model_name", &inf->model_name);
+    if (str_is(name, "model_sha256")) return read_text(g, "model_sha256", &inf->model_sha256);
+    if (str_is(name, "server_id")) return read_text(g, "server_id", &inf->server_id);
+    if (str_is(name, "server_version")) return read_text(g, "server_version", &inf->server_version);
+    if (str_is(name, "partial")) return read_truth(g, "partial", &inf->partial);
     if (str_is(name, "image")) return read_image(g);
     if (str_is(name, "predictions")) return read_predictions(g);
     if (str_is(name, "metadata")) return read_metadata(g);

@@ -14,7 +14,7 @@ struct read *read_begin(struct request *r) {
     rd->request = r;
     rd->now_us = clock_now_us();
     rd->status = 200;
-    rd->plan = (struct plan){rd->who.workspace_id, PLAN_ALL_TIME};
+    rd->plan = (struct plan){.workspace = rd->who.workspace_id, .from_us = PLAN_FIRST_US, .to_us = PLAN_LAST_US};
     rd->control.deadline_us = clock_mono_us() + (int64_t)app_of(r)->conf->query_timeout_s * 1000000;
     r->data = rd;
     return rd;
@@ -69,11 +69,11 @@ static bool read_time(struct read *rd, const char *name, int64_t *us) {
 }
 
 static void refuse_filter(struct request *r, const struct filter_error *where, const struct err *e) {
-    json_object(&r->out);
-    json_key(&r->out, "error"), json_strz(&r->out, e->msg);
-    json_key(&r->out, "position"), json_int(&r->out, (int64_t)where->position);
-    json_key(&r->out, "expected"), json_strz(&r->out, where->expected);
-    json_object_end(&r->out);
+    put_object(&r->out);
+    put_key(&r->out, "error"), put_strz(&r->out, e->msg);
+    put_key(&r->out, "position"), put_int(&r->out, (int64_t)where->position);
+    put_key(&r->out, "expected"), put_strz(&r->out, where->expected);
+    put_object_end(&r->out);
     respond_json(r, 400);
 }
 

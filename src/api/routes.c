@@ -35,6 +35,13 @@ static const struct row table[] = {
     {"GET",    "/api/v1/server",     get_server,    NO_BODY,    SHAPE_ERROR, CORS_NONE, "Where and how this server listens"},
     {"DELETE", "/api/v1/first-key",  delete_first_key, NO_BODY, SHAPE_ERROR, CORS_NONE, "Remove the file DATA/first-key"},
     {"POST",   "/api/v1/:workspace/inferences", post_inferences, LIMIT_SETTING(max_body_ingest), SHAPE_ERROR, CORS_NONE, "Store inferences that were computed elsewhere"},
+    {"GET",    "/api/v1/:workspace/inferences", get_inferences, NO_BODY, SHAPE_ERROR, CORS_NONE, "Inferences, newest first"},
+    {"GET",    "/api/v1/:workspace/inferences/count", get_inference_count, NO_BODY, SHAPE_ERROR, CORS_NONE, "How many inferences a filter finds"},
+    {"GET",    "/api/v1/:workspace/inferences/:id", get_inference, NO_BODY, SHAPE_ERROR, CORS_NONE, "One inference, with the history of its metadata"},
+    {"GET",    "/api/v1/:workspace/inferences/:id/image", get_inference_image, NO_BODY, SHAPE_ERROR, CORS_NONE, "Its picture, where one was kept"},
+    {"GET",    "/api/v1/:workspace/inferences/:id/thumbnail", get_inference_thumbnail, NO_BODY, SHAPE_ERROR, CORS_NONE, "A small JPEG of its picture"},
+    {"GET",    "/api/v1/:workspace/fields", get_fields, NO_BODY, SHAPE_ERROR, CORS_NONE, "The metadata fields, and what waits for its inference"},
+    {"GET",    "/api/v1/:workspace/stats", get_stats, NO_BODY, SHAPE_ERROR, CORS_NONE, "Statistics of a time range and the one before it"},
     {"PUT",    "/api/v1/:workspace/inferences/:id/metadata/:field", put_metadata, SMALL_BODY, SHAPE_ERROR, CORS_NONE, "Set one metadata field of one inference"},
     {"DELETE", "/api/v1/:workspace/inferences/:id/metadata/:field", delete_metadata, NO_BODY, SHAPE_ERROR, CORS_NONE, "Remove one metadata field of one inference"},
 

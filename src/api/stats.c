@@ -23,32 +23,32 @@ static const struct grouping groupings[GROUPINGS] = {
 
 /* ---- totals ---- */
 
-static void add_number(struct buf *to, const char *name, double v) { json_key(to, name), json_double(to, v); }
-static void add_count(struct buf *to, const char *name, uint64_t n) { json_key(to, name), json_int(to, (int64_t)n); }
+static void add_number(struct buf *to, const char *name, double v) { put_key(to, name), put_double(to, v); }
+static void add_count(struct buf *to, const char *name, uint64_t n) { put_key(to, name), put_int(to, (int64_t)n); }
 
 static double quantile(const struct histogram *h, double q) { return h->n ? histogram_quantile(h, q) : NAN; }
 
 static void add_totals(struct buf *to, const char *name, const struct group_list *list) {
     static const struct measures nothing;
     const struct measures *m = list->count ? &list->groups[0]->m : &nothing;
-    json_key(to, name), json_object(to);
+    put_key(to, name), put_object(to);
     add_count(to, "inferences", m->inferences);
     add_count(to, "errors", m->errors);
     add_count(to, "detections", m->detections);
     add_count(to, "empty", m->empty);
-    json_key(to, "monitoring"), json_object(to);
+    put_key(to, "monitoring"), put_object(to);
     add_number(to, "avg_confidence", mean(m->row_confidence, m->rows));
     add_number(to, "avg_response_time", mean(m->row_latency, m->rows));
-    json_object_end(to);
-    json_key(to, "per_inference"), json_object(to);
+    put_object_end(to);
+    put_key(to, "per_inference"), put_object(to);
     add_number(to, "avg_confidence", mean(m->confidence, m->with_confidence));
     add_number(to, "avg_latency_s", mean(m->latency, m->with_latency));
-    json_object_end(to);
+    put_object_end(to);
     add_number(to, "median_confidence", quantile(&m->confidences, 0.5));
     add_number(to, "latency_p50_s", quantile(&m->latencies, 0.5));
     add_number(to, "latency_p95_s", quantile(&m->latencies, 0.95));
     add_number(to, "latency_p99_s", quantile(&m->latencies, 0.99));
-    json_object_end(to);
+    put_object_end(to);
 }
 
 /* ---- the series ---- */
@@ -68,20 +68,20 @@ static void add_series(struct buf *to, const struct plan *p, const struct group_
     static const struct measures nothing;
     size_t at = 0;
     if (list->count) qsort(list->groups, list->count, sizeof *list->groups, by_time);
-    json_key(to, "series"), json_array(to);
+    put_key(to, "series"), put_array(to);
     for (int64_t t = floor_to(p->from_us, p->bucket_us); t < p->to_us; t += p->bucket_us) {
         const struct measures *m = &nothing;
         if (at < list->count && list->groups[at]->time_us == t) m = &list->groups[at++]->m;
-        json_object(to);
-        json_key(to, "time"), json_time(to, t);
+        put_object(to);
+        put_key(to, "time"), put_time(to, t);
         add_count(to, "inferences", m->inferences);
         add_count(to, "errors", m->errors);
         add_count(to, "detections", m->detections);
         add_number(to, "avg_confidence", mean(m->confidence, m->with_confidence));
         add_number(to, "avg_latency_s", mean(m->latency, m->with_latency));
-        json_object_end(to);
+        put_object_end(to);
     }
-    json_array_end(to);
+    put_array_end(to);
 }
 
 /* ---- models ---- */
@@ -136,17 +136,17 @@ static void sort_groups(const struct group_list *list, int (*order)(const void *
 }
 
 static void add_text(struct buf *to, const char *name, struct str text) {
-    json_key(to, name);
+    put_key(to, name);
     if (text.n)
-        json_str(to, text);
+        put_str(to, text);
     else
-        json_null(to);
+        put_null(to);
 }
 
 static void add_model(struct buf *to, const struct model *model) {
     static const struct measures nothing;
     const struct measures *m = model->now ? &model->now->m : &nothing;
-    json_object(to);
+    put_object(to);
     add_text(to, "model_id", model->id);
     add_text(to, "model_name", m->model_name.n || !model->before ? m->model_name : model->before->m.model_name);
     add_count(to, "inferences", m->inferences);
@@ -156,22 +156,22 @@ static void add_model(struct buf *to, const struct model *model) {
     add_number(to, "avg_confidence", mean(m->confidence, m->with_confidence));
     add_number(to, "median_confidence", quantile(&m->confidences, 0.5));
     add_number(to, "avg_latency_s", mean(m->latency, m->with_latency));
-    json_key(to, "last_seen");
+    put_key(to, "last_seen");
     if (model->now)
-        json_time(to, m->last_us);
+        put_time(to, m->last_us);
     else
-        json_null(to);
-    json_key(to, "classes"), json_array(to);
+        put_null(to);
+    put_key(to, "classes"), put_array(to);
     for (size_t i = 0; i < model->class_count; i++) {
         const struct group *g = model->classes[i];
         if (g->m.detections == 0) continue;
-        json_object(to);
-        json_key(to, "class"), json_str(to, g->keys[1]);
+        put_object(to);
+        put_key(to, "class"), put_str(to, g->keys[1]);
         add_count(to, "detections", g->m.detections);
-        json_object_end(to);
+        put_object_end(to);
     }
-    json_array_end(to);
-    json_object_end(to);
+    put_array_end(to);
+    put_object_end(to);
 }
 
 static void add_models(struct buf *to, struct arena *a, const struct group_list *now, const struct group_list *before) {
@@ -181,9 +181,9 @@ static void add_models(struct buf *to, struct arena *a, const struct group_list 
     size_t count;
     struct model *models = merge_models(a, &now[BY_MODEL], &before[BY_MODEL], &now[BY_CLASS], &count);
     if (count) qsort(models, count, sizeof *models, by_inferences);
-    json_key(to, "models"), json_array(to);
+    put_key(to, "models"), put_array(to);
     for (size_t i = 0; i < count; i++) add_model(to, &models[i]);
-    json_array_end(to);
+    put_array_end(to);
 }
 
 /* ---- the answer ---- */
@@ -199,16 +199,16 @@ static bool show_stats(struct read *rd, const struct view *v, struct err *e) {
     if (!query_aggregate(v, p, &rd->control, &r->arena, now_lists, e) ||
         !query_aggregate(v, &before, &rd->control, &r->arena, before_lists, e))
         return false;
-    json_object(to);
-    json_key(to, "from"), json_time(to, p->from_us);
-    json_key(to, "to"), json_time(to, p->to_us);
-    json_key(to, "as_of"), json_time(to, rd->now_us);
-    json_key(to, "bucket_s"), json_int(to, p->bucket_us / SECOND);
+    put_object(to);
+    put_key(to, "from"), put_time(to, p->from_us);
+    put_key(to, "to"), put_time(to, p->to_us);
+    put_key(to, "as_of"), put_time(to, rd->now_us);
+    put_key(to, "bucket_s"), put_int(to, p->bucket_us / SECOND);
     add_totals(to, "current", &now_lists[ALL]);
     add_totals(to, "previous", &before_lists[ALL]);
     add_series(to, p, &now_lists[BY_TIME]);
     add_models(to, &r->arena, now_lists, before_lists);
-    json_object_end(to);
+    put_object_end(to);
     return true;
 }
 
@@ -231,7 +231,6 @@ void get_stats(struct request *r) {
     struct plan *p = &rd->plan;
     p->to_us = rd->now_us;
     if (!read_plan(rd, names) || !read_number(rd, "bucket", 1, 365 * 86400, &bucket)) return;
-    (void)to;
     if (!read_param(rd, "from", &from)) p->from_us = p->to_us - 7 * DAY;
     if (p->from_us >= p->to_us) {
         respond_fail(r, ERR_INVALID, "from: must be before to%s", read_param(rd, "to", &to) ? "" : ", which is now");

@@ -64,10 +64,12 @@ static bool parse_listen(const char *text, char host[CONF_HOST], uint16_t *port)
     if (!colon) return false;
     struct str name = {s.p, (size_t)(colon - s.p)};
     if (!str_to_u64(str_from(s, name.n + 1), &n) || n > UINT16_MAX) return false;
-    if (name.n > 2 && name.p[0] == '[' && name.p[name.n - 1] == ']')
+    if (name.n && name.p[0] == '[') {
+        if (name.n < 3 || name.p[name.n - 1] != ']') return false;
         name = (struct str){name.p + 1, name.n - 2};
-    else if (name.n && memchr(name.p, ':', name.n))
+    } else if (name.n && memchr(name.p, ':', name.n)) {
         return false;
+    }
     if (name.n == 0 || name.n >= CONF_HOST) return false;
     snprintf(host, CONF_HOST, STR_FMT, STR_ARG(name));
     *port = (uint16_t)n;

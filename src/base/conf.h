@@ -31,6 +31,7 @@
     X(inference_threads, NUMBER, "2", 1, 64, "threads that run models")                                                      \
     X(inference_queue, NUMBER, "64", 1, 10000, "inferences that may wait for a thread; past it the answer is 503")           \
     X(query_threads, NUMBER, "2", 1, 64, "threads that answer questions to the store")                                       \
+    X(query_timeout_s, NUMBER, "30", 1, 3600, "seconds after which a question to the store is given up")                     \
     X(max_connections, NUMBER, "1000", 4, 60000, "connections open at the same time")                                        \
     X(max_body_metadata, SIZE, "20M", 1024, 1 << 30, "largest body of a metadata request, packed and unpacked")              \
     X(max_body_inference, SIZE, "32M", 1024, 1 << 30, "largest body of an inference request")                                \

@@ -95,6 +95,7 @@ bool query_one(const struct view *v, struct str id, const struct which *which, s
     const struct ident *ident = c ? chunk_find(c, id) : NULL;
     if (!ident) return true;
     out->known = true;
+    out->pending = !atomic_load_explicit(&ident->first_row, memory_order_acquire);
     load_history(c, atomic_load_explicit(&ident->fields, memory_order_acquire), a, out);
     uint32_t row;
     out->found = choose_row(c, ident, which, &row);

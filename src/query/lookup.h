@@ -25,7 +25,7 @@ struct which {
 };
 
 struct one {
-    bool known, found; /* known: the id has rows or metadata; found: `hit` is there */
+    bool known, pending, found; /* the id was heard of; has metadata and no inference; `hit` is there */
     struct hit hit;
     struct change *history; /* of the id, newest first */
     size_t history_count;

@@ -43,7 +43,9 @@ struct plan {
     int64_t bucket_us; /* KEY_TIME: buckets begin at its multiples */
 };
 
-#define PLAN_ALL_TIME INT64_MIN / 2, INT64_MAX / 2
+/* All time. */
+#define PLAN_FIRST_US (INT64_MIN / 2)
+#define PLAN_LAST_US (INT64_MAX / 2)
 
 /* A cursor as text that only we read; false for what isn't one. */
 void cursor_write(struct buf *to, const struct cursor *c);

@@ -18,6 +18,8 @@ struct log {
     uint32_t workspace;
     uint64_t length; /* that counts */
     struct buf more; /* to be written behind it */
+    size_t last;     /* where the last record in it begins, its crc still to come */
+    bool has_last;
     uint64_t written; /* of this checkpoint, already in the file but not in the manifest */
     int fd;          /* open while a checkpoint runs, else -1 */
     bool made;       /* its folder and file are new and not yet synced */
@@ -28,6 +30,7 @@ struct checkpoint {
     uint8_t store_id[16];
     uint64_t seq;
     struct journal_position from;
+    bool name_unsynced; /* the folder's sync failed when the manifest was last renamed */
     struct log *logs; /* by workspace number */
     size_t count;
 };
@@ -133,7 +136,7 @@ static bool log_replay(const struct checkpoint *c, const struct log *l, journal_
             break;
         }
         struct record_header h;
-        while (ok && want - used >= sizeof h) {
+        while (ok && used < want && want - used >= sizeof h) {
             memcpy(&h, window + used, sizeof h);
             if (h.length > want - used - sizeof h) break;
             const char *payload = window + used + sizeof h;
@@ -142,6 +145,7 @@ static bool log_replay(const struct checkpoint *c, const struct log *l, journal_
             else
                 ok = visit(ctx, &h, (struct str){payload, h.length}, e);
             used += sizeof h + h.length;
+            if (h.flags & RECORD_GROUP_END) used += -(at + used) % JOURNAL_SECTOR;
         }
         if (ok && used == 0) { /* a record larger than the window, or a length that lies */
             if (want == l->length - at) ok = log_damaged(e, path, at);
@@ -206,21 +210,39 @@ static bool log_flush(struct checkpoint *c, struct log *l, struct err *e) {
     return err_errno(e, "%s: writing", path);
 }
 
+/* The last record gets its flags and checksum. */
+static void seal_last(struct log *l, uint8_t flags) {
+    if (!l->has_last) return;
+    struct record_header h;
+    memcpy(&h, l->more.p + l->last, sizeof h);
+    h.flags |= flags;
+    h.crc = record_crc(&h, l->more.p + l->last + sizeof h, l->workspace);
+    memcpy(l->more.p + l->last, &h, sizeof h);
+    l->has_last = false;
+}
+
 static bool copy_record(void *ctx, const struct record_header *h, struct str payload, struct err *e) {
     struct checkpoint *c = ctx;
     struct log *l = log_of(c, h->workspace);
     struct record_header copy = *h;
-    copy.crc = record_crc(&copy, payload.p, h->workspace);
+    copy.flags &= (uint8_t)~RECORD_GROUP_END;
     if (!log_begin(c, l, e)) return false;
+    seal_last(l, 0);
+    if (l->more.n >= FLUSH && !log_flush(c, l, e)) return false;
+    l->last = l->more.n;
+    l->has_last = true;
     buf_add(&l->more, &copy, sizeof copy);
     buf_add_str(&l->more, payload);
-    return l->more.n < FLUSH || log_flush(c, l, e);
+    return true;
 }
 
 static bool log_sync(struct checkpoint *c, struct log *l, struct err *e) {
+    static const char zeros[JOURNAL_SECTOR];
     char folder[4096], all[4096];
     log_path(c, l->workspace, "", folder);
     snprintf(all, sizeof all, "%s/workspaces", c->dir);
+    seal_last(l, RECORD_GROUP_END);
+    buf_add(&l->more, zeros, -(l->length + l->written + l->more.n) % JOURNAL_SECTOR);
     if (!log_flush(c, l, e)) return false;
     if (io_sync(l->fd, "checkpoint.log") != 0) return err_errno(e, "%s/log: sync", folder);
     if (l->made && (io_sync_dir(folder, "checkpoint.folder") != 0 || io_sync_dir(all, "checkpoint.workspaces") != 0 ||
@@ -231,15 +253,17 @@ static bool log_sync(struct checkpoint *c, struct log *l, struct err *e) {
 
 bool checkpoint_run(struct checkpoint *c, struct journal *j, struct err *e) {
     struct journal_position to = journal_durable(j), from = c->from;
-    if (to.seq <= c->seq) return true;
+    if (to.seq <= c->seq && !c->name_unsynced) return true;
     bool ok = journal_read(j, &from, to, copy_record, c, e);
     for (size_t i = 0; i < c->count; i++)
         if (ok && c->logs[i].fd >= 0) ok = log_sync(c, &c->logs[i], e);
     struct buf text = {0};
     if (ok) {
         manifest_text(c, to.seq, &text);
-        ok = io_replace_file(c->dir, "MANIFEST", text.p, text.n, 0600, "checkpoint.manifest", "checkpoint.manifest.dir") == 0 ||
-             err_errno(e, "%s/MANIFEST", c->dir);
+        int replaced = io_replace_file(c->dir, "MANIFEST", text.p, text.n, 0600, "checkpoint.manifest", "checkpoint.manifest.dir");
+        if (replaced != 0) err_errno(e, "%s/MANIFEST", c->dir);
+        ok = replaced >= 0; /* the new one counts, but nothing may rest on it before a folder sync went well */
+        if (ok) c->name_unsynced = replaced > 0;
     }
     buf_free(&text);
     for (size_t i = 0; i < c->count; i++) {
@@ -248,11 +272,13 @@ bool checkpoint_run(struct checkpoint *c, struct journal *j, struct err *e) {
         l->fd = -1;
         if (ok) l->length += l->written, l->made = false;
         l->written = 0;
+        l->has_last = false;
         buf_free(&l->more);
     }
     if (!ok) return err_wrap(e, "checkpoint");
     c->seq = to.seq;
     c->from = to;
+    if (c->name_unsynced) return err_wrap(e, "checkpoint");
     journal_recycle(j, to.seq);
     return true;
 }

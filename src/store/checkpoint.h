@@ -8,8 +8,10 @@
  *     crc 89abcdef                        crc32c of all lines before
  *
  * DIR/workspaces/N/log is a 32-byte head ("SGWLOG1\n", store id, workspace, crc32c of the 28 bytes before) and then
- * records as in the journal, their crc seeded with the workspace's number. Bytes behind the length in the manifest are
- * left from a checkpoint that did not finish; the next one writes over them.
+ * records as in the journal, their crc seeded with the workspace's number. The last record of each checkpoint has the
+ * flag RECORD_GROUP_END, and the next begins on a 512-byte boundary: no sector that the manifest counts is written to
+ * again. Bytes behind the length in the manifest are left from a checkpoint that did not finish; the next one writes
+ * over them.
  *
  * It copies what the journal holds, not what memory holds: nothing it does can meet the writer.
  * Threads: one at a time (the keeper). */

@@ -198,14 +198,17 @@ static struct id_field *id_field_of(struct chunk *c, struct ident *i, uint32_t f
 static enum outcome place_row(struct chunk *c, const struct ident *i, struct str payload, const struct inference *inf, uint32_t *index) {
     uint32_t model = intern_text(c, COLUMN_MODEL, inf->model_id), row = 0;
     *index = inf->index;
-    bool started = false;
-    while (row_next(c, i, &row, &started)) {
-        const struct block *b = chunk_block(c, row);
-        uint32_t at = row % BLOCK_ROWS;
-        if (b->model[at] != model || b->index[at] != *index || !(row_flags(b, at) & ROW_PARTIAL) != !inf->partial) continue;
-        if (!inf->assign_index) return str_eq(b->payload[at], payload) ? OUTCOME_UNCHANGED : OUTCOME_CONFLICT;
-        (*index)++;
-        started = false; /* rows are not in order of index: look again */
+    for (bool moved = true; moved;) { /* rows need not be in order of index: until a round finds nothing */
+        moved = false;
+        bool started = false;
+        while (row_next(c, i, &row, &started)) {
+            const struct block *b = chunk_block(c, row);
+            uint32_t at = row % BLOCK_ROWS;
+            if (b->model[at] != model || b->index[at] != *index || !(row_flags(b, at) & ROW_PARTIAL) != !inf->partial) continue;
+            if (!inf->assign_index) return str_eq(b->payload[at], payload) ? OUTCOME_UNCHANGED : OUTCOME_CONFLICT;
+            (*index)++;
+            moved = true;
+        }
     }
     return OUTCOME_CREATED;
 }
@@ -228,11 +231,10 @@ static bool hide_partial(struct chunk *c, const struct ident *i, uint32_t model,
 
 /* Last in the order of arrival. */
 static void link_row(struct chunk *c, struct ident *i, uint32_t row) {
-    uint32_t last = 0;
-    bool started = false, any = false;
-    for (uint32_t at = 0; row_next(c, i, &at, &started); any = true) last = at;
-    if (any) {
-        atomic_store_explicit(&c->blocks[last / BLOCK_ROWS]->next_same_id[last % BLOCK_ROWS], row + 1, memory_order_release);
+    uint32_t last = i->last_row;
+    i->last_row = row + 1;
+    if (last) {
+        atomic_store_explicit(&c->blocks[(last - 1) / BLOCK_ROWS]->next_same_id[(last - 1) % BLOCK_ROWS], row + 1, memory_order_release);
     } else {
         c->pending_count--;
         atomic_store_explicit(&i->first_row, row + 1, memory_order_release);

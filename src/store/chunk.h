@@ -72,6 +72,7 @@ struct id_field {
 struct ident {
     struct id_field *_Atomic fields;
     _Atomic uint32_t first_row; /* row + 1; 0: pending */
+    uint32_t last_row;          /* the writer's: row + 1 */
     uint32_t length;
     char bytes[];
 };

@@ -199,26 +199,35 @@ void write_free(struct store_write *w) {
 
 static int by_bytes(const void *a, const void *b) { return str_cmp(*(const struct str *)a, *(const struct str *)b); }
 
-/* What this request would add to the chunk, exactly: new fields and unknown ids, each counted once. */
+/* What this request would add to the chunk, exactly: new fields and ids to wait for, each counted once. An id whose
+ * inference comes in the same request is not waited for. */
 static struct additions count_new(struct store *s, const struct store_write *w, const struct chunk *c) {
     struct additions add = {.inferences = w->most.inferences};
     struct str *ids = arena_alloc(&s->arena, w->most.ids * sizeof *ids);
-    struct str *fields = arena_alloc(&s->arena, w->records * sizeof *fields);
-    size_t id_count = 0, field_count = 0;
+    struct str *fields = arena_alloc(&s->arena, w->records * sizeof *fields), *here = arena_alloc(&s->arena, w->records * sizeof *here);
+    size_t id_count = 0, field_count = 0, here_count = 0;
     struct record_header h;
     for (size_t pos = 0; pos < w->chain.n; pos += sizeof h + h.length) {
         memcpy(&h, w->chain.p + pos, sizeof h);
+        struct str payload = {w->chain.p + pos + sizeof h, h.length};
         struct attach a;
-        if (h.type != RECORD_ATTACH) continue;
-        CHECK(attach_decode((struct str){w->chain.p + pos + sizeof h, h.length}, &s->arena, &a));
+        struct inference inf;
+        if (h.type == RECORD_INFERENCE) {
+            CHECK(inference_decode(payload, &s->arena, &inf));
+            here[here_count++] = inf.id;
+            continue;
+        }
+        CHECK(attach_decode(payload, &s->arena, &a));
         if (a.value.type == VALUE_NONE) continue;
         if (!c || chunk_field_index(c, a.field) < 0) fields[field_count++] = a.field;
         for (size_t i = 0; i < a.id_count; i++)
             if (!c || !chunk_find(c, a.ids[i])) ids[id_count++] = a.ids[i];
     }
+    qsort(here, here_count, sizeof *here, by_bytes);
     qsort(ids, id_count, sizeof *ids, by_bytes);
     qsort(fields, field_count, sizeof *fields, by_bytes);
-    for (size_t i = 0; i < id_count; i++) add.ids += i == 0 || !str_eq(ids[i], ids[i - 1]);
+    for (size_t i = 0; i < id_count; i++)
+        add.ids += (i == 0 || !str_eq(ids[i], ids[i - 1])) && !bsearch(&ids[i], here, here_count, sizeof *here, by_bytes);
     for (size_t i = 0; i < field_count; i++) add.fields += i == 0 || !str_eq(fields[i], fields[i - 1]);
     arena_free(&s->arena);
     return add;
@@ -319,11 +328,11 @@ static bool wait_for_room(struct store *s, const struct store_write *w, struct e
 }
 
 static bool admit(struct store *s, struct store_write *w, struct additions *add) {
-    if (!s->failed && !(within_limits(s, w, add, &w->err) && journal_fits(s->journal, buf_str(&w->chain), &w->err)))
-        commit_group(s);
+    bool fits = !s->failed && within_limits(s, w, add, &w->err) && journal_fits(s->journal, buf_str(&w->chain), &w->err);
+    if (!fits && !s->failed) commit_group(s); /* the group it would not fit beside; this may fail */
     if (s->failed)
         return err_set(&w->err, ERR_BUSY, "storing has stopped since the disk failed (%s); mend it and restart the server", s->failure.msg);
-    if (!within_limits(s, w, add, &w->err) || !wait_for_room(s, w, &w->err)) return false;
+    if (!fits && !(within_limits(s, w, add, &w->err) && wait_for_room(s, w, &w->err))) return false;
     w->err.code = ERR_NONE;
     return true;
 }
@@ -371,6 +380,7 @@ static void *write_loop(void *ctx) {
 bool store_submit(struct store *s, struct store_write *w, struct err *e) {
     CHECK(w->records > 0 && w->done);
     if (w->workspace / PAGE >= PAGE) return err_set(e, ERR_INVALID, "workspace number %" PRIu32 " is over %d", w->workspace, PAGE * PAGE);
+    free(w->results); /* of a submission before that was refused */
     w->results = mem_zero(w->records, sizeof *w->results);
     w->next = NULL;
     pthread_mutex_lock(&s->lock);
