@@ -51,7 +51,7 @@ LDFLAGS  += -Lbuild/lib -Wl,-rpath,'$$ORIGIN/lib:$$ORIGIN/../lib:$$ORIGIN/../../
 # --- what is built -------------------------------------------------------------------------------------------------
 
 LIB_SRC  := $(wildcard src/*/*.c)
-LIB_OBJ  := $(LIB_SRC:src/%.c=$(BUILD)/obj/%.o)
+LIB_OBJ  := $(LIB_SRC:src/%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/assets.o
 MAIN_OBJ := $(BUILD)/obj/main.o
 TEST_SRC := $(wildcard tests/unit/test_*.c)
 TESTS    := $(TEST_SRC:tests/unit/%.c=$(BUILD)/tests/%)
@@ -81,6 +81,24 @@ build/models/%/model.onnx: models/%/model.json models/convert.py models/node_mod
 	@echo "  model  $@"
 	@cp $< $(@D)/model.json
 	@$(PYTHON) models/convert.py models/node_modules/@vladmandic/human/models/centernet.json $(@D)
+
+# The dashboard: npm packages, web/dist, one object file with all of it.
+web/node_modules/.installed: web/package-lock.json
+	@echo "  npm    web"
+	@npm ci --prefix web --ignore-scripts --no-audit --no-fund --no-progress >/dev/null
+	@touch $@
+
+WEB_SRC := $(shell find web/src web/public -type f 2>/dev/null) $(wildcard web/index.html web/*.ts web/*.json)
+
+build/ui/assets.S: $(WEB_SRC) web/node_modules/.installed tools/embed
+	@mkdir -p $(@D)
+	@echo "  web    web/dist"
+	@npm run --silent build --prefix web >build/ui/log 2>&1 || { cat build/ui/log >&2; exit 1; }
+	@tools/embed web/dist build/ui
+
+$(BUILD)/obj/assets.o: build/ui/assets.S
+	@mkdir -p $(@D)
+	@$(CC) -c -o $@ $<
 
 # A variant finds the models beside itself too.
 $(if $(VARIANT),$(BUILD)/models): | $(BUILD)/sightglass

@@ -49,3 +49,6 @@ void get_fields(struct request *r);
 
 /* stats.c */
 void get_stats(struct request *r);
+
+/* ui.c */
+void get_ui(struct request *r);

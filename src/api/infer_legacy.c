@@ -97,7 +97,8 @@ static void run_legacy(struct request *r) {
     struct str project = request_param(r, "project"), version = request_param(r, "version");
     struct inference_call *call = inference_call_new(r);
     struct err e = {0};
-    if (routes_reserved(project)) {
+    /* WORKSPACE/inference-stats is the monitoring API's, whatever the method. */
+    if (routes_reserved(project) || str_is(version, "inference-stats")) {
         respond_fail(r, ERR_NOT_FOUND, "there is nothing at this path");
     } else if (!authenticate_inference(r, (struct str){0}, &call->who, &e)) {
         respond_error(r, &e);
@@ -108,7 +109,10 @@ static void run_legacy(struct request *r) {
         respond_static(r, 200, "application/json", "{\"project\":{\"type\":\"object-detection\"}}", 39);
     } else if (read_options(r, call) && read_picture(r, call)) {
         call->job.model_id = str_of(arena_printf(&r->arena, STR_FMT "/" STR_FMT, STR_ARG(project), STR_ARG(version)));
-        inference_run(call);
+        if (check_text(call->job.model_id, "the model id", &e))
+            inference_run(call);
+        else
+            respond_fail(r, ERR_INVALID, "Invalid Model ID sent in request. %s", e.msg);
     }
 }
 

@@ -29,17 +29,13 @@ static void unprocessable(struct request *r, const char *field, const char *mess
     respond_json(r, 422);
 }
 
-/* The body as an object that goes with the request. NULL: answered. 401 comes before a fault in the body when the key
- * is elsewhere. */
+/* The body as an object that goes with the request. NULL: answered. 401 comes before any fault in the body. */
 static json_t *read_body(struct request *r, struct identity *who) {
     json_error_t fault;
     struct err e = {0};
     json_t *body = json_loadb(r->body.p ? r->body.p : "", r->body.n, 0, &fault);
     if (!authenticate_inference(r, text_of(json_object_get(body, "api_key")), who, &e)) {
-        if (body || auth_has_key(r))
-            respond_error(r, &e);
-        else
-            unprocessable(r, NULL, arena_printf(&r->arena, "the body is not JSON: %s (byte %d)", fault.text, fault.position));
+        respond_error(r, &e);
     } else if (!body) {
         unprocessable(r, NULL, arena_printf(&r->arena, "the body is not JSON: %s (byte %d)", fault.text, fault.position));
     } else if (!json_is_object(body)) {

@@ -56,7 +56,7 @@ static void describe(const struct inference_call *call, size_t i, struct inferen
     *inf = (struct inference){
         .id = call->id,
         .model_id = job->model_id,
-        .model_name = job->model->name,
+        .model_name = job->model ? job->model->name : (struct str){0},
         .model_sha256 = str_of(job->model_sha256),
         .index = (uint32_t)i,
         .assign_index = true,
@@ -174,7 +174,11 @@ void inference_run(struct inference_call *call) {
     job->each = picture_done;
     job->done = job_done;
     request_wait(r, answer);
-    if (!infer_submit(app_of(r)->infer, job, &call->err)) request_wake(r);
+    if (infer_submit(app_of(r)->infer, job, &job->err)) return;
+    /* A model that is not there or is broken fails like a picture that is; a full queue wants the request again. */
+    job->elapsed_s = (double)(clock_mono_us() - r->started_us) / 1e6;
+    if (job->err.code == ERR_BUSY) call->monitored = false;
+    job_done(job);
 }
 
 /* ---- the registry (protocol 2.2) ---- */

@@ -28,6 +28,8 @@ static const struct row table[] = {
     {"GET",    "/readiness",         get_readiness, NO_BODY,    SHAPE_ERROR, CORS_ANY,  "200 when writes are taken, else 503"},
     {"GET",    "/readyz",            get_readiness, NO_BODY,    SHAPE_ERROR, CORS_ANY,  "The same"},
 
+    {"GET",    "/ui/*",              get_ui,        NO_BODY,    SHAPE_ERROR, CORS_NONE, "The dashboard"},
+
     /* Our own API. */
     {"GET",    "/api/v1/session",    get_session,   NO_BODY,    SHAPE_ERROR, CORS_NONE, "Who is signed in"},
     {"POST",   "/api/v1/session",    post_session,  SMALL_BODY, SHAPE_ERROR, CORS_NONE, "Sign in: a key for a cookie"},

@@ -1,5 +1,4 @@
 /* Statistics over a time range and the equally long one before it. */
-#include <inttypes.h>
 #include <stdlib.h>
 
 #include "api/handlers.h"
@@ -13,13 +12,17 @@ enum { BUCKETS_MOST = 2000, BUCKETS_WANTED = 170, MODELS_MOST = 4096, CLASSES_MO
 
 /* What is asked of a range, by place in the plan. */
 enum { ALL, BY_MODEL, BY_TIME, BY_CLASS, GROUPINGS };
-enum { GROUPINGS_BEFORE = BY_MODEL + 1 };
 static const struct grouping groupings[GROUPINGS] = {
     [ALL] = {{KEY_NONE, KEY_NONE}, true, 1},
     [BY_MODEL] = {{KEY_MODEL, KEY_NONE}, true, MODELS_MOST},
-    [BY_TIME] = {{KEY_TIME, KEY_NONE}, false, BUCKETS_MOST + 1},
+    [BY_TIME] = {{KEY_TIME, KEY_NONE}, false, BUCKETS_MOST},
     [BY_CLASS] = {{KEY_MODEL, KEY_CLASS}, false, CLASSES_MOST},
 };
+static const struct grouping groupings_before[] = {
+    [ALL] = {{KEY_NONE, KEY_NONE}, true, 1},
+    [BY_MODEL] = {{KEY_MODEL, KEY_NONE}, false, MODELS_MOST},
+};
+enum { GROUPINGS_BEFORE = sizeof groupings_before / sizeof *groupings_before };
 
 /* ---- totals ---- */
 
@@ -195,6 +198,7 @@ static bool show_stats(struct read *rd, const struct view *v, struct err *e) {
     struct group_list now_lists[GROUPINGS], before_lists[GROUPINGS_BEFORE];
     before.from_us = p->from_us - (p->to_us - p->from_us);
     before.to_us = p->from_us;
+    before.groupings = groupings_before;
     before.grouping_count = GROUPINGS_BEFORE;
     if (!query_aggregate(v, p, &rd->control, &r->arena, now_lists, e) ||
         !query_aggregate(v, &before, &rd->control, &r->arena, before_lists, e))
@@ -237,9 +241,8 @@ void get_stats(struct request *r) {
         return;
     }
     p->bucket_us = bucket ? (int64_t)bucket * SECOND : usual_bucket(p->to_us - p->from_us);
-    if ((p->to_us - p->from_us) / p->bucket_us >= BUCKETS_MOST) {
-        respond_fail(r, ERR_INVALID, "bucket: at most %d buckets; take %" PRId64 " seconds or more for this range", BUCKETS_MOST,
-                     (p->to_us - p->from_us) / BUCKETS_MOST / SECOND + 1);
+    if ((p->to_us - 1 - floor_to(p->from_us, p->bucket_us)) / p->bucket_us >= BUCKETS_MOST) {
+        respond_fail(r, ERR_INVALID, "bucket: at most %d buckets, and this range has more; take a longer bucket", BUCKETS_MOST);
         return;
     }
     p->groupings = groupings;

@@ -50,6 +50,7 @@ struct exchange {
     int status;
     size_t sent;
     request_handler *then;
+    bool suspended; /* from request_wait until its worker sees it again: the handler's turn, or its end */
     _Atomic enum wait_state state;
     atomic_int refs; /* the server, and while it waits whoever holds it */
 };

@@ -28,7 +28,7 @@ struct exchange *exchange_new(struct http *h, struct worker *w, struct MHD_Conne
     if (text.n > HTTP_MAX_TARGET) {
         x->refused = 414;
         err_set(&x->refusal, ERR_INVALID, "the request target has %zu bytes, the most is %d", text.n, HTTP_MAX_TARGET);
-        text = STR("/");
+        text.n = 100; /* enough for the log */
     }
     x->r.path = (struct str){arena_copy(&x->r.arena, text.p, text.n), text.n};
     return x;
@@ -189,8 +189,14 @@ static bool handle(struct exchange *x, request_handler *run) {
     return start;
 }
 
+static bool end_wait(struct exchange *x) {
+    bool waited = x->suspended;
+    x->suspended = false;
+    if (waited) atomic_fetch_sub(&x->worker->suspended, 1);
+    return waited;
+}
+
 enum MHD_Result request_step(struct exchange *x, const char *method, const char *data, size_t *data_size) {
-    bool waited = x->then != NULL;
     switch (x->stage) {
     case STAGE_HEADERS: return headers(x, method);
     case STAGE_BODY:
@@ -202,8 +208,7 @@ enum MHD_Result request_step(struct exchange *x, const char *method, const char 
         }
         return handle(x, x->r.route->run) ? MHD_YES : MHD_NO;
     case STAGE_HANDLER:
-        if (!waited) return MHD_NO;
-        atomic_fetch_sub(&x->worker->suspended, 1);
+        if (!end_wait(x)) return MHD_NO;
         if (atomic_load(&x->state) == ABANDONED) return MHD_NO;
         atomic_store(&x->state, RUNNING);
         return handle(x, x->then) ? MHD_YES : MHD_NO;
@@ -216,6 +221,7 @@ void request_wait(struct request *r, request_handler *then) {
     struct exchange *x = (struct exchange *)r;
     CHECK(x->stage == STAGE_HANDLER && atomic_load(&x->state) == RUNNING && then);
     x->then = then;
+    x->suspended = true;
     atomic_fetch_add(&x->worker->suspended, 1);
     atomic_fetch_add(&x->refs, 1);
     MHD_suspend_connection(x->connection);
@@ -234,7 +240,9 @@ void request_wake(struct request *r) {
     exchange_unref(x);
 }
 
+/* A client that went away while its request waited may be found gone before the handler has its second turn. */
 void request_over(struct exchange *x) {
+    end_wait(x);
     int64_t took = clock_mono_us() - x->r.started_us;
     char path[LOG_QUOTE];
     log_event(took >= SLOW_US ? LOG_INFO : LOG_DEBUG, took >= SLOW_US ? "slow_request" : "request",

@@ -94,8 +94,8 @@ static struct str without_origin(struct str target) {
 }
 
 bool url_parse(struct request *r, struct str target, struct err *e) {
-    r->path = STR("/");
     target = without_origin(target);
+    str_cut(target, '?', &r->path, &(struct str){0}); /* for the log, should it be refused */
     if (target.n == 0 || (target.p[0] != '/' && target.p[0] != '?'))
         return err_set(e, ERR_INVALID, "the request target must begin with '/'");
     struct str path, query;

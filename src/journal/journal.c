@@ -484,7 +484,8 @@ bool journal_read(struct journal *j, struct journal_position *from, struct journ
     struct file *live = mem_alloc(j->count * sizeof *live);
     unsigned n = 0;
     for (unsigned i = 0; i < j->count; i++)
-        if (!j->files[i].free && j->files[i].number >= from->file && j->files[i].number <= to.file) live[n++] = j->files[i];
+        if (j->files[i].fd >= 0 && !j->files[i].free && j->files[i].number >= from->file && j->files[i].number <= to.file)
+            live[n++] = j->files[i];
     pthread_mutex_unlock(&j->lock);
     qsort(live, n, sizeof *live, by_number);
 

@@ -14,7 +14,7 @@ enum { DOUBLE_BIAS = 1023, DOUBLE_FRACTION = 52, BIN_SHIFT = DOUBLE_FRACTION - 6
 
 static uint32_t bin_of(enum scale scale, double v) {
     if (!(v > 0)) return 0;
-    if (scale == SCALE_CONFIDENCE) return v < 1 ? (uint32_t)(v * CONFIDENCE_BINS) : CONFIDENCE_BINS - 1;
+    if (scale == SCALE_CONFIDENCE) return v < 1 ? (uint32_t)(v * CONFIDENCE_STEPS + 0.5) : CONFIDENCE_STEPS;
     uint64_t bits, least = (uint64_t)(DOUBLE_BIAS + LATENCY_LEAST) << 6;
     memcpy(&bits, &v, sizeof bits);
     bits >>= BIN_SHIFT;
@@ -23,7 +23,7 @@ static uint32_t bin_of(enum scale scale, double v) {
 }
 
 static double middle_of(enum scale scale, uint32_t bin) {
-    if (scale == SCALE_CONFIDENCE) return (bin + 0.5) / CONFIDENCE_BINS;
+    if (scale == SCALE_CONFIDENCE) return (double)bin / CONFIDENCE_STEPS;
     return ldexp(1 + (bin % 64 + 0.5) / 64, LATENCY_LEAST + (int)(bin / 64));
 }
 

@@ -228,6 +228,16 @@ static bool detections_hold(const struct matcher *m, const struct block *b, uint
     return range_holds(t->count, count);
 }
 
+/* Detections lie all over the chunk's heap, so a word's are all asked for before the first is looked at. */
+static void keep_classes(const struct matcher *m, const struct block *b, struct bitmap *rows) {
+    for (uint32_t word = 0; word < BLOCK_WORDS; word++) {
+        for (uint64_t left = rows->words[word]; left; left &= left - 1)
+            __builtin_prefetch(b->detections[word * 64 + (uint32_t)__builtin_ctzll(left)]);
+        for (uint64_t left = rows->words[word]; left; left &= left - 1)
+            if (!detections_hold(m, b, word * 64 + (uint32_t)__builtin_ctzll(left))) rows->words[word] &= ~(left & -left);
+    }
+}
+
 static bool is_ident(const struct matcher *m, const struct ident *ident) {
     for (size_t i = 0; i < m->ident_count; i++)
         if (m->idents[i] == ident) return true;
@@ -286,7 +296,7 @@ static void run_test(const struct matcher *m, uint32_t block, struct bitmap *row
     case FIELD_SOURCE_INFO: keep_codes(&m->codes, b->source_info, rows); break;
     case FIELD_SERVER: keep_codes(&m->codes, b->server, rows); break;
     case FIELD_ERROR: KEEP_SPARSE(rows, error_holds(t, b, at)); break;
-    case FIELD_CLASS: KEEP_SPARSE(rows, detections_hold(m, b, at)); break;
+    case FIELD_CLASS: keep_classes(m, b, rows); break;
     case FIELD_CONFIDENCE: KEEP(rows, test_number(t, b->confidence[at])); break;
     case FIELD_LATENCY: KEEP(rows, test_number(t, b->latency_s[at])); break;
     case FIELD_DETECTIONS: KEEP(rows, test_number(t, b->detection_count[at])); break;

@@ -23,36 +23,36 @@ static bool stopped(struct scan *s) {
     return s->failed;
 }
 
-static void rows_in_time(const struct scan *s, struct bitmap *rows) {
+/* The rows of the block that are in time and not kept from sight. */
+static void visible_rows(const struct scan *s, struct bitmap *rows) {
     const struct cursor *after = &s->plan->after;
+    const struct block *b = s->block;
     int64_t from = s->from_us, to = s->plan->to_us;
     if (after->set && after->time_us < to) to = after->time_us + 1;
-    uint32_t first = s->number * BLOCK_ROWS, count = s->row_count - first;
+    uint8_t unwanted = s->partial ? ROW_HIDDEN : ROW_HIDDEN | ROW_PARTIAL;
+    uint32_t count = s->row_count - s->number * BLOCK_ROWS;
     if (count > BLOCK_ROWS) count = BLOCK_ROWS;
-    const int64_t *time = s->block->time_us;
     for (uint32_t w = 0; w < BLOCK_WORDS; w++) {
         uint64_t word = 0;
         uint32_t end = w * 64 < count ? count - w * 64 : 0;
         if (end > 64) end = 64;
-        for (uint32_t bit = 0; bit < end; bit++)
-            word |= (uint64_t)(time[w * 64 + bit] >= from && time[w * 64 + bit] < to) << bit;
+        for (uint32_t bit = 0; bit < end; bit++) {
+            uint32_t at = w * 64 + bit;
+            word |= (uint64_t)((b->time_us[at] >= from) & (b->time_us[at] < to) & !(row_flags(b, at) & unwanted)) << bit;
+        }
         rows->words[w] = word;
     }
 }
 
-static bool unwanted(const struct scan *s, uint32_t at) {
+/* Of those, what an earlier page has shown, or came after its first. */
+static void drop_seen(const struct scan *s, struct bitmap *rows) {
     const struct cursor *after = &s->plan->after;
     const struct block *b = s->block;
-    uint8_t flags = row_flags(b, at);
-    if ((flags & ROW_HIDDEN) || ((flags & ROW_PARTIAL) && !s->partial)) return true;
-    return after->set && (b->seq[at] > after->as_of || (b->time_us[at] == after->time_us && b->seq[at] >= after->seq));
-}
-
-static void drop_unwanted(const struct scan *s, struct bitmap *rows) {
     struct bitmap left = *rows;
     unsigned word = 0;
     for (uint32_t at; bitmap_take(&left, &word, &at);)
-        if (unwanted(s, at)) rows->words[at / 64] &= ~(1ULL << (at % 64));
+        if (b->seq[at] > after->as_of || (b->time_us[at] == after->time_us && b->seq[at] >= after->seq))
+            rows->words[at / 64] &= ~(1ULL << (at % 64));
 }
 
 bool scan_next(struct scan *s) {
@@ -60,9 +60,8 @@ bool scan_next(struct scan *s) {
         if (stopped(s)) return false;
         s->number = --s->next;
         s->block = s->chunk->blocks[s->number];
-        rows_in_time(s, &s->rows);
-        if (!bitmap_any(&s->rows)) continue;
-        drop_unwanted(s, &s->rows);
+        visible_rows(s, &s->rows);
+        if (s->plan->after.set) drop_seen(s, &s->rows);
         if (s->matcher && bitmap_any(&s->rows)) matcher_run(s->matcher, s->number, &s->rows);
         if (bitmap_any(&s->rows)) return true;
     }

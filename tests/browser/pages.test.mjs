@@ -1,0 +1,386 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { browse, fill, open, settled, signIn, start, visit } from "./support.mjs";
+
+let server, browser, origin, page, tab;
+
+before(async () => {
+  server = await start();
+  origin = server.origin;
+  await fill(server);
+  browser = await browse();
+  tab = await open(browser, origin);
+  page = tab.page;
+  await signIn(page, origin);
+});
+
+after(async () => {
+  await browser?.close();
+  await server?.stop();
+});
+
+const digits = s => Number(s.replace(/[^\d.-]/g, ""));
+const until = async (get, wanted, what) => {
+  let got;
+  for (let i = 0; i < 100; i++) {
+    got = await get();
+    if (got === wanted) return;
+    await new Promise(done => setTimeout(done, 50));
+  }
+  assert.equal(got, wanted, what);
+};
+const tile = name => page.locator(".tile", { hasText: name });
+const total = async () => digits(await page.locator(".total b").innerText());
+const count = async link => {
+  const q = new URL(link, origin).searchParams;
+  q.delete("columns");
+  return (await server.api(`/api/v1/demo/inferences/count?${q}`)).count;
+};
+
+// A range that stands still, so that page and API are asked the same.
+const now = Date.now();
+const window = new URLSearchParams({ from: new Date(now - 7 * 86_400_000).toISOString(), to: new Date(now + 60_000).toISOString() });
+
+for (const counting of ["inference", "monitoring"]) {
+  test(`the overview's numbers are the API's, counted as ${counting}`, async () => {
+    await visit(page, origin, `/ui/?${window}&count=${counting}`);
+    const s = await server.api(`/api/v1/demo/stats?${window}&bucket=7200`), c = s.current;
+    const [conf, time] = counting === "monitoring"
+      ? [c.monitoring.avg_confidence, c.monitoring.avg_response_time] : [c.per_inference.avg_confidence, c.per_inference.avg_latency_s];
+    assert.ok(c.inferences >= 220 && c.errors === 5, `the API counts ${c.inferences} inferences and ${c.errors} errors`);
+    assert.equal(digits(await tile("Total requests").locator(".value").innerText()), c.inferences);
+    assert.equal(await tile("Average confidence").locator(".value").innerText(), conf.toFixed(3));
+    assert.match(await tile("Average confidence").locator(".note").innerText(), new RegExp(`median ${c.median_confidence.toFixed(3)}`));
+    assert.equal(digits(await tile("Average inference time").locator(".value").innerText()), Number((time * 1000).toPrecision(3)));
+    assert.equal(digits(await tile("Errors").locator(".value").innerText()), c.errors);
+    const change = ((c.inferences - s.previous.inferences) / s.previous.inferences) * 100;
+    assert.match(await tile("Total requests").locator(".delta").innerText(),
+      new RegExp(Math.abs(change) >= 1000 ? `×${Math.round(c.inferences / s.previous.inferences)}` : `${change > 0 ? "\\+" : "−"}${change < 100 ? change.toFixed(1) : Math.round(change)} %`));
+    for (const m of s.models) {
+      const row = page.locator(".models tbody tr", { has: page.getByRole("link", { name: m.model_id, exact: true }) });
+      assert.equal(digits(await row.locator("td").first().innerText()), m.inferences, m.model_id);
+    }
+  });
+}
+
+test("every number opens exactly the inferences it counts", async () => {
+  await visit(page, origin, `/ui/?${window}`);
+  const { current, models } = await server.api(`/api/v1/demo/stats?${window}&bucket=7200`);
+  for (const [name, wanted] of [["Total requests", current.inferences], ["Errors", current.errors]]) {
+    await visit(page, origin, `/ui/?${window}`);
+    await tile(name).locator(".value").click();
+    await settled(page);
+    await until(total, wanted, name);
+  }
+  for (const m of models) {
+    await visit(page, origin, `/ui/?${window}`);
+    await page.locator(".models").getByRole("link", { name: m.model_id, exact: true }).click();
+    await settled(page);
+    await until(total, m.inferences, m.model_id);
+  }
+  await visit(page, origin, `/ui/?${window}`);
+  const link = await page.locator(".models .classes a", { hasText: "bottle" }).first().getAttribute("href");
+  await page.locator(".models .classes a", { hasText: "bottle" }).first().click();
+  await settled(page);
+  await until(total, await count(link), "class");
+});
+
+test("a bar opens its bucket, by mouse and by keyboard; a drag zooms", async () => {
+  await visit(page, origin, `/ui/?${window}`);
+  const { series } = await server.api(`/api/v1/demo/stats?${window}&bucket=7200`);
+  const chart = page.getByRole("slider", { name: /^Requests/ });
+  await chart.focus();
+  for (let i = 0; i < 10; i++) await page.keyboard.press("ArrowLeft");
+  const read = await page.locator(".chart output").first().innerText();
+  await page.keyboard.press("Enter");
+  await settled(page);
+  await page.waitForURL(/inferences\?from=/);
+  await until(total, digits(read.split(": ")[1].split(",")[0]), "by keyboard");
+  const from = new URL(page.url()).searchParams.get("from");
+  assert.equal(await total(), series.find(b => Date.parse(b.time) === Date.parse(from))?.inferences ?? 0);
+
+  await page.goBack();
+  await settled(page);
+  const plot = await page.locator(".u-over").first().boundingBox();
+  await page.mouse.click(plot.x + plot.width / 2, plot.y + plot.height - 10);
+  await page.waitForURL(/inferences\?from=/);
+  await settled(page);
+  const opened = new URL(page.url()).searchParams;
+  assert.equal(Date.parse(opened.get("to")) - Date.parse(opened.get("from")), 7_200_000);
+  await until(total, await count(page.url()), "by mouse");
+
+  await page.goBack();
+  await settled(page);
+  await page.mouse.move(plot.x + 200, plot.y + 50);
+  await page.mouse.down();
+  await page.mouse.move(plot.x + 500, plot.y + 60, { steps: 5 });
+  await page.mouse.up();
+  await page.waitForFunction(before => new URL(location.href).searchParams.get("from") !== before, window.get("from"));
+  await settled(page);
+  const zoomed = new URL(page.url()).searchParams, whole = 7 * 86_400_000;
+  const span = Date.parse(zoomed.get("to")) - Date.parse(zoomed.get("from"));
+  assert.ok(span > 0.15 * whole && span < 0.4 * whole, `zoomed to ${span} ms`);
+});
+
+test("a change against an empty period is new", async () => {
+  const from = new Date(now - 40 * 86_400_000).toISOString(), to = new Date(now + 60_000).toISOString();
+  await visit(page, origin, `/ui/?${new URLSearchParams({ from, to })}`);
+  assert.match(await tile("Total requests").locator(".delta").innerText(), /new/);
+});
+
+test("filter: chips, completion, removal, narrowing by a value, and the same list from the link alone", async () => {
+  await visit(page, origin, "/ui/inferences");
+  await page.keyboard.press("/");
+  await page.keyboard.type("camera_location:can");
+  await page.getByRole("option", { name: "camera_location:canada" }).waitFor();
+  await page.keyboard.press("ArrowDown");
+  await page.keyboard.press("Enter");
+  await page.waitForURL(/filter=/);
+  await settled(page);
+  const canada = await count("?filter=camera_location:canada");
+  await until(total, canada, "by completion");
+  await page.getByRole("combobox", { name: "Filter" }).fill("model:weld");
+  await page.keyboard.press("Enter");
+  await page.waitForURL(/weld/);
+  await settled(page);
+  await until(total, await count("?filter=camera_location:canada+model:weld"), "two clauses");
+  await page.getByRole("button", { name: "Remove model:weld" }).click();
+  await settled(page);
+  await until(total, canada, "after removal");
+
+  const row = page.locator(".table tbody tr").first();
+  const device = row.locator("td", { hasText: /^line-/ });
+  await device.hover();
+  const value = (await device.innerText()).trim();
+  await device.getByRole("button", { name: `Exclude device:${value}` }).click();
+  await page.waitForURL(/-device/);
+  await settled(page);
+  const without = await count(`?${new URLSearchParams({ filter: `camera_location:canada -device:${value}` })}`);
+  await until(total, without, "after excluding");
+
+  const other = await tab.context.newPage();
+  await other.goto(page.url());
+  await settled(other);
+  await until(async () => digits(await other.locator(".total b").innerText()), without, "from the link");
+  await other.close();
+});
+
+test("a syntax error stands under its character and goes when it is corrected", async () => {
+  await visit(page, origin, `/ui/inferences?${new URLSearchParams({ filter: "größe:1 confidence<x" })}`);
+  const input = page.getByRole("textbox", { name: "Filter, as text" });
+  await input.waitFor();
+  const said = page.locator("#filter-error");
+  assert.match(await said.innerText(), /Expected a number/);
+  const [caret, box] = [await said.locator(".caret").boundingBox(), await input.boundingBox()];
+  const at = await input.evaluate(e => {
+    const c = document.createElement("canvas").getContext("2d");
+    const { fontSize, fontFamily } = getComputedStyle(e);
+    c.font = `${fontSize} ${fontFamily}`;
+    return c.measureText("größe:1 confidence<").width;
+  });
+  assert.ok(Math.abs(caret.x - (box.x + at)) < 6, `the mark is at ${caret.x}, the character at ${box.x + at}`);
+  await input.fill("confidence<0.5");
+  await page.keyboard.press("Enter");
+  await settled(page);
+  await until(total, await count("?filter=confidence%3C0.5"), "corrected");
+});
+
+test("pages of 100 hold every inference once, and the way back", async () => {
+  await visit(page, origin, "/ui/inferences");
+  const all = await count("");
+  const seen = [];
+  const links = () => page.locator("a.row").evaluateAll(l => l.map(a => a.pathname + new URL(a.href).searchParams.get("index")));
+  const first = await links();
+  assert.equal(first.length, 100);
+  for (;;) {
+    seen.push(...(await links()));
+    const older = page.getByRole("button", { name: "Older" });
+    if (!(await older.count())) break;
+    const here = page.url();
+    await older.click();
+    await page.waitForURL(u => u.href !== here);
+    await settled(page);
+  }
+  assert.equal(seen.length, all);
+  assert.equal(new Set(seen).size, all);
+  await page.getByRole("button", { name: "Newer" }).click();
+  await settled(page);
+  await page.getByRole("link", { name: "Newest" }).click();
+  await settled(page);
+  assert.deepEqual(await links(), first);
+});
+
+test("columns are chosen, ordered and kept in the URL", async () => {
+  await visit(page, origin, "/ui/inferences");
+  await page.getByRole("button", { name: "Columns" }).click();
+  await page.getByRole("checkbox", { name: "Source", exact: true }).uncheck();
+  await page.getByRole("button", { name: "Move Model to the left" }).click();
+  await page.waitForURL(/columns=model%2Ctime/);
+  const heads = () => page.locator(".table thead th .clip").allInnerTexts();
+  const wanted = await heads();
+  assert.deepEqual(wanted.slice(0, 2), ["Model", "Time"]);
+  assert.ok(!wanted.includes("Source") && wanted.includes("camera_location"));
+  await page.reload();
+  await settled(page);
+  assert.deepEqual(await heads(), wanted);
+});
+
+test("keyboard: j, k, enter; then previous and next within the list", async () => {
+  await visit(page, origin, "/ui/inferences?filter=model:bottles");
+  const hrefs = await page.locator("a.row").evaluateAll(l => l.slice(0, 3).map(a => a.pathname));
+  await page.keyboard.press("j");
+  await page.keyboard.press("j");
+  await page.keyboard.press("j");
+  await page.keyboard.press("k");
+  await page.keyboard.press("Enter");
+  await page.waitForURL(u => u.pathname === hrefs[1]);
+  await settled(page);
+  await page.keyboard.press("j");
+  await page.waitForURL(u => u.pathname === hrefs[2]);
+  await settled(page);
+  await page.keyboard.press("k");
+  await page.waitForURL(u => u.pathname === hrefs[1]);
+  await settled(page);
+  await page.getByRole("button", { name: "Previous" }).click();
+  await page.waitForURL(u => u.pathname === hrefs[0]);
+  await page.goBack();
+  await settled(page);
+  assert.match(page.url(), /inferences\?filter=model/);
+  await page.keyboard.press("?");
+  await page.getByRole("dialog", { name: "Help" }).waitFor();
+  await page.keyboard.press("Escape");
+});
+
+test("metadata is attached, changed and removed in place, and its history tells", async () => {
+  await visit(page, origin, "/ui/inference/rec-0010");
+  const field = page.locator(".metadata .fields > div", { hasText: "operator" });
+  const stored = async () => (await server.api("/api/v1/demo/inferences/rec-0010")).metadata.operator;
+  await page.getByRole("button", { name: "Add" }).click();
+  await page.getByLabel("Field", { exact: true }).fill("operator");
+  await page.getByLabel("Value", { exact: true }).fill("anna");
+  await page.keyboard.press("Enter");
+  await field.waitFor();
+  assert.equal(await stored(), "anna");
+
+  await page.getByRole("button", { name: "Change operator" }).click();
+  await page.getByRole("combobox", { name: "Type" }).selectOption("number");
+  await page.getByLabel("Value of operator").fill("x7");
+  await page.keyboard.press("Enter");
+  await page.getByText("That is not a number.").waitFor();
+  await page.getByLabel("Value of operator").fill("7.5");
+  await page.keyboard.press("Enter");
+  await page.getByText("Changed operator.").waitFor();
+  assert.equal(await stored(), 7.5);
+
+  await page.getByRole("button", { name: "Remove operator" }).click();
+  await page.getByText("Removed operator.").waitFor();
+  await field.waitFor({ state: "detached" });
+  assert.equal(await stored(), undefined);
+  await page.getByRole("button", { name: "Undo" }).click();
+  await field.waitFor();
+  assert.equal(await stored(), 7.5);
+
+  const { metadata_history: history } = await server.api("/api/v1/demo/inferences/rec-0010");
+  const told = page.locator(".history li", { hasText: "operator" });
+  await until(() => told.count(), history.filter(h => h.field === "operator").length, "history");
+  const texts = await told.allInnerTexts();
+  assert.match(texts[0], /set to “7\.5”/);
+  assert.match(texts[1], /removed, was “7\.5”/);
+  assert.match(texts[2], /“anna” became “7\.5”/);
+  assert.match(texts[3], /set to “anna”/);
+});
+
+test("an inference's page says what the record has and what it lacks", async () => {
+  await visit(page, origin, "/ui/inference/rec-0003");
+  const record = await server.api("/api/v1/demo/inferences/rec-0003");
+  assert.equal(await page.locator(".detections tbody tr").count(), record.predictions.length);
+  assert.equal(await page.locator(".bars li").count(), 3);
+  assert.match(await page.locator(".lacking").innerText(), /TINY_CACHE=False/);
+  await page.getByRole("button", { name: "Class" }).click();
+  assert.deepEqual(await page.locator(".detections tbody th").allInnerTexts(), ["bottle", "cap", "label"]);
+  await page.getByRole("button", { name: "Confidence" }).click();
+  const shown = (await page.locator(".detections tbody td:nth-child(2)").allInnerTexts()).map(Number);
+  assert.deepEqual(shown, [...shown].sort((a, b) => b - a));
+  await page.getByRole("checkbox", { name: /cap/ }).uncheck();
+  assert.equal(await page.locator(".detections tbody tr").count(), 2);
+  await page.getByText("Raw JSON", { exact: true }).click();
+  assert.deepEqual(JSON.parse(await page.locator(".raw pre").innerText()), await server.api("/api/v1/demo/inferences/rec-0003"));
+  await page.getByRole("link", { name: "Inferences with the same model" }).click();
+  await settled(page);
+  await until(total, await count("?filter=model:bottles/3"), "same value");
+
+  await visit(page, origin, "/ui/inference/rec-0221");
+  const box = await page.locator(".found").boundingBox(), frame = await page.locator(".picture").boundingBox();
+  assert.ok(Math.abs(frame.width / frame.height - 640 / 480) < 0.02, "the frame has the picture's shape");
+  assert.ok(Math.abs(box.width / frame.width - 200 / 640) < 0.02 && Math.abs((box.y - frame.y) / frame.height - 180 / 480) < 0.02 && Math.abs((box.x - frame.x) / frame.width - 220 / 640) < 0.02);
+  await page.locator(".detections tbody tr").hover();
+  await page.locator(".found.hover").waitFor();
+
+  await visit(page, origin, "/ui/inference/rec-0220");
+  assert.match(await page.locator(".failure").innerText(), /premature end of JPEG/);
+
+  await visit(page, origin, "/ui/inference/batch?index=1");
+  await page.locator(".siblings a").first().click();
+  await page.waitForURL(u => !u.searchParams.get("index"));
+});
+
+test("a picture is shown with its boxes, filtered by confidence, and can be downloaded", async t => {
+  if (!server.photos) return t.skip("no model or no photos on this machine");
+  await visit(page, origin, `/ui/inferences?${new URLSearchParams({ filter: 'photo:"dog.jpg"' })}`);
+  const thumbnail = page.locator(".table .thumb img");
+  await thumbnail.waitFor();
+  await page.waitForFunction(() => document.querySelector(".table .thumb img").naturalWidth > 0);
+  await page.locator("a.row").click();
+  await settled(page);
+  const id = decodeURIComponent(new URL(page.url()).pathname.split("/").pop());
+  const record = await server.api(`/api/v1/demo/inferences/${id}`);
+  assert.ok(record.predictions.length >= 2);
+  await page.waitForFunction(() => document.querySelector(".picture img").naturalWidth > 0);
+  assert.equal(await page.locator(".found").count(), record.predictions.length);
+  const sorted = record.predictions.map(p => p.confidence).sort((a, b) => b - a);
+  await page.getByRole("slider", { name: /Confidence at least/ }).fill(String(Math.ceil(sorted[1] * 100 + 0.5) / 100));
+  await until(() => page.locator(".found").count(), record.predictions.filter(p => p.confidence >= Math.ceil(sorted[1] * 100 + 0.5) / 100).length, "slider");
+  const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("link", { name: "Image" }).click()]);
+  assert.equal(await download.failure(), null);
+});
+
+test("an unknown id teaches, and takes no command from the address", async () => {
+  await visit(page, origin, `/ui/inference/${encodeURIComponent("x'; rm -rf ~ #")}`);
+  const text = (await page.locator(".command pre").allInnerTexts()).join("\n");
+  assert.match(text, /demo\/inference-stats\/metadata/);
+  assert.match(text, new RegExp(origin.replace(/[.]/g, "\\.")));
+  assert.doesNotMatch(text, /rm -rf/);
+});
+
+test("new inferences wait while somebody is at the table", async () => {
+  await page.clock.install();
+  await visit(page, origin, "/ui/inferences");
+  const top = await page.locator("a.row").first().getAttribute("href");
+  await page.locator("a.row").first().hover();
+  await server.api("/api/v1/demo/inferences", { method: "POST", body: { inference_id: "late", model_id: "bottles/3", predictions: [] } });
+  await page.clock.runFor(11_000);
+  const fresh = page.getByRole("button", { name: "1 new" });
+  await fresh.waitFor();
+  assert.equal(await page.locator("a.row").first().getAttribute("href"), top);
+  await fresh.click();
+  await page.locator('a.row[href*="/late"]').waitFor();
+  await page.clock.resume();
+});
+
+test("a lost connection is told and recovers by itself", async () => {
+  await page.clock.install();
+  await visit(page, origin, "/ui/inferences");
+  await server.pause();
+  await page.clock.runFor(11_000);
+  await page.getByText("Connection lost.").waitFor();
+  assert.ok((await page.locator("a.row").count()) > 0, "what was there stays");
+  await server.resume();
+  await page.clock.runFor(12_000);
+  await page.getByText("Connection lost.").waitFor({ state: "detached" });
+  await page.clock.resume();
+});
+
+test("nothing went wrong on the way, and nobody else was asked", () => {
+  assert.deepEqual(tab.faults, []);
+  assert.deepEqual(tab.foreign, []);
+});

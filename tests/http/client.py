@@ -1,0 +1,163 @@
+"""What a client of the inference server does, for the tests: protocol.md section 1, and pictures to send.
+
+Sdk(url, key) does what the SDK's client does, call for call and field for field, and reads of the answers what it reads;
+.calls lists what went over the wire. run() sends with requests, run_async() with aiohttp; both drive the same steps.
+"""
+import asyncio
+import base64
+import json
+import pathlib
+
+import aiohttp
+import requests
+
+PICTURES = pathlib.Path(__file__).resolve().parents[1] / "data" / "images"
+PHOTOS = pathlib.Path("/usr/share/darknet/data")  # Debian's package darknet
+DOG_SIZE = {"width": 768, "height": 576}
+
+
+def picture(name):
+    return (PICTURES / name).read_bytes()
+
+
+def photo(name="dog.jpg"):
+    return (PHOTOS / name).read_bytes()
+
+
+def b64(data):
+    return base64.b64encode(data).decode()
+
+
+def image(data):
+    return {"type": "base64", "value": b64(data)}
+
+
+class CallError(Exception):
+    """A status that the client takes for a failure; .message is what it shows of the body."""
+
+    def __init__(self, status, message):
+        super().__init__(f"{status}: {message}")
+        self.status, self.message = status, message
+
+
+class Sdk:
+    def __init__(self, url, key=None, transport="legacy", v0=False, max_batch_size=1, **config):
+        self.url, self.key, self.transport, self.v0, self.max_batch_size, self.config = url, key, transport, v0, max_batch_size, config
+        self.calls = []  # (method, path, status)
+
+    # --- what is sent
+
+    def headers(self, **more):
+        bearer = self.transport in ("both", "header") and self.key is not None
+        return {**more, **({"Authorization": f"Bearer {self.key}"} if bearer else {})}
+
+    def query(self, **more):
+        return {**({} if self.transport == "header" else {"api_key": self.key if self.key is not None else "None"}), **more}
+
+    def body(self, **more):
+        return more if self.transport == "header" else {**more, "api_key": self.key}
+
+    def registry(self):
+        return ("GET", "/model/registry", self.query(), self.headers(), None)
+
+    def steps(self, pictures, model_id):
+        """Yields (method, path, query, headers, body) and is sent what the answer held."""
+        if self.v0:
+            return (yield from self.steps_v0(pictures, model_id))
+        listed = models_of((yield self.registry()))
+        if model_id not in listed:
+            listed = models_of((yield "POST", "/model/add", {}, self.headers(), self.body(model_id=model_id)))
+            assert model_id in listed, "ModelNotInitializedError"
+        task = listed[model_id]["task_type"]
+        path = {"object-detection": "/infer/object_detection", "instance-segmentation": "/infer/instance_segmentation",
+                "classification": "/infer/classification", "keypoint-detection": "/infer/keypoints_detection"}[task]
+        results = []
+        for start in range(0, len(pictures), self.max_batch_size):
+            images = [image(p) for p in pictures[start:start + self.max_batch_size]]
+            body = {**self.body(), "model_id": model_id, "visualize_predictions": False, "disable_active_learning": False,
+                    **self.config, "image": images if len(images) > 1 else images[0]}
+            answer = yield "POST", path, {}, self.headers(), body
+            answers = answer if isinstance(answer, list) else [answer]
+            assert len(answers) == len(images)
+            results += [read_detections(one) for one in answers]
+        return results[0] if len(results) == 1 else results
+
+    def steps_v0(self, pictures, model_id):
+        assert self.key, "APIKeyNotProvided"
+        assert len(model_id.split("/")) == 2, "InvalidModelIdentifier"
+        results = []
+        for data in pictures:
+            query = {**self.query(), **self.config, "disable_active_learning": "False"}
+            answer = yield "POST", "/" + model_id, query, self.headers(**{"Content-Type": "application/json"}), b64(data)
+            assert isinstance(answer, dict)
+            results.append(read_detections(answer))
+        return results[0] if len(results) == 1 else results
+
+    # --- the two ways to send
+
+    def run(self, pictures, model_id="coco/24"):
+        return self.drive(self.steps(pictures, model_id))
+
+    def drive(self, steps):
+        with requests.Session() as session:
+            session.trust_env = False
+            sent = None
+            while True:
+                try:
+                    method, path, query, headers, body = steps.send(sent)
+                except StopIteration as end:
+                    return end.value
+                data = {"json": body} if isinstance(body, dict) else {"data": body}
+                answer = session.request(method, self.url + path, params=query, headers=headers, timeout=30, **data)
+                self.calls.append((method, path, answer.status_code))
+                if answer.status_code >= 400:
+                    raise CallError(answer.status_code, api_message(answer.headers.get("Content-Type", ""), answer.text))
+                assert answer.status_code == 200
+                sent = answer.json()
+
+    def run_async(self, pictures, model_id="coco/24"):
+        return asyncio.run(self.drive_async(self.steps(pictures, model_id)))
+
+    async def drive_async(self, steps):
+        async with aiohttp.ClientSession() as session:
+            sent = None
+            while True:
+                try:
+                    method, path, query, headers, body = steps.send(sent)
+                except StopIteration as end:
+                    return end.value
+                data = {"json": body} if isinstance(body, dict) else {"data": body}
+                async with session.request(method, self.url + path, params=query, headers=headers, **data) as answer:
+                    self.calls.append((method, path, answer.status))
+                    if answer.status != 200:
+                        raise CallError(answer.status, answer.reason)
+                    sent = await answer.json()
+
+
+def models_of(registry):
+    """The registry as the client reads it."""
+    for model in registry["models"]:
+        assert isinstance(model["model_id"], str) and isinstance(model["task_type"], str)
+        for name in ("batch_size", "input_height", "input_width"):
+            assert model.get(name) is None or isinstance(model[name], int)
+    return {model["model_id"]: model for model in registry["models"]}
+
+
+def read_detections(answer):
+    """What the client and the code around it touch in a detection answer."""
+    assert isinstance(answer["inference_id"], str) and isinstance(answer["time"], float)
+    assert isinstance(answer["image"]["width"], int) and isinstance(answer["image"]["height"], int)
+    for p in answer["predictions"]:
+        assert all(isinstance(p[name], (int, float)) for name in ("x", "y", "width", "height", "confidence"))
+        assert isinstance(p["class"], str) and isinstance(p["class_id"], int) and isinstance(p["detection_id"], str)
+    return answer
+
+
+def api_message(content_type, text):
+    if "application/json" not in content_type:
+        return text
+    body = json.loads(text)
+    assert isinstance(body, dict)
+    message = body.get("message", body.get("detail", "N/A"))
+    inner = body.get("inner_error_message")
+    return f"{message}. More details: {inner}" if inner else message

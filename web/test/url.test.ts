@@ -1,0 +1,48 @@
+import { describe, expect, it } from "vitest";
+import * as u from "../src/url";
+
+const at = (link: string) => {
+  const url = new URL(link, "http://localhost");
+  return u.parseRoute(url.pathname, url.search);
+};
+const scope: u.Scope = { filter: 'a:"b c" -d:é&=', range: "24h", from: null, to: null };
+const fixed: u.Scope = { filter: "", range: null, from: "2026-11-21T00:00:00Z", to: "2026-11-21T01:00:00.5Z" };
+
+describe("a link", () => {
+  it("comes back as the state it was made from", () => {
+    for (const s of [scope, fixed, u.ANY]) {
+      expect(at(u.overviewLink(s, "monitoring"))).toEqual({ page: "overview", scope: s, counting: "monitoring" });
+      expect(at(u.inferencesLink(s, "c/1+=", ["time", "m.a,b", "m.%"])))
+        .toEqual({ page: "inferences", scope: s, cursor: "c/1+=", columns: ["time", "m.a,b", "m.%"] });
+      expect(at(u.inferenceLink(s, "a/b?#%", 2, "coco/24")))
+        .toEqual({ page: "inference", scope: s, id: "a/b?#%", index: 2, model: "coco/24" });
+    }
+  });
+  it("is short when nothing is set", () => {
+    expect(u.overviewLink(u.ANY, "inference")).toBe("/ui/");
+    expect(u.inferencesLink(u.ANY)).toBe("/ui/inferences");
+    expect(u.inferenceLink(u.ANY, "x", null, null)).toBe("/ui/inference/x");
+  });
+  it("with nonsense in it still leads somewhere", () => {
+    expect(at("/ui/?range=9y&from=soon")).toEqual({ page: "overview", scope: u.ANY, counting: "inference" });
+    expect(at("/ui/inference/%E0%A4%A?index=-1")).toMatchObject({ page: "inference", id: "%E0%A4%A", index: null });
+    expect(at("/ui/what/ever").page).toBe("unknown");
+    expect(at("/ui").page).toBe("overview");
+  });
+});
+
+describe("a range", () => {
+  const now = Date.parse("2026-11-21T12:00:00Z");
+  it("follows the clock or stands still", () => {
+    expect(u.window(scope, now)).toEqual({ from: "2026-11-20T12:00:00.000Z", to: "2026-11-21T12:00:00.000Z" });
+    expect(u.window(fixed, now)).toEqual({ from: fixed.from, to: fixed.to });
+    expect(u.window(u.ANY, now)).toEqual({ from: null, to: null });
+  });
+  it("is cut into at most 100 bars", () => {
+    expect(u.bucketFor(3600)).toBe(60);
+    expect(u.bucketFor(86_400)).toBe(900);
+    expect(u.bucketFor(7 * 86_400)).toBe(7200);
+    expect(u.bucketFor(30 * 86_400)).toBe(28_800);
+    for (const s of [1, 1e3, 1e5, 1e7, 1e9]) expect(s / u.bucketFor(s)).toBeLessThanOrEqual(100);
+  });
+});
