@@ -28,7 +28,7 @@ SANITIZE  := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize
 
 # Asked only when something is to be compiled: `make deps` and `make help` run before the libraries are there.
 GOALS := $(if $(MAKECMDGOALS),$(MAKECMDGOALS),all)
-ifneq ($(filter-out help deps run test bench clean,$(GOALS)),)
+ifneq ($(filter-out help deps test-deps bench-deps run test bench fuzz clean,$(GOALS)),)
 PKG_CFLAGS := $(shell pkg-config --cflags $(LIBRARIES) 2>/dev/null || echo MISSING)
 PKG_LIBS   := $(shell pkg-config --libs $(LIBRARIES) 2>/dev/null)
 ifneq ($(findstring MISSING,$(PKG_CFLAGS)),)
@@ -55,6 +55,8 @@ LIB_OBJ  := $(LIB_SRC:src/%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/assets.o
 MAIN_OBJ := $(BUILD)/obj/main.o
 TEST_SRC := $(wildcard tests/unit/test_*.c)
 TESTS    := $(TEST_SRC:tests/unit/%.c=$(BUILD)/tests/%)
+CRASH    := $(BUILD)/tests/powerloss
+FUZZ     := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 TEST_AID := $(patsubst tests/unit/%.c,$(BUILD)/tests/%.o,$(filter-out $(TEST_SRC),$(wildcard tests/unit/*.c)))
 
 MODEL_JSON := $(wildcard models/*/model.json)
@@ -122,6 +124,15 @@ $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(TEST_AID) $(BUILD)/libsightglas
 	@echo "  link   $@"
 	@$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
 
+$(BUILD)/tests/powerloss: $(wildcard tests/crash/*.[ch]) $(TEST_AID) $(BUILD)/libsightglass.a | $(ORT)
+	@echo "  link   $@"
+	@$(CC) $(CFLAGS) -Itests/crash -Itests/unit $(LDFLAGS) -o $@ $(filter %.c %.o %.a,$^) $(LDLIBS)
+
+$(BUILD)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(BUILD)/libsightglass.a | $(ORT)
+	@mkdir -p $(@D)
+	@echo "  link   $@"
+	@$(CC) $(CFLAGS) -Wno-missing-prototypes -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
 .SECONDARY:
 -include $(LIB_OBJ:.o=.d) $(MAIN_OBJ:.o=.d) $(TESTS:=.d) $(TEST_AID:.o=.d)
 
@@ -139,26 +150,55 @@ run: ## install what is missing, build, start with a demo: make run PORT=9101 DE
 	@PORT=$(PORT) DEMO=$(DEMO) tools/run.sh
 
 test: test-deps ## all tests, installing what only they need
-	@$(MAKE) --no-print-directory test-unit test-http check
+	@$(MAKE) --no-print-directory test-unit test-http test-crash test-web test-models test-browser check
 
-test-unit: $(TESTS) ## unit tests (cmocka)
+test-unit: all $(TESTS) ## unit tests (cmocka)
 	@tools/run-unit-tests $(TESTS)
 
-test-http: all ## tests of the running program over HTTP (pytest)
-	SIGHTGLASS_BIN=$(BUILD)/sightglass $(PYTHON) -m pytest -q -p no:cacheprovider tests/http
+test-http: all ## the running program over HTTP (pytest)
+	@SIGHTGLASS_BIN=$(BUILD)/sightglass $(PYTHON) -m pytest -q -p no:cacheprovider tests/http
 
-check: $(BUILD)/sightglass ## the one-way includes, and that generated documents are current
+test-crash: $(CRASH) ## power loss at every file operation of a fixed script
+	@$(CRASH)
+
+test-web: web/node_modules/.installed ## the dashboard's own parts (vitest)
+	@npm test --silent --prefix web
+
+test-models: all ## the converted demo model against its original
+	@tests/models/run.sh
+
+test-browser: all ## the dashboard in Chromium against the running program
+	@SIGHTGLASS_BIN=$(CURDIR)/$(BUILD)/sightglass tests/browser/run
+
+check: $(BUILD)/sightglass ## includes run one way; generated documents are current
 	@tools/check-includes src
 	@tools/docs $(BUILD)/sightglass --check
 
-docs: $(BUILD)/sightglass ## regenerate docs/configuration.md and the route list
+docs: $(BUILD)/sightglass ## write docs/configuration.md and docs/routes.md anew
 	@tools/docs $(BUILD)/sightglass
 
+FUZZ_SECONDS ?= 30
+
+fuzz: ## each fuzz entry for FUZZ_SECONDS=30, with clang
+	@tools/deps build test
+	@$(MAKE) --no-print-directory CC=clang SAN=address,undefined,fuzzer-no-link FUZZ_SECONDS=$(FUZZ_SECONDS) fuzz-run
+
+fuzz-run: $(FUZZ)
+	@for program in $^; do tools/run-fuzz $$program $(FUZZ_SECONDS) || exit 1; done
+
+include bench/bench.mk
+
+bench: ## W2 against a bare server and PostgreSQL; writes docs/performance.md
+	@tools/deps build bench
+	@$(MAKE) --no-print-directory all bench-programs
+	@bench/run
+
 help: ## this list
-	@echo "make TARGET [PORT=9001] [DEMO=0] [SAN=address,undefined] [CC=clang]"
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@echo "make TARGET [PORT=9001] [DEMO=0] [SAN=address,undefined | SAN=thread] [CC=clang]"
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 clean: ## remove what was built; ./data is never touched
 	rm -rf build web/dist
 
-.PHONY: all deps test-deps run test test-unit test-http check docs help clean
+.PHONY: all deps test-deps run test test-unit test-http test-crash test-web test-models test-browser check docs fuzz fuzz-run \
+        bench help clean

@@ -52,7 +52,8 @@ struct bare {
 };
 
 /* Calls each for every (id, value) of an attach; false when the body is not one. */
-static bool read_attach(const char *p, size_t n, void (*each)(void *, const char *, size_t, const char *, size_t), void *arg) {
+static bool read_attach(const char *p, size_t n, void (*each)(void *, const char *, size_t, const char *, size_t),
+                        void *arg) {
     json_t *root = json_loadb(p, n, 0, NULL), *data = json_object_get(root, "data"), *entry, *id;
     bool ok = json_is_array(data);
     size_t i, k;
@@ -61,7 +62,9 @@ static bool read_attach(const char *p, size_t n, void (*each)(void *, const char
         ok = ok && json_is_array(ids) && json_is_string(value) && json_is_string(json_object_get(entry, "field_name"));
         json_array_foreach(ids, k, id) {
             ok = ok && json_is_string(id);
-            if (ok && each) each(arg, json_string_value(id), json_string_length(id), json_string_value(value), json_string_length(value));
+            if (ok && each)
+                each(arg, json_string_value(id), json_string_length(id), json_string_value(value),
+                     json_string_length(value));
         }
     }
     json_decref(root);
@@ -150,7 +153,8 @@ static void completed(void *arg, struct MHD_Connection *connection, void **state
 }
 
 static struct MHD_Response *answer(const char *text) {
-    struct MHD_Response *r = MHD_create_response_from_buffer(strlen(text), (void *)(uintptr_t)text, MHD_RESPMEM_PERSISTENT);
+    struct MHD_Response *r =
+        MHD_create_response_from_buffer(strlen(text), (void *)(uintptr_t)text, MHD_RESPMEM_PERSISTENT);
     CHECK(r && MHD_add_response_header(r, "Content-Type", "application/json") == MHD_YES);
     return r;
 }
@@ -167,7 +171,8 @@ static bool log_open(struct bare *b, const char *path, int64_t size, struct err 
     b->nonce = (uint64_t)clock_now_us();
     b->at = LOG_HEAD;
     uint64_t head[2] = {log_magic, b->nonce};
-    if (pwrite(b->log, head, sizeof head, 0) != sizeof head || fsync(b->log) != 0) return err_errno(e, "%s: no head", path);
+    if (pwrite(b->log, head, sizeof head, 0) != sizeof head || fsync(b->log) != 0)
+        return err_errno(e, "%s: no head", path);
     return true;
 }
 
@@ -177,7 +182,8 @@ static bool serve(const char *path, const char *mib, struct err *e) {
     pthread_t writer;
     sigset_t ends;
     int which;
-    if (!str_to_u64(str_of(mib), &size) || size < 1 || size > 65536) return err_set(e, ERR_INVALID, "%s: want MiB from 1 to 65536", mib);
+    if (!str_to_u64(str_of(mib), &size) || size < 1 || size > 65536)
+        return err_set(e, ERR_INVALID, "%s: want MiB from 1 to 65536", mib);
     if (!log_open(&b, path, (int64_t)size * MIB, e)) return false;
     CHECK(sigemptyset(&ends) == 0 && sigaddset(&ends, SIGTERM) == 0 && sigaddset(&ends, SIGINT) == 0);
     CHECK(pthread_sigmask(SIG_BLOCK, &ends, NULL) == 0);
@@ -188,10 +194,10 @@ static bool serve(const char *path, const char *mib, struct err *e) {
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     /* libmicrohttpd 0.9.75 waits again, without a limit, before it serves a batch of exactly 128 events; a closed-loop
      * client then waits for ever. So no thread may have that many connections. */
-    struct MHD_Daemon *d = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, handle, &b,
-                                            MHD_OPTION_SOCK_ADDR, &to, MHD_OPTION_THREAD_POOL_SIZE, HTTP_THREADS,
-                                            MHD_OPTION_CONNECTION_LIMIT, HTTP_THREADS * THREAD_CONNECTIONS, MHD_OPTION_NOTIFY_COMPLETED, completed, NULL,
-                                            MHD_OPTION_END);
+    struct MHD_Daemon *d = MHD_start_daemon(
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, handle, &b, MHD_OPTION_SOCK_ADDR, &to,
+        MHD_OPTION_THREAD_POOL_SIZE, HTTP_THREADS, MHD_OPTION_CONNECTION_LIMIT, HTTP_THREADS * THREAD_CONNECTIONS,
+        MHD_OPTION_NOTIFY_COMPLETED, completed, NULL, MHD_OPTION_END);
     if (!d) return err_set(e, ERR_IO, "libmicrohttpd does not start");
     printf("listening on http://127.0.0.1:%u\n", MHD_get_daemon_info(d, MHD_DAEMON_INFO_BIND_PORT)->port);
     CHECK(fflush(stdout) == 0 && sigwait(&ends, &which) == 0);

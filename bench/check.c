@@ -10,7 +10,8 @@
 enum { JOINED = 50 };
 
 /* The answer's JSON; the caller releases it. */
-static json_t *call(struct client *c, const char *method, const char *path, struct str body, int *status, struct err *e) {
+static json_t *call(struct client *c, const char *method, const char *path, struct str body, int *status,
+                    struct err *e) {
     struct answer a;
     json_error_t at;
     if (!client_call(c, method, path, body, &a, e)) return NULL;
@@ -20,7 +21,9 @@ static json_t *call(struct client *c, const char *method, const char *path, stru
     return json;
 }
 
-static json_int_t count_of(const json_t *object, const char *name) { return json_integer_value(json_object_get(object, name)); }
+static json_int_t count_of(const json_t *object, const char *name) {
+    return json_integer_value(json_object_get(object, name));
+}
 
 static bool check_counts(struct client *c, const struct work *w, struct err *e) {
     char path[512];
@@ -36,18 +39,21 @@ static bool check_counts(struct client *c, const struct work *w, struct err *e) 
         const char *name = json_string_value(json_object_get(entry, "name"));
         if (name && !strcmp(name, WORK_FIELD)) field = entry;
     }
-    json_int_t inferences = count_of(field, "inferences"), pending = count_of(json_object_get(answer, "pending"), "ids");
+    json_int_t inferences = count_of(field, "inferences"),
+               pending = count_of(json_object_get(answer, "pending"), "ids");
     json_decref(answer);
     if (status != 200 || inferences != known || pending != unknown)
         return err_set(e, ERR_INVALID,
                        "GET %s: status %d, %" JSON_INTEGER_FORMAT " inferences with the field and %" JSON_INTEGER_FORMAT
-                       " pending ids, but %u and %u were acknowledged", path, status, inferences, pending, known, unknown);
+                       " pending ids, but %u and %u were acknowledged",
+                       path, status, inferences, pending, known, unknown);
     snprintf(path, sizeof path, "/api/v1/%s/inferences/count", w->o.workspace);
     if (!(answer = call(c, "GET", path, (struct str){0}, &status, e))) return false;
     json_int_t count = count_of(answer, "count");
     json_decref(answer);
     if (status != 200 || count != w->o.known)
-        return err_set(e, ERR_INVALID, "GET %s: status %d, %" JSON_INTEGER_FORMAT " inferences of %u", path, status, count, w->o.known);
+        return err_set(e, ERR_INVALID, "GET %s: status %d, %" JSON_INTEGER_FORMAT " inferences of %u", path, status,
+                       count, w->o.known);
     return true;
 }
 
@@ -66,9 +72,12 @@ static bool check_id(struct client *c, const struct work *w, uint32_t number, st
         const char *field = json_string_value(json_object_get(change, "field"));
         changes += field && !strcmp(field, WORK_FIELD);
     }
-    if (!same) err_set(e, ERR_INVALID, "GET %s: status %d, value '%s', but '%s' was acknowledged last", path, status, has ? has : "", want);
+    if (!same)
+        err_set(e, ERR_INVALID, "GET %s: status %d, value '%s', but '%s' was acknowledged last", path, status,
+                has ? has : "", want);
     else if (changes != w->changes[number])
-        same = err_set(e, ERR_INVALID, "GET %s: %zu changes in the history, but %u were acknowledged", path, changes, w->changes[number]);
+        same = err_set(e, ERR_INVALID, "GET %s: %zu changes in the history, but %u were acknowledged", path, changes,
+                       w->changes[number]);
     json_decref(answer);
     return same;
 }
@@ -96,7 +105,8 @@ bool check_server(struct work *w, struct err *e) {
     ok = check_counts(&c, w, e);
     /* Evenly spread over all ids, the never written ones among them. */
     uint32_t step = w->o.sample ? w->o.known / w->o.sample : 0;
-    for (uint32_t i = 0; ok && w->o.sample && i < w->o.known; i += step ? step : 1, looked++) ok = check_id(&c, w, i, e);
+    for (uint32_t i = 0; ok && w->o.sample && i < w->o.known; i += step ? step : 1, looked++)
+        ok = check_id(&c, w, i, e);
     for (uint32_t i = w->o.known; ok && w->o.sample && i < w->o.known + w->o.unknown && joined < JOINED; i++)
         if (w->last[i]) ok = join(&c, w, i, e), joined++;
     printf("{\"work\":\"check\",\"ok\":%s,\"looked_up\":%u,\"joined\":%u}\n", ok ? "true" : "false", looked, joined);

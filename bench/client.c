@@ -9,7 +9,8 @@
 bool client_address(const char *url, struct sockaddr_in *out, struct err *e) {
     struct str rest = str_of(url), prefix = STR("http://127.0.0.1:"), port, path;
     unsigned long long number;
-    if (!str_starts(rest, prefix)) return err_set(e, ERR_INVALID, "--url %s: want http://127.0.0.1:PORT", url ? url : "");
+    if (!str_starts(rest, prefix))
+        return err_set(e, ERR_INVALID, "--url %s: want http://127.0.0.1:PORT", url ? url : "");
     str_cut(str_from(rest, prefix.n), '/', &port, &path);
     if (!str_to_u64(port, &number) || number < 1 || number > 65535)
         return err_set(e, ERR_INVALID, "--url %s: want a port from 1 to 65535", url);
@@ -85,7 +86,8 @@ bool client_call(struct client *c, const char *method, const char *path, struct 
     for (;;) {
         enum client_parsed parsed = client_parse(buf_str(&c->in), out);
         if (parsed == CLIENT_DONE) return true;
-        if (parsed == CLIENT_BROKEN) return err_set(e, ERR_IO, "%s %s: the answer is not HTTP/1.1 with a length", method, path);
+        if (parsed == CLIENT_BROKEN)
+            return err_set(e, ERR_IO, "%s %s: the answer is not HTTP/1.1 with a length", method, path);
         buf_reserve(&c->in, 65536);
         ssize_t n = recv(c->fd, c->in.p + c->in.n, 65536, 0);
         if (n <= 0) return err_errno(e, "%s %s: no answer", method, path);

@@ -18,7 +18,8 @@
 
 static const char schema[] =
     "DROP TABLE IF EXISTS ev, meta;"
-    "CREATE TABLE ev(id uuid PRIMARY KEY, ts bigint NOT NULL, model text NOT NULL, device text NOT NULL, latency_s real);"
+    "CREATE TABLE ev(id uuid PRIMARY KEY, ts bigint NOT NULL, model text NOT NULL, device text NOT NULL,"
+    " latency_s real);"
     "CREATE INDEX ON ev(ts);"
     "CREATE TABLE meta(id uuid NOT NULL, name text NOT NULL, value text NOT NULL, ts bigint, PRIMARY KEY (id, name));"
     "CREATE INDEX ON meta(name, value, ts)";
@@ -26,7 +27,8 @@ static const char schema[] =
 static const char on_conflict[] = " ON CONFLICT (id, name) DO UPDATE SET value = excluded.value, ts = excluded.ts";
 static const char upsert_one[] = "INSERT INTO meta SELECT $1::uuid, $2, $3, (SELECT ts FROM ev WHERE id = $1::uuid)";
 static const char upsert_entries[] =
-    "INSERT INTO meta SELECT u.id, $2, u.value, ev.ts FROM unnest($1::uuid[], $3::text[]) u(id, value) LEFT JOIN ev USING (id)";
+    "INSERT INTO meta SELECT u.id, $2, u.value, ev.ts FROM unnest($1::uuid[], $3::text[]) u(id, value)"
+    " LEFT JOIN ev USING (id)";
 static const char upsert_ids[] =
     "INSERT INTO meta SELECT u.id, $2, $3::text, ev.ts FROM unnest($1::uuid[]) u(id) LEFT JOIN ev USING (id)";
 
@@ -49,7 +51,9 @@ static bool result_is(PGconn *c, PGresult *r, ExecStatusType want, struct err *e
     return ok;
 }
 
-static bool run_sql(PGconn *c, const char *sql, struct err *e) { return result_is(c, PQexec(c, sql), PGRES_COMMAND_OK, e); }
+static bool run_sql(PGconn *c, const char *sql, struct err *e) {
+    return result_is(c, PQexec(c, sql), PGRES_COMMAND_OK, e);
+}
 
 static PGconn *pg_open(const struct work_options *o, struct err *e) {
     PGconn *c = PQconnectdb(o->conninfo ? o->conninfo : "");
@@ -65,8 +69,8 @@ static bool load(const struct work *w, struct err *e) {
     struct buf rows = {0};
     int64_t now = clock_now_us();
     for (uint32_t i = 0; i < w->o.known; i++)
-        buf_printf(&rows, "%.*s\t%lld\tline-%u\tedge-%02u\t0.%03u\n", WORK_ID, w->ids[i], (long long)now + i * 1000LL, i % 4,
-                   i % 40, i % 200 + 5);
+        buf_printf(&rows, "%.*s\t%lld\tline-%u\tedge-%02u\t0.%03u\n", WORK_ID, w->ids[i], (long long)now + i * 1000LL,
+                   i % 4, i % 40, i % 200 + 5);
     bool ok = rows.n < INT32_MAX || err_set(e, ERR_INVALID, "--ids %u: too many to load at once", w->o.known);
     ok = ok && run_sql(c, schema, e) && result_is(c, PQexec(c, "COPY ev FROM STDIN"), PGRES_COPY_IN, e);
     if (ok && (PQputCopyData(c, rows.p, (int)rows.n) != 1 || PQputCopyEnd(c, NULL) != 1))
@@ -153,8 +157,8 @@ static bool count_back(const struct work *w, struct err *e) {
     wrong = (uint64_t)rows != written || sum != want;
     if (!ok) err_set(e, ERR_IO, "PostgreSQL: %s", PQerrorMessage(c));
     else if (wrong)
-        ok = err_set(e, ERR_INVALID, "PostgreSQL: %d rows, %llu ids acknowledged, sum %s", rows, (unsigned long long)written,
-                     sum == want ? "equal" : "different");
+        ok = err_set(e, ERR_INVALID, "PostgreSQL: %d rows, %llu ids acknowledged, sum %s", rows,
+                     (unsigned long long)written, sum == want ? "equal" : "different");
     PQclear(r);
     PQfinish(c);
     return ok;

@@ -68,7 +68,8 @@ static bool set_text(struct work_options *o, const char *name, const char *v, bo
     else if (!strcmp(name, "state")) o->state = v;
     else if (!strcmp(name, "auth") && (!strcmp(v, "bearer") || !strcmp(v, "body"))) o->body_key = v[1] == 'o';
     else if (!strcmp(name, "shape") && (!strcmp(v, "entries") || !strcmp(v, "ids"))) o->one_entry = v[0] == 'i';
-    else if (!strcmp(name, "auth") || !strcmp(name, "shape")) return err_set(e, ERR_INVALID, "--%s %s: see --help", name, v);
+    else if (!strcmp(name, "auth") || !strcmp(name, "shape"))
+        return err_set(e, ERR_INVALID, "--%s %s: see --help", name, v);
     else *known = false;
     return true;
 }
@@ -108,11 +109,13 @@ bool work_options_read(struct work_options *o, int argc, char **argv, struct err
                                .seconds = 4, .sample = 2000};
     struct option list[OPTION_COUNT + 1] = {0};
     for (size_t i = 0; i < OPTION_COUNT; i++)
-        list[i] = (struct option){option_table[i].name, option_table[i].takes ? required_argument : no_argument, NULL, 0};
+        list[i] =
+            (struct option){option_table[i].name, option_table[i].takes ? required_argument : no_argument, NULL, 0};
     int at, result;
     opterr = 0;
     while ((result = getopt_long(argc, argv, "", list, &at)) != -1) {
-        if (result == '?') return err_set(e, ERR_INVALID, "%s: unknown or without its value; --help lists all", argv[optind - 1]);
+        if (result == '?')
+            return err_set(e, ERR_INVALID, "%s: unknown or without its value; --help lists all", argv[optind - 1]);
         const char *name = option_table[at].name;
         bool done;
         if (!strcmp(name, "help")) print_help(argv[0]), exit(0);
@@ -191,7 +194,8 @@ void work_next(const struct work *w, struct work_cursor *c, struct work_item *it
         uint64_t dice = mix(o->seed ^ mix((uint64_t)c->connection << 40 ^ c->at)) % 100;
         uint32_t number;
         if (dice < o->unknown_percent)
-            number = (uint32_t)(o->known + c->unknown_at++ % (o->unknown / o->connections) * o->connections + c->connection);
+            number =
+                (uint32_t)(o->known + c->unknown_at++ % (o->unknown / o->connections) * o->connections + c->connection);
         else if (dice < o->unknown_percent + o->repeat_percent && c->at >= 2 * o->items)
             number = known_at(w, c, c->at - 2 * o->items);
         else
@@ -273,10 +277,10 @@ static double quantile_ms(const struct work_tally *t, double share) {
 void work_report(const struct work *w, const char *what, const struct work_tally *t, int64_t started_us,
                  bool failed) {
     double seconds = t->ended_us > started_us ? (double)(t->ended_us - started_us) / 1e6 : 0;
-    printf("{\"work\":\"%s\",\"items_a_request\":%u,\"shape\":\"%s\",\"connections\":%u,\"seconds\":%.3f,", what, w->o.items,
-           w->o.one_entry ? "ids" : "entries", w->o.connections, seconds);
-    printf("\"requests\":%" PRIu64 ",\"items\":%" PRIu64 ",\"unchanged\":%" PRIu64 ",\"sum\":\"%016" PRIx64 "\",", t->requests,
-           t->items, t->unchanged, t->sum);
+    printf("{\"work\":\"%s\",\"items_a_request\":%u,\"shape\":\"%s\",\"connections\":%u,\"seconds\":%.3f,", what,
+           w->o.items, w->o.one_entry ? "ids" : "entries", w->o.connections, seconds);
+    printf("\"requests\":%" PRIu64 ",\"items\":%" PRIu64 ",\"unchanged\":%" PRIu64 ",\"sum\":\"%016" PRIx64 "\",",
+           t->requests, t->items, t->unchanged, t->sum);
     printf("\"requests_s\":%.0f,\"items_s\":%.0f,", seconds > 0 ? (double)t->requests / seconds : 0.0,
            seconds > 0 ? (double)t->items / seconds : 0.0);
     printf("\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"p999_ms\":%.3f,\"max_ms\":%.3f,\"failed\":%s}\n", quantile_ms(t, 0.5),
@@ -286,7 +290,8 @@ void work_report(const struct work *w, const char *what, const struct work_tally
 bool work_save(const struct work *w, const struct work_tally *t, struct err *e) {
     FILE *f = fopen(w->o.state, "w");
     if (!f) return err_errno(e, "%s: cannot be written", w->o.state);
-    fprintf(f, "%" PRIu64 " %u %u %" PRIu64 " %" PRIu64 "\n", w->o.seed, w->o.known, w->o.unknown, t->requests, t->items);
+    fprintf(f, "%" PRIu64 " %u %u %" PRIu64 " %" PRIu64 "\n", w->o.seed, w->o.known, w->o.unknown, t->requests,
+            t->items);
     for (uint32_t i = 0; i < w->o.known + w->o.unknown; i++)
         if (w->last[i]) fprintf(f, "%u %u %u\n", i, w->last[i], w->changes[i]);
     bool failed = ferror(f) != 0;

@@ -10,12 +10,12 @@ out=$(mktemp)
 server=
 
 finish() {
-    trap - INT TERM EXIT
+    trap - INT TERM HUP PIPE EXIT
     [ -z "$server" ] || { kill -TERM "$server" 2>/dev/null || true; wait "$server" 2>/dev/null || true; }
     rm -f "$out"
     exit "$1"
 }
-trap 'finish 0' INT TERM
+trap 'finish 0' INT TERM HUP PIPE
 trap 'finish 1' EXIT
 
 # The photos of Debian's package darknet, taken out of it: installing it would bring a graphics stack along.

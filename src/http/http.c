@@ -5,8 +5,10 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -21,23 +23,9 @@ enum { CONNECTION_MEMORY = 32768, BACKLOG = 511 };
 
 /* --- callbacks of libmicrohttpd, all on a worker thread --- */
 
-static struct worker *this_worker(struct http *h) {
-    static _Thread_local struct http *mine_of;
-    static _Thread_local struct worker *mine;
-    if (mine_of != h || !mine) {
-        unsigned slot = atomic_fetch_add(&h->worker_count, 1);
-        CHECK(slot < h->config.workers);
-        mine = &h->workers[slot];
-        mine_of = h;
-        mine->next_id = (uint64_t)slot << 40;
-    }
-    return mine;
-}
-
 static void *on_request_line(void *arg, const char *target, struct MHD_Connection *connection) {
-    struct http *h = arg;
-    struct worker *w = this_worker(h);
-    struct exchange *x = exchange_new(h, w, connection, target);
+    struct worker *w = arg;
+    struct exchange *x = exchange_new(w->http, w, connection, target);
     pthread_mutex_lock(&w->lock);
     x->next = w->live;
     if (w->live) w->live->prev = x;
@@ -156,31 +144,92 @@ static bool listen_on(struct http *h, struct err *e) {
     return true;
 }
 
-static bool start_daemon(struct http *h, struct err *e) {
+/* --- workers --- */
+
+/* One write a round is enough, however many connections are resumed. */
+void bell_ring(struct bell *b) {
+    uint64_t one = 1;
+    if (!atomic_exchange(&b->rung, true) && write(b->fd, &one, sizeof one) < 0) CHECK(errno == EAGAIN);
+}
+
+void bell_unref(struct bell *b) {
+    if (atomic_fetch_sub(&b->refs, 1) > 1) return;
+    close(b->fd);
+    free(b);
+}
+
+static struct bell *bell_new(struct err *e) {
+    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (fd < 0) return err_errno(e, "the HTTP server did not start"), NULL;
+    struct bell *b = mem_zero(1, sizeof *b);
+    b->refs = 1;
+    b->fd = fd;
+    return b;
+}
+
+enum { TICK_MS = 200 }; /* how long a worker may sleep before it looks whether the server stops */
+
+/* A worker turns its own daemon. libmicrohttpd's own threads would do the same, but its loop (0.9.75) asks for events
+ * once more, and sleeps, before it serves a full batch of 128: with that many clients waiting for answers nobody is
+ * served until the idle timeout. Turned from outside it never sleeps inside. */
+static void *serve(void *arg) {
+    struct worker *w = arg;
+    struct http *h = w->http;
+    bool quiet = false;
+    uint64_t calls;
+    struct pollfd ready[] = {{.fd = MHD_get_daemon_info(w->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd, .events = POLLIN},
+                             {.fd = w->bell->fd, .events = POLLIN}};
+    while (!atomic_load(&h->ended)) {
+        MHD_UNSIGNED_LONG_LONG ms = TICK_MS;
+        if (MHD_get_timeout(w->daemon, &ms) != MHD_YES || ms > TICK_MS) ms = TICK_MS;
+        poll(ready, 2, (int)ms);
+        /* Rung from here on means: resumed too late for this round. */
+        if (atomic_exchange(&w->bell->rung, false) && read(w->bell->fd, &calls, sizeof calls) < 0) CHECK(errno == EAGAIN);
+        if (!quiet && atomic_load(&h->closing_soon)) {
+            MHD_quiesce_daemon(w->daemon);
+            quiet = true;
+        }
+        MHD_run(w->daemon);
+    }
+    return NULL;
+}
+
+static bool start_worker(struct http *h, struct worker *w, struct err *e) {
     const struct http_config *c = &h->config;
+    unsigned share = (c->max_connections + c->workers - 1) / c->workers;
     struct MHD_OptionItem options[] = {
         {MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)on_log, NULL}, /* first, so that it hears of the others */
         {MHD_OPTION_LISTEN_SOCKET, h->listen_fd, NULL},
-        {MHD_OPTION_CONNECTION_LIMIT, c->max_connections, NULL},
+        {MHD_OPTION_CONNECTION_LIMIT, share, NULL},
         {MHD_OPTION_CONNECTION_TIMEOUT, c->idle_timeout_s, NULL},
         {MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, NULL},
-        {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)on_over, h},
-        {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)on_connection, h},
-        {MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)on_request_line, h},
+        {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)on_over, w},
+        {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)on_connection, w},
+        {MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)on_request_line, w},
         {MHD_OPTION_UNESCAPE_CALLBACK, (intptr_t)keep_encoded, NULL},
-        /* A pool of one is no pool to libmicrohttpd: its one thread serves alone. */
-        {c->workers > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, c->workers, NULL},
         {MHD_OPTION_END, 0, NULL},
     };
-    h->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
-                                 on_data, h, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
-    return h->daemon || err_set(e, ERR_INTERNAL, "the HTTP server did not start: out of threads or descriptors?");
+    w->http = h;
+    if (!(w->bell = bell_new(e))) return false;
+    w->next_id = (uint64_t)(w - h->workers) << 40;
+    w->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_data, w,
+                                 MHD_OPTION_ARRAY, options, MHD_OPTION_END);
+    if (w->daemon && pthread_create(&w->thread, NULL, serve, w) == 0) return w->running = true;
+    return err_set(e, ERR_INTERNAL, "the HTTP server did not start: out of threads or descriptors?");
 }
 
+/* Ends the workers and frees everything. */
 static void release(struct http *h) {
+    atomic_store(&h->ended, true);
+    for (unsigned i = 0; i < h->config.workers; i++) {
+        struct worker *w = &h->workers[i];
+        if (w->running) pthread_join(w->thread, NULL);
+        if (w->daemon) MHD_stop_daemon(w->daemon);
+        if (w->bell) bell_unref(w->bell);
+        pthread_mutex_destroy(&w->lock);
+    }
     closer_free(h->closer);
     if (h->listen_fd >= 0) close(h->listen_fd);
-    for (unsigned i = 0; i < h->config.workers; i++) pthread_mutex_destroy(&h->workers[i].lock);
     free(h->workers);
     free(h);
 }
@@ -195,7 +244,9 @@ struct http *http_start(const struct http_config *c, struct err *e) {
     uint16_t boot;
     CHECK(getrandom(&boot, sizeof boot, 0) == sizeof boot);
     h->boot = (uint64_t)boot << 48;
-    if (listen_on(h, e) && (h->closer = closer_new(e)) && start_daemon(h, e)) return h;
+    bool ok = listen_on(h, e) && (h->closer = closer_new(e));
+    for (unsigned i = 0; ok && i < h->config.workers; i++) ok = start_worker(h, &h->workers[i], e);
+    if (ok) return h;
     release(h);
     return NULL;
 }
@@ -224,7 +275,7 @@ static void abandon_waiting(struct http *h) {
         pthread_mutex_lock(&w->lock);
         for (struct exchange *x = w->live; x; x = x->next) {
             enum wait_state was = WAITING;
-            if (atomic_compare_exchange_strong(&x->state, &was, ABANDONED)) MHD_resume_connection(x->connection);
+            if (atomic_compare_exchange_strong(&x->state, &was, ABANDONED)) MHD_resume_connection(x->connection), bell_ring(w->bell);
         }
         pthread_mutex_unlock(&w->lock);
     }
@@ -240,7 +291,6 @@ void http_stop(struct http *h, unsigned grace_ms) {
     if (!h) return;
     int64_t until = clock_mono_us() + (int64_t)grace_ms * 1000;
     atomic_store(&h->closing_soon, true);
-    MHD_quiesce_daemon(h->daemon);
     while (any_live(h) && clock_mono_us() < until) nap();
     /* libmicrohttpd must not be stopped while a connection is suspended. No handler starts from here on. */
     atomic_store(&h->closing, true);
@@ -248,6 +298,5 @@ void http_stop(struct http *h, unsigned grace_ms) {
         abandon_waiting(h);
         nap();
     } while (any_busy(h));
-    MHD_stop_daemon(h->daemon);
     release(h);
 }

@@ -21,8 +21,22 @@ struct header {
     const char *name, *value;
 };
 
-/* One a worker thread, so that workers share nothing while they serve; http_stop looks into all of them. */
+/* Wakes a worker from another thread, for libmicrohttpd wakes only threads of its own. Whoever wakes a request may come
+ * to ring it when the server is gone already: each exchange holds a reference. */
+struct bell {
+    atomic_int refs;
+    atomic_bool rung; /* fd was written to since the worker last looked */
+    int fd;
+};
+
+/* One a worker thread, with a daemon of its own on the common socket, so that workers share nothing while they serve;
+ * http_stop looks into all of them. */
 struct worker {
+    struct http *http;
+    struct MHD_Daemon *daemon;
+    pthread_t thread;
+    bool running;
+    struct bell *bell;
     pthread_mutex_t lock; /* guards `live`; nobody else takes it while the server runs */
     struct exchange *live;
     atomic_bool busy;     /* a handler runs */
@@ -35,6 +49,7 @@ struct exchange {
     struct request r;
     struct http *http;
     struct worker *worker;
+    struct bell *bell;
     struct exchange *next, *prev;
     struct MHD_Connection *connection;
     enum stage stage;
@@ -57,16 +72,19 @@ struct exchange {
 
 struct http {
     struct http_config config;
-    struct MHD_Daemon *daemon;
     int listen_fd;
     uint16_t port;
     struct closer *closer;
     struct worker *workers;
-    atomic_uint worker_count; /* slots taken */
     uint64_t boot;            /* upper bits of the request ids */
-    atomic_bool closing_soon; /* answers say Connection: close */
+    atomic_bool closing_soon; /* nothing is accepted any more, answers say Connection: close */
     atomic_bool closing;      /* no handler starts any more */
+    atomic_bool ended;        /* the workers stop */
 };
+
+/* http.c */
+void bell_ring(struct bell *b); /* any thread */
+void bell_unref(struct bell *b);
 
 /* request.c */
 struct exchange *exchange_new(struct http *h, struct worker *w, struct MHD_Connection *c, const char *target);

@@ -19,6 +19,8 @@ struct exchange *exchange_new(struct http *h, struct worker *w, struct MHD_Conne
     struct exchange *x = mem_zero(1, sizeof *x);
     x->http = h;
     x->worker = w;
+    x->bell = w->bell;
+    atomic_fetch_add(&x->bell->refs, 1);
     x->connection = c;
     x->refs = 1;
     x->r.app = h->config.app;
@@ -41,6 +43,7 @@ void exchange_unref(struct exchange *x) {
     buf_free(&x->r.out);
     buf_free(&x->body);
     buf_free(&x->unpacked);
+    bell_unref(x->bell);
     free(x);
 }
 
@@ -233,10 +236,12 @@ void request_wake(struct request *r) {
     enum wait_state was = WAITING;
     struct MHD_Connection *connection = x->connection;
     /* Once the state is WOKEN only resuming brings the connection on, so it is there until then. */
-    if (atomic_compare_exchange_strong(&x->state, &was, WOKEN))
+    if (atomic_compare_exchange_strong(&x->state, &was, WOKEN)) {
         MHD_resume_connection(connection);
-    else
+        bell_ring(x->bell);
+    } else {
         CHECK(was == ABANDONED);
+    }
     exchange_unref(x);
 }
 

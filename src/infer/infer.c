@@ -48,7 +48,7 @@ static void add_folder(struct infer *s, const char *dir) {
     struct model *m = model_read(dir, &e);
     if (!m || m->broken.code != ERR_NONE) {
         char why[LOG_QUOTE];
-        log_event(LOG_ERROR, "model_broken", "ids=%s error=%s", m ? m->ids[0].p : "unknown",
+        log_event(LOG_ERROR, "model_broken", "id=%s error=%s", m ? m->ids[0].p : "unknown",
                   log_quote(why, str_of(m ? m->broken.msg : e.msg)));
     }
     if (!m) return;
@@ -203,7 +203,7 @@ static struct session *session_of(struct infer *s, struct entry *entry, struct e
     if (!entry->session && entry->failed.code == ERR_NONE) {
         entry->session = load(s, entry->model, &entry->failed);
         if (!entry->session)
-            log_event(LOG_ERROR, "model_broken", "ids=%s error=%s", entry->model->ids[0].p,
+            log_event(LOG_ERROR, "model_broken", "id=%s error=%s", entry->model->ids[0].p,
                       log_quote(why, str_of(entry->failed.msg)));
     }
     struct session *session = entry->session;

@@ -33,7 +33,7 @@ static bool open_session(struct session *s, const char *bytes, size_t n, unsigne
     const struct model *m = s->m;
     struct OrtSessionOptions *options = NULL;
     /* What it would log comes back as a status as well, and standard error is for our log lines. One thread between
-     * operators: they run in order. Spinning would burn a core between pictures, and gains nothing measurable here. */
+     * operators: they run in order. No spinning: it would burn a core after every picture. */
     bool ok = !failed(ort->CreateEnv(ORT_LOG_FATAL, "sightglass", &s->env), m, e) &&
               !failed(ort->DisableTelemetryEvents(s->env), m, e) &&
               !failed(ort->CreateCpuMemoryInfo(ORT_ALLOCATOR_ARENA, ORT_MEMORY_DEFAULT, &s->memory), m, e) &&

@@ -184,11 +184,10 @@ void checkpoint_close(struct checkpoint *c) {
 /* Opens a workspace's log for this checkpoint, making folder and file for a new one. */
 static bool log_begin(struct checkpoint *c, struct log *l, struct err *e) {
     if (l->fd >= 0) return true;
-    char path[4096], folder[4096], all[4096];
+    char path[4096], folder[4096];
     log_path(c, l->workspace, "/log", path);
     log_path(c, l->workspace, "", folder);
-    snprintf(all, sizeof all, "%s/workspaces", c->dir);
-    if (l->length == 0 && (io_mkdir(all, 0700) != 0 || io_mkdir(folder, 0700) != 0)) return err_errno(e, "%s", folder);
+    if (l->length == 0 && io_mkdir(folder, 0700) != 0) return err_errno(e, "%s", folder);
     l->fd = io_open(path, l->length ? O_WRONLY : O_WRONLY | O_CREAT | O_TRUNC, 0600);
     if (l->fd < 0) return err_errno(e, "%s", path);
     if (l->length) return true;
@@ -245,8 +244,7 @@ static bool log_sync(struct checkpoint *c, struct log *l, struct err *e) {
     buf_add(&l->more, zeros, -(l->length + l->written + l->more.n) % JOURNAL_SECTOR);
     if (!log_flush(c, l, e)) return false;
     if (io_sync(l->fd, "checkpoint.log") != 0) return err_errno(e, "%s/log: sync", folder);
-    if (l->made && (io_sync_dir(folder, "checkpoint.folder") != 0 || io_sync_dir(all, "checkpoint.workspaces") != 0 ||
-                    io_sync_dir(c->dir, "checkpoint.root") != 0))
+    if (l->made && (io_sync_dir(folder, "checkpoint.folder") != 0 || io_sync_dir(all, "checkpoint.workspaces") != 0))
         return err_errno(e, "%s: sync", folder);
     return true;
 }

@@ -14,7 +14,7 @@
  * over them.
  *
  * It copies what the journal holds, not what memory holds: nothing it does can meet the writer.
- * Threads: one at a time (the keeper). */
+ * DIR/workspaces is the caller's to make, and its name to sync. Threads: one at a time (the keeper). */
 #pragma once
 #include <stdint.h>
 

@@ -505,6 +505,8 @@ static void *keep_loop(void *ctx) {
 static bool load(struct store *s, struct err *e) {
     char path[4096];
     int64_t begun = clock_mono_us();
+    snprintf(path, sizeof path, "%s/workspaces", s->dir);
+    if (io_mkdir(path, 0700) != 0) return err_errno(e, "%s", path);
     s->checkpoint = checkpoint_open(s->dir, s->o.id, replayed, s, e);
     if (!s->checkpoint) return false;
     snprintf(path, sizeof path, "%s/journal", s->dir);
@@ -513,7 +515,8 @@ static bool load(struct store *s, struct err *e) {
     memcpy(jo.store_id, s->o.id, 16);
     s->journal = journal_open(&jo, checkpoint_seq(s->checkpoint), replayed, s, e);
     if (!s->journal) return false;
-    if (io_sync_dir(s->dir, "journal.folder") != 0) return err_errno(e, "%s", s->dir);
+    /* The names of both folders, and of a manifest that a killed run had just put in place. */
+    if (io_sync_dir(s->dir, "store.folder") != 0) return err_errno(e, "%s", s->dir);
     s->file = journal_durable(s->journal).file;
     log_event(LOG_INFO, "store_open", "checkpoint_seq=%" PRIu64 " seq=%" PRIu64 " ms=%" PRId64, checkpoint_seq(s->checkpoint),
               journal_next_seq(s->journal) - 1, (clock_mono_us() - begun) / 1000);

@@ -66,11 +66,16 @@ for (const counting of ["inference", "monitoring"]) {
 test("every number opens exactly the inferences it counts", async () => {
   await visit(page, origin, `/ui/?${window}`);
   const { current, models } = await server.api(`/api/v1/demo/stats?${window}&bucket=7200`);
-  for (const [name, wanted] of [["Total requests", current.inferences], ["Errors", current.errors]]) {
+  const { previous } = await server.api(`/api/v1/demo/stats?${window}&bucket=7200`);
+  for (const [name, what, wanted] of [
+    ["Total requests", ".value", current.inferences], ["Total requests", ".delta a", previous.inferences], ["Errors", ".value", current.errors],
+    ["Average confidence", ".value", await count(`?${window}&filter=has:confidence`)],
+    ["Average inference time", ".note a", await count(`?${window}&filter=has:latency+-has:error`)],
+  ]) {
     await visit(page, origin, `/ui/?${window}`);
-    await tile(name).locator(".value").click();
+    await tile(name).locator(what).click();
     await settled(page);
-    await until(total, wanted, name);
+    await until(total, wanted, `${name} ${what}`);
   }
   for (const m of models) {
     await visit(page, origin, `/ui/?${window}`);
@@ -284,9 +289,9 @@ test("metadata is attached, changed and removed in place, and its history tells"
   const told = page.locator(".history li", { hasText: "operator" });
   await until(() => told.count(), history.filter(h => h.field === "operator").length, "history");
   const texts = await told.allInnerTexts();
-  assert.match(texts[0], /set to “7\.5”/);
-  assert.match(texts[1], /removed, was “7\.5”/);
-  assert.match(texts[2], /“anna” became “7\.5”/);
+  assert.match(texts[0], /set to 7\.5/);
+  assert.match(texts[1], /removed, was 7\.5/);
+  assert.match(texts[2], /“anna” became 7\.5/);
   assert.match(texts[3], /set to “anna”/);
 });
 

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { existsSync, writeFileSync } from "node:fs";
+import path from "node:path";
 import { after, before, test } from "node:test";
 import { browse, fill, KEY, open, settled, start, visit } from "./support.mjs";
 
@@ -80,6 +82,40 @@ test("an empty workspace teaches, with its name and address in the commands, and
   await fill(server);
   await page.clock.runFor(11_000);
   await page.locator("a.row").first().waitFor();
+  await context.close();
+});
+
+test("the file with the first key is told of and removed on request", async () => {
+  const file = path.join(server.data, "first-key");
+  writeFileSync(file, `demo ${KEY}\n`, { mode: 0o600 });
+  const { context, page } = await open(browser, origin);
+  await page.goto(`${origin}/ui/#key=${KEY}`);
+  await page.getByText("The first key is still in a file.").waitFor();
+  assert.ok(!(await places(page)).includes(KEY));
+  await page.getByRole("button", { name: "Remove the file" }).click();
+  await page.getByText("The first key is still in a file.").waitFor({ state: "detached" });
+  assert.ok(!existsSync(file));
+  await page.reload();
+  await settled(page);
+  assert.equal(await page.getByText("The first key is still in a file.").count(), 0);
+  await context.close();
+});
+
+test("listening beyond this machine without TLS is told on every page", async () => {
+  const { context, page } = await open(browser, origin);
+  const answer = async server => {
+    await page.unroute("**/api/v1/server").catch(() => undefined);
+    await page.route("**/api/v1/server", route => route.fulfill({ json: { name: "Sightglass", version: "0", listen: "0.0.0.0:9001", ...server } }));
+    await visit(page, origin, "/ui/inferences");
+    await page.waitForLoadState("networkidle");
+    return page.getByText("Not encrypted.").count();
+  };
+  await page.goto(`${origin}/ui/#key=${KEY}`);
+  await settled(page);
+  assert.equal(await page.getByText("Not encrypted.").count(), 0);
+  assert.equal(await answer({ loopback: false, tls: false }), 1);
+  assert.equal(await answer({ loopback: false, tls: true }), 0);
+  assert.equal(await answer({ loopback: true, tls: false }), 0);
   await context.close();
 });
 

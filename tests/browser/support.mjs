@@ -30,7 +30,7 @@ export async function start() {
   const ended = child => new Promise(done => (child.exitCode !== null || child.signalCode !== null ? done() : child.once("exit", done)));
   let { child, origin } = await launch("127.0.0.1:0");
   return {
-    origin,
+    origin, data,
     api: (p, init = {}) => call(origin, p, init),
     photos: existsSync(path.join(path.dirname(bin), "models")) && existsSync(PHOTOS),
     pause: async () => {

@@ -55,7 +55,7 @@ static void long_chain(struct request *r, unsigned n) {
     struct str ids[16];
     for (unsigned i = 0; i < 16; i++) {
         ids[i] = text_of(r, "many%u", n * 100 + i);
-        add_inference(r, n, ids[i], 2600);
+        add_inference(r, n, ids[i], 3400);
     }
     add_attach(r, n, "line", text_value(text_of(r, "L%u", n)), ids, 16);
 }
@@ -96,6 +96,7 @@ void script_build(unsigned n, struct request *r) {
         for (unsigned i = 0; i < 30; i++) some[i] = text_of(r, i % 2 ? "many%u" : "unseen%u", i);
         some[0] = first;
         add_attach(r, n, "shift", text_value(text_of(r, "S%u", n % 4)), some, 30);
+        for (unsigned i = 0; i < 8; i++) add_inference(r, n, text_of(r, "more%u", n * 10 + i), 3000);
     }
 }
 

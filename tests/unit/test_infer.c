@@ -451,6 +451,35 @@ static void a_batch_is_worked_off_in_order(void **state) {
     infer_free(s);
 }
 
+/* Several threads, one session: each job the same answer. */
+static void jobs_at_once(void **state) {
+    (void)state;
+    struct infer *s = start_demo();
+    struct str photo = read_bytes(PHOTO);
+    const struct infer_input in = {.bytes = photo};
+    struct infer_job jobs[6];
+    sem_t done;
+    struct err e;
+    sem_init(&done, 0, 0);
+    for (size_t i = 0; i < 6; i++) {
+        jobs[i] = demo_job("coco/24", &in, 1);
+        jobs[i].done = post;
+        jobs[i].user = &done;
+        assert_true(infer_submit(s, &jobs[i], &e));
+    }
+    for (size_t i = 0; i < 6; i++)
+        while (sem_wait(&done) != 0) assert_int_equal(errno, EINTR);
+    for (size_t i = 0; i < 6; i++) {
+        assert_true(jobs[i].ok && jobs[i].results->count == jobs[0].results->count && jobs[0].results->count > 1);
+        for (size_t k = 0; k < jobs[0].results->count; k++)
+            assert_float_equal(jobs[i].results->detections[k].box.x, jobs[0].results->detections[k].box.x, 0);
+    }
+    for (size_t i = 0; i < 6; i++) infer_job_free(&jobs[i]);
+    sem_destroy(&done);
+    drop(photo);
+    infer_free(s);
+}
+
 /* A network that is good in itself, under a description that does not fit it. */
 static void a_network_must_fit_its_description(void **state) {
     (void)state;
@@ -502,6 +531,7 @@ int main(void) {
         cmocka_unit_test(a_dog_a_bicycle_a_truck),
         cmocka_unit_test(options_choose),
         cmocka_unit_test(a_batch_is_worked_off_in_order),
+        cmocka_unit_test(jobs_at_once),
         cmocka_unit_test_setup_teardown(a_network_must_fit_its_description, setup, teardown),
     };
     int failed = cmocka_run_group_tests_name("infer", tests, NULL, NULL);

@@ -17,6 +17,7 @@ interface Context {
   filter: string;
   onFilter: (f: string) => void;
   link: (r: Inference) => string;
+  picks: boolean; // whether the cells carry their two buttons: only in the row under the pointer
 }
 
 interface Column {
@@ -30,7 +31,7 @@ interface Column {
 
 function value(field: string, v: string | null, c: Context): ComponentChildren {
   if (v === null) return <span class="none">{NONE}</span>;
-  return <><span class="clip" title={v}>{v}</span><Pick tab={false} field={field} value={v} filter={c.filter} onFilter={c.onFilter} /></>;
+  return <><span class="clip" title={v}>{v}</span>{c.picks && <Pick tab={false} field={field} value={v} filter={c.filter} onFilter={c.onFilter} />}</>;
 }
 
 const COLUMNS: Column[] = [
@@ -56,7 +57,7 @@ function metadataColumn(name: string): Column {
       const v = Object.hasOwn(r.metadata, name) ? r.metadata[name]! : null;
       if (v === null) return <span class="none">{NONE}</span>;
       return <><span class="clip" title={String(v)}><Shown value={v} /></span>
-        <Pick tab={false} field={metadataName(name)} value={v} filter={c.filter} onFilter={c.onFilter} /></>;
+        {c.picks && <Pick tab={false} field={metadataName(name)} value={v} filter={c.filter} onFilter={c.onFilter} />}</>;
     },
   };
 }
@@ -107,7 +108,7 @@ export function Inferences({ scope, cursor, columns }: { scope: Scope; cursor: s
 
   const go = (s: Scope, c: string[] | null = columns) => navigate(inferencesLink(s, null, c));
   const context: Context = {
-    filter: scope.filter, onFilter: f => go({ ...scope, filter: f }), link: r => inferenceLink(scope, r.id, r.index, r.model),
+    filter: scope.filter, onFilter: f => go({ ...scope, filter: f }), link: r => inferenceLink(scope, r.id, r.index, r.model), picks: false,
   };
   const unique = (f: (r: Inference) => (string | null)[]) => [...new Set(page?.inferences.flatMap(f).filter((v): v is string => v !== null) ?? [])];
   const known = {
@@ -292,23 +293,27 @@ function Table({ rows, stale, columns, context, holds }: {
           </tr>
         </thead>
         <tbody>
-          {rows?.map(r => {
-            const time = parse(r.time);
-            return (
-              <tr key={`${r.id} ${r.index} ${r.model}`} class={r.error !== null ? "failed" : undefined}
-                onClick={e => (e.target as Element).closest("a, button") || getSelection()?.toString() || navigate(context.link(r))}>
-                <td><a class="row" href={context.link(r)} aria-label={`Open the inference of ${time ? fullStamp(time) : r.id}`}><Icon name="right" /></a></td>
-                {pictured.current && <td class="thumb">{r.image.thumbnail && <img src={r.image.thumbnail} alt="" loading="lazy" width="56" height="42" />}</td>}
-                {columns.map(c => <td key={c.id} class={c.numeric ? "num" : undefined}>{c.cell(r, context)}</td>)}
-                <td />
-              </tr>
-            );
-          })}
+          {rows?.map(r => <Row key={`${r.id} ${r.index} ${r.model}`} row={r} columns={columns} context={context} pictured={pictured.current} />)}
           {!rows && Array.from({ length: 12 }, (_, i) => (
             <tr key={i} class="waiting" aria-hidden="true">{Array.from({ length: columns.length + 2 + (pictured.current ? 1 : 0) }, (_, j) => <td key={j}><span /></td>)}</tr>
           ))}
         </tbody>
       </table>
     </div>
+  );
+}
+
+function Row({ row, columns, context, pictured }: { row: Inference; columns: Column[]; context: Context; pictured: boolean }) {
+  const [over, setOver] = useState(false), time = parse(row.time), link = context.link(row);
+  const click = (e: MouseEvent) => {
+    if (!(e.target as Element).closest("a, button") && !getSelection()?.toString()) navigate(link);
+  };
+  return (
+    <tr onClick={click} onPointerEnter={() => setOver(true)} onPointerLeave={() => setOver(false)}>
+      <td><a class="row" href={link} aria-label={`Open the inference of ${time ? fullStamp(time) : row.id}`}><Icon name="right" /></a></td>
+      {pictured && <td class="thumb">{row.image.thumbnail && <img src={row.image.thumbnail} alt="" loading="lazy" width="56" height="42" />}</td>}
+      {columns.map(c => <td key={c.id} class={c.numeric ? "num" : undefined}>{c.cell(row, { ...context, picks: over })}</td>)}
+      <td />
+    </tr>
   );
 }

@@ -96,30 +96,35 @@ function Numbers({ stats, stale, scope, counting, latest, onCounting, onFilter, 
   const of = (t: Totals | undefined) => (t ? (counting === "monitoring" ? t.monitoring : t.perInference) : null);
   const { current, previous } = stats ?? {}, none = previous?.inferences === 0;
   const share = current?.inferences && current.errors !== null ? `${((current.errors / current.inferences) * 100).toFixed(2)} % of requests` : "";
-  const before = stats ? span(new Date(from - (to - from)), new Date(from)) : "";
+  const before = stats ? span(new Date(2 * from - to), new Date(from)) : "";
+  const earlier: Link = (...clauses) => inferencesLink({
+    filter: clauses.reduce(withClause, scope.filter), range: null, from: stats && new Date(2 * from - to).toISOString(), to: stats?.from ?? null,
+  });
   const change_ = (a: number | null | undefined, b: number | null | undefined) => change(a ?? null, b ?? null, none);
   const shared = { times: pick.times, width, from, to, onZoom: zoom };
   const range = RANGES.find(r => r.id === scope.range)?.long ?? "this range";
   return (
     <div class={stale ? "numbers stale" : "numbers"}>
       <section class="tiles" aria-label="Totals">
-        <Tile label="Total requests" value={stats && compact(current?.inferences ?? null)} href={link()} before={before}
+        <Tile label="Total requests" value={stats && compact(current?.inferences ?? null)} link={link} earlier={earlier} before={before}
           delta={change_(current?.inferences, previous?.inferences)} was={count(previous?.inferences ?? null)}
-          note={current ? `${count(current.detections)} detections` : ""}>
+          note={current ? `${count(current.detections)} detections` : ""} noteHref={link("has:class")}>
           <Spark values={pick.requests} kind="bars" />
         </Tile>
-        <Tile label="Average confidence" value={stats && confidence(of(current)?.confidence ?? null)} href={counting === "inference" ? link("has:confidence") : link("-has:error")}
-          before={before} delta={change_(of(current)?.confidence, of(previous)?.confidence)} was={confidence(of(previous)?.confidence ?? null)}
-          note={current ? `median ${confidence(current.medianConfidence)}` : ""}>
+        <Tile label="Average confidence" value={stats && confidence(of(current)?.confidence ?? null)} link={link} earlier={earlier} before={before}
+          clauses={counting === "inference" ? ["has:confidence"] : ["-has:error"]}
+          delta={change_(of(current)?.confidence, of(previous)?.confidence)} was={confidence(of(previous)?.confidence ?? null)}
+          note={current ? `median ${confidence(current.medianConfidence)}` : ""} noteHref={link("has:confidence")}>
           <Spark values={pick.confidence} kind="line" />
         </Tile>
-        <Tile label="Average inference time" value={stats && seconds(of(current)?.latency ?? null)} href={counting === "inference" ? link("has:latency", "-has:error") : link("-has:error")}
-          before={before} delta={change_(of(current)?.latency, of(previous)?.latency)} was={seconds(of(previous)?.latency ?? null)}
-          note={current ? `p50 ${seconds(current.p50)} · p95 ${seconds(current.p95)} · p99 ${seconds(current.p99)}` : ""}>
+        <Tile label="Average inference time" value={stats && seconds(of(current)?.latency ?? null)} link={link} earlier={earlier} before={before}
+          clauses={counting === "inference" ? ["has:latency", "-has:error"] : ["-has:error"]}
+          delta={change_(of(current)?.latency, of(previous)?.latency)} was={seconds(of(previous)?.latency ?? null)}
+          note={current ? `p50 ${seconds(current.p50)} · p95 ${seconds(current.p95)} · p99 ${seconds(current.p99)}` : ""} noteHref={link("has:latency", "-has:error")}>
           <Spark values={pick.latency} kind="line" />
         </Tile>
-        <Tile label="Errors" value={stats && compact(current?.errors ?? null)} href={link("has:error")} before={before}
-          delta={change_(current?.errors, previous?.errors)} was={count(previous?.errors ?? null)} note={share}>
+        <Tile label="Errors" value={stats && compact(current?.errors ?? null)} link={link} earlier={earlier} before={before} clauses={["has:error"]}
+          delta={change_(current?.errors, previous?.errors)} was={count(previous?.errors ?? null)} note={share} noteHref={link("has:error")}>
           <Spark values={pick.errors} kind="bars" tone="alert" />
         </Tile>
       </section>
@@ -153,19 +158,22 @@ function Numbers({ stats, stale, scope, counting, latest, onCounting, onFilter, 
 
 const MARK: Record<Delta["kind"], string> = { up: "▲", down: "▼", same: "", new: "", unknown: "" };
 
-function Tile({ label, value, href, delta, was, before, note, children }: {
-  label: string; value: string | null; href: string; delta: Delta; was: string; before: string; note: string;
-  children: ComponentChildren;
+function Tile({ label, value, link, earlier, clauses = [], delta, was, before, note, noteHref, children }: {
+  label: string; value: string | null; link: Link; earlier: Link; clauses?: string[]; delta: Delta; was: string; before: string;
+  note: string; noteHref: string; children: ComponentChildren;
 }) {
-  const against = delta.kind === "new" ? "nothing in the period before" : `was ${was}`;
   return (
     <section class="tile">
       <h2>{label}</h2>
-      {value === null ? <span class="value waiting">{NONE}</span> : <a class="value" href={href} title="Open the inferences behind this number">{value}</a>}
-      <p class="delta" title={`Against ${before}: ${against}`}>
-        {value !== null && delta.kind !== "unknown" && <><b class={delta.kind}>{MARK[delta.kind]} {delta.text}</b> <span>{against}</span></>}
+      {value === null ? <span class="value waiting">{NONE}</span>
+        : <a class="value" href={link(...clauses)} title="Open the inferences behind this number">{value}</a>}
+      <p class="delta" title={`Against ${before}`}>
+        {value !== null && delta.kind !== "unknown" && <>
+          <b class={delta.kind}>{MARK[delta.kind]} {delta.text}</b>{" "}
+          {delta.kind === "new" ? <span>nothing in the period before</span> : <a class="quiet" href={earlier(...clauses)}>was {was}</a>}
+        </>}
       </p>
-      <p class="note">{note}</p>
+      <p class="note"><a class="quiet" href={noteHref}>{note}</a></p>
       {children}
     </section>
   );
@@ -208,12 +216,12 @@ function Models({ models, loaded, none, link, filter, onFilter }: {
                   <td class="num"><a href={link(clause)}>{count(m.inferences)}</a></td>
                   <td class="num"><span class={`delta ${delta.kind}`}>{MARK[delta.kind]} {delta.text}</span></td>
                   <td class="num">{m.errors ? <a href={link(clause, "has:error")}>{count(m.errors)}</a> : count(m.errors)}</td>
-                  <td class="num">{confidence(m.confidence)}</td>
-                  <td class="num">{confidence(m.median)}</td>
-                  <td class="num">{seconds(m.latency)}</td>
+                  <td class="num"><a class="quiet" href={link(clause, "has:confidence")}>{confidence(m.confidence)}</a></td>
+                  <td class="num"><a class="quiet" href={link(clause, "has:confidence")}>{confidence(m.median)}</a></td>
+                  <td class="num"><a class="quiet" href={link(clause, "has:latency", "-has:error")}>{seconds(m.latency)}</a></td>
                   <td class="classes">
                     {m.classes.slice(0, 5).map(c => (
-                      <a key={c.class} href={link(clause, clauseFor("class", c.class))}>{c.class} <b>{compact(c.detections)}</b></a>
+                      <a key={c.class} class="quiet" href={link(clause, clauseFor("class", c.class))}>{c.class} <b>{compact(c.detections)}</b></a>
                     ))}
                     {m.classes.length > 5 && <span class="sub" title={m.classes.slice(5).map(c => c.class).join(", ")}>and {m.classes.length - 5} more</span>}
                     {m.classes.length === 0 && NONE}
