@@ -260,6 +260,7 @@ static void limits(void **state) {
     assert_true(accepts(repeat("a:(", "x or ", FILTER_MAX_MATCHES - 1, "x)")));
     assert_false(accepts(repeat("a:(", "x or ", FILTER_MAX_MATCHES, "x)")));
     assert_true(accepts(repeat(repeat("", "(", FILTER_MAX_DEPTH, "a:x"), ")", FILTER_MAX_DEPTH, "")));
+    assert_true(accepts(repeat("", "(a:x) ", FILTER_MAX_DEPTH + 1, "")));
     assert_false(accepts(repeat(repeat("", "(", FILTER_MAX_DEPTH + 1, "a:x"), ")", FILTER_MAX_DEPTH + 1, "")));
 }
 
@@ -308,6 +309,7 @@ static void typed_text_matches_either_type(void **state) {
     assert_false(holds("True", B(true)));
     assert_true(holds("\"\"", S("")));
     assert_false(holds("\"\"", N(0)));
+    assert_false(holds("false", (struct value){0}));
 }
 
 static void ranges_take_numbers_and_numeric_strings(void **state) {

@@ -358,12 +358,15 @@ static void pages_hold_each_row_once_while_others_arrive(void **state) {
         for (size_t i = 0; i < found.count; i++, seen++) assert_true(str_eq(found.hits[i].inf.id, want[seen]->inf.id));
         if (!found.next.set) break;
         p.after = found.next;
-        /* One that is newer than everything, one right where the next page begins. */
+        /* Newer than everything; right where the next page begins; among those still to come. */
         struct inference inf = inference(arena_printf(&arena, "new-%u", page));
         inf.time_us = NOON + 24 * HOUR;
         add(&inf);
         inf = inference(arena_printf(&arena, "between-%u", page));
         inf.time_us = found.next.time_us;
+        add(&inf);
+        inf = inference(arena_printf(&arena, "late-%u", page));
+        inf.time_us = NOON - 3 * HOUR;
         add(&inf);
     }
     assert_int_equal(seen, n);
@@ -766,6 +769,7 @@ static void an_id_without_inference_is_pending(void **state) {
     attach("later", "shift", S("day"));
     attach("later still", "shift", S("day"));
     attach("later", "speed", N(2));
+    attach("later", "shift", S("night"));
     struct one one = ask("later", (struct which){0});
     assert_true(one.known && one.pending && !one.found);
     assert_int_equal(one.metadata_count, 2);
@@ -778,7 +782,7 @@ static void an_id_without_inference_is_pending(void **state) {
     query_pending(&view, &pending);
     assert_int_equal(pending.ids, 1);
     assert_true(pending.oldest_us == NOON + 2);
-    assert_string_equal(ids("shift:day"), "later");
+    assert_string_equal(ids("shift:night"), "later");
 }
 
 static void fields_are_counted_by_inference(void **state) {
