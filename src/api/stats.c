@@ -219,7 +219,7 @@ static bool show_stats(struct read *rd, const struct view *v, struct err *e) {
 /* The shortest of the usual lengths that makes no more buckets than a chart can show. */
 static int64_t usual_bucket(int64_t range_us) {
     static const int64_t seconds[] = {60,    120,   300,   600,   900,    1800,    3600,        7200,
-                                      10800, 21600, 43200, 86400, 604800, 2592000, 365 * 86400};
+                                      10800, 21600, 43200, 86400, 604800, 2592000, 365 * 86400, INT64_C(36500) * 86400};
     enum { LAST = sizeof seconds / sizeof *seconds - 1 };
     int i = 0;
     while (i < LAST && range_us / (seconds[i] * SECOND) > BUCKETS_WANTED) i++;

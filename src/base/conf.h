@@ -44,7 +44,6 @@
     X(open_max, SIZE, "2000000", 1, 100000000, "inferences that the store takes")                                            \
     X(max_fields, NUMBER, "1024", 1, 65535, "metadata fields of one workspace")                                              \
     X(max_pending, SIZE, "1000000", 1, 100000000, "ids of one workspace with metadata but no inference yet")                 \
-    X(pending_ttl_days, NUMBER, "90", 1, 36500, "days after its last change that metadata waits for its inference")          \
     X(idle_timeout_s, NUMBER, "30", 1, 3600, "seconds after which a connection that sends and takes nothing is closed")      \
     X(log_level, LEVEL, "info", 0, 0, "least level that is logged: debug, info, warn or error")                              \
     X(session_days, NUMBER, "30", 1, 3650, "days that a sign-in to the dashboard lasts")

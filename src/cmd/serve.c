@@ -13,6 +13,7 @@
 #include "base/pool.h"
 #include "cmd/cmd.h"
 #include "cmd/datadir.h"
+#include "cmd/sweep.h"
 #include "image/blobs.h"
 #include "image/image.h"
 #include "image/keep.h"
@@ -26,6 +27,7 @@ struct server {
     struct app app;
     struct route routes[ROUTES_MOST];
     struct http *http;
+    struct sweep *sweep;
     bool images; /* libvips is up */
     int lock_fd;
 };
@@ -137,11 +139,12 @@ static bool start(struct server *s, struct err *e) {
     s->app.blobs = blobs_new(workspaces);
     return (s->app.catalog = catalog_open(s->conf.data, routes_reserved, e)) && make_workspace(s, e) &&
            open_store(s, e) && start_inference(s, e) && (s->app.queries = pool_new("query", s->conf.query_threads, QUERY_QUEUE, e)) &&
-           listen_here(s, e);
+           (s->sweep = sweep_start(&s->app)) && listen_here(s, e);
 }
 
 static void stop(struct server *s) {
     http_stop(s->http, GRACE_MS);
+    if (s->sweep) sweep_stop(s->sweep);
     if (s->app.queries) pool_free(s->app.queries);
     if (s->app.infer) infer_free(s->app.infer);
     if (s->app.store) store_close(s->app.store);

@@ -54,6 +54,7 @@ struct store {
     uint64_t queued;
     bool stopping, keeper_stop, keeper_due, failed;
     struct err failure;
+    struct err trouble; /* of the keeper's last round */
 
     pthread_mutex_t keeping; /* one checkpoint at a time; never taken by the writer */
     bool reserve_there;

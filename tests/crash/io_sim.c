@@ -14,7 +14,7 @@
 
 enum { SECTOR = 512, MOST_FDS = 1024, PATH = 4096, MOST_SITES = 64 };
 
-const char *const io_sim_op_names[SIM_OPS] = {"create", "write", "sync", "sync folder", "rename", "unlink", "mkdir"};
+const char *const io_sim_op_names[SIM_OPS] = {"create", "write", "sync", "sync folder", "rename", "unlink", "mkdir", "open", "read"};
 
 enum sector_state { CLEAN, DIRTY, LOST }; /* lost: a sync of it failed */
 
@@ -43,6 +43,7 @@ struct change {
 struct object {
     struct object *next; /* all of them */
     bool folder;
+    char name[256];      /* it was made under */
     /* a file */
     struct bytes now, disk;
     unsigned char *sectors; /* enum sector_state each */
@@ -68,9 +69,10 @@ static struct {
 
 /* ---- objects ---- */
 
-static struct object *object_new(bool folder) {
+static struct object *object_new(bool folder, const char *name) {
     struct object *o = mem_zero(1, sizeof *o);
     o->folder = folder;
+    snprintf(o->name, sizeof o->name, "%s", name);
     o->next = sim.objects;
     sim.objects = o;
     return o;
@@ -167,12 +169,15 @@ static void touch_sectors(struct object *o, size_t at, size_t n) {
 /* ---- the table ---- */
 
 /* Called with the lock held. True: the operation fails, errno is set. */
-static bool fails(enum io_sim_op op, const char *what, size_t *n) {
-    struct io_sim_event event = {.op = op, .what = what, .n = n ? *n : 0, .number = ++sim.number};
-    int failed = sim.hook ? sim.hook(sim.ctx, &event) : 0;
-    if (n) *n = event.n;
+static bool fails_event(struct io_sim_event *event) {
+    if (event->op < SIM_OPEN) event->number = ++sim.number;
+    int failed = sim.hook ? sim.hook(sim.ctx, event) : 0;
     if (failed) errno = failed;
     return failed != 0;
+}
+
+static bool fails(enum io_sim_op op, const char *what) {
+    return fails_event(&(struct io_sim_event){.op = op, .what = what, .path = what});
 }
 
 static int sim_open(const char *path, int flags, unsigned mode) {
@@ -181,12 +186,12 @@ static int sim_open(const char *path, int flags, unsigned mode) {
     char last[256];
     struct object *folder = folder_of(path, last), *o = folder ? names_get(&folder->names, last) : NULL;
     bool changes = (flags & O_CREAT && !o) || (flags & O_TRUNC && o && o->now.n);
-    if (changes && fails(SIM_CREATE, path, NULL)) goto out;
+    if (fails(changes ? SIM_CREATE : SIM_OPEN, path)) goto out;
     fd = open(path, flags | O_CLOEXEC, mode);
     if (fd < 0) goto out;
     CHECK(fd < MOST_FDS && folder);
     if (!o) {
-        o = object_new(false);
+        o = object_new(false, last);
         names_put(&folder->names, last, o);
         changed(folder, ADD, "", last, o);
     }
@@ -208,13 +213,23 @@ static int sim_close(int fd) {
     return failed;
 }
 
+static ssize_t sim_pread(int fd, void *p, size_t n, off_t at) {
+    pthread_mutex_lock(&sim.lock);
+    ssize_t got = fails(SIM_READ, sim.fds[fd]->name) ? -1 : pread(fd, p, n, at);
+    pthread_mutex_unlock(&sim.lock);
+    return got;
+}
+
 static ssize_t sim_pwrite(int fd, const void *p, size_t n, off_t at) {
     pthread_mutex_lock(&sim.lock);
     char what[64];
     ssize_t put = -1;
     struct object *o = sim.fds[fd];
     snprintf(what, sizeof what, "%zu bytes at %lld", n, (long long)at);
-    if (fails(SIM_WRITE, what, &n)) goto out;
+    struct io_sim_event event = {.op = SIM_WRITE, .what = what, .path = o->name, .n = n};
+    event.grows = (size_t)at + n > o->now.n ? (size_t)at + n - o->now.n : 0;
+    if (fails_event(&event)) goto out;
+    n = event.n;
     put = pwrite(fd, p, n, at);
     CHECK(put == (ssize_t)n);
     if ((size_t)at + n > o->now.n) {
@@ -253,7 +268,7 @@ static int sim_sync(int fd, const char *site) {
     int failed = -1;
     struct object *o = sim.fds[fd];
     note_site(site);
-    if (fails(SIM_SYNC, site, NULL)) {
+    if (fails(SIM_SYNC, site)) {
         for (size_t s = 0; s < o->sector_count; s++)
             if (o->sectors[s] == DIRTY) o->sectors[s] = LOST;
         goto out;
@@ -270,7 +285,7 @@ static int sim_sync_dir(const char *path, const char *site) {
     int failed = -1;
     struct object *o = object_at(path);
     note_site(site);
-    if (fails(SIM_SYNC_DIR, site, NULL)) goto out;
+    if (fails(SIM_SYNC_DIR, site)) goto out;
     failed = 0;
     if (!o || !o->folder) {
         errno = ENOENT;
@@ -290,7 +305,7 @@ static int sim_rename(const char *from, const char *to) {
     char was[256], is[256];
     struct object *folder = folder_of(from, was), *o = names_get(&folder->names, was);
     CHECK(folder_of(to, is) == folder); /* ours never leave their folder */
-    if (fails(SIM_RENAME, to, NULL)) goto out;
+    if (fails(SIM_RENAME, to)) goto out;
     failed = rename(from, to);
     if (failed) goto out;
     changed(folder, MOVE, was, is, o);
@@ -309,7 +324,7 @@ static int sim_unlink(const char *path) {
         errno = ENOENT;
         goto out;
     }
-    if (fails(SIM_UNLINK, path, NULL)) goto out;
+    if (fails(SIM_UNLINK, path)) goto out;
     failed = unlink(path);
     if (failed) goto out;
     changed(folder, REMOVE, "", last, NULL);
@@ -328,10 +343,10 @@ static int sim_mkdir(const char *path, unsigned mode) {
         errno = EEXIST;
         goto out;
     }
-    if (fails(SIM_MKDIR, path, NULL)) goto out;
+    if (fails(SIM_MKDIR, path)) goto out;
     failed = mkdir(path, mode);
     if (failed) goto out;
-    struct object *o = object_new(true);
+    struct object *o = object_new(true, last);
     names_put(&folder->names, last, o);
     changed(folder, ADD, "", last, o);
 out:
@@ -355,7 +370,7 @@ static void sim_forget(int fd, off_t from, off_t length) {
 }
 
 static const struct io_ops sim_ops = {
-    .open = sim_open, .close = sim_close, .pread = pread, .pwrite = sim_pwrite, .sync = sim_sync, .sync_dir = sim_sync_dir,
+    .open = sim_open, .close = sim_close, .pread = sim_pread, .pwrite = sim_pwrite, .sync = sim_sync, .sync_dir = sim_sync_dir,
     .rename = sim_rename, .unlink = sim_unlink, .mkdir = sim_mkdir, .forget = sim_forget,
 };
 
@@ -431,7 +446,7 @@ void io_sim_photo(const char *to, uint64_t seed) {
 
 void io_sim_begin(const char *root, io_sim_hook *hook, void *ctx) {
     snprintf(sim.root, sizeof sim.root, "%s", root);
-    sim.top = object_new(true);
+    sim.top = object_new(true, "");
     io_sim_set_hook(hook, ctx);
     io_use(&sim_ops);
 }

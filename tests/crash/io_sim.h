@@ -6,8 +6,8 @@
  * io_sim_photo() builds, in an empty folder, what could be on the platter at this moment: of each unsynced sector the
  * new bytes, the old ones, or garbage; an unsynced length or the old one; unsynced names kept or undone, each by itself.
  *
- * Before every operation that changes something the hook is called, with no other operation under way; it may take
- * photos, fork, or fail the operation by returning an errno. Paths are those under the root given to io_sim_begin.
+ * Before every operation the hook is called, with no other operation under way; it may take photos, fork, or fail the
+ * operation by returning an errno. Only opening without making (SIM_OPEN) and SIM_READ change nothing. Paths are those under the root given to io_sim_begin.
  * Any thread but begin, move, end: those need the only one. */
 #pragma once
 #include <stdbool.h>
@@ -15,14 +15,16 @@
 
 #include "base/io.h"
 
-enum io_sim_op { SIM_CREATE, SIM_WRITE, SIM_SYNC, SIM_SYNC_DIR, SIM_RENAME, SIM_UNLINK, SIM_MKDIR, SIM_OPS };
+enum io_sim_op { SIM_CREATE, SIM_WRITE, SIM_SYNC, SIM_SYNC_DIR, SIM_RENAME, SIM_UNLINK, SIM_MKDIR, SIM_OPEN, SIM_READ, SIM_OPS };
 extern const char *const io_sim_op_names[SIM_OPS];
 
 struct io_sim_event {
     enum io_sim_op op;
     const char *what; /* path, or site of a sync */
+    const char *path; /* of the file, where it is known */
     size_t n;         /* of a write: its length; the hook may shorten it */
-    uint64_t number;  /* from 1 */
+    size_t grows;     /* of a write: by how much the file gets longer */
+    uint64_t number;  /* from 1; reads and mere opens have none: 0 */
 };
 
 /* 0, or the errno the operation fails with. A failing sync loses what was not yet on disk but goes on showing it, and a

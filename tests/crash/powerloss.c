@@ -137,6 +137,7 @@ static void second_life(uint64_t number);
 static int before_operation(void *ctx, struct io_sim_event *event) {
     (void)ctx;
     char what[100];
+    if (event->op >= SIM_OPEN) return 0;
     watch_keeper(event);
     snprintf(what, sizeof what, "%s %.80s", io_sim_op_names[event->op], event->what);
     if (board->stage == 1) {
@@ -213,7 +214,6 @@ static _Noreturn void second_life(uint64_t number) {
         broken("after a kill", &e);
     }
     board->base = (unsigned)base;
-    atomic_store(&p->first, SCRIPT_EXTRA);
     atomic_store(&p->acked, 0);
     atomic_store(&p->submitted, 0);
     board->opened = true;

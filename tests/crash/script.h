@@ -41,9 +41,8 @@ struct str script_picture(unsigned number, char bytes[SCRIPT_PICTURE]);
 
 /* What has been told to the callers. In memory shared by the processes of a test. */
 struct progress {
-    atomic_uint submitted, acked; /* requests, counted from `first` */
-    atomic_uint first;
-    atomic_int failed;            /* requests that came back with an error; powerloss expects none */
+    atomic_uint submitted, acked; /* requests of this stage */
+    atomic_int failed;            /* requests that came back with an error */
     int64_t received_us[SCRIPT_ALL]; /* of the acknowledged ones */
     atomic_bool key_acked;        /* the first-key file was written */
 };

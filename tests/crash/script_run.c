@@ -45,7 +45,7 @@ struct flight {
     struct script *s;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    unsigned in_air;
+    unsigned first, in_air;
     bool gate_open; /* the writer may go on from the first to the others: they are one group then */
     struct err err;
     struct store_write writes[16];
@@ -57,8 +57,7 @@ static void done(struct store_write *w) {
     pthread_mutex_lock(&f->lock);
     while (!f->gate_open) pthread_cond_wait(&f->changed, &f->lock);
     if (w->err.code == ERR_NONE) {
-        unsigned first = atomic_load(&p->first), at = first + atomic_load(&p->acked);
-        if (at < SCRIPT_ALL) p->received_us[at] = w->received_us;
+        p->received_us[f->first + (unsigned)(w - f->writes)] = w->received_us;
         atomic_fetch_add(&p->acked, 1);
     } else {
         atomic_fetch_add(&p->failed, 1);
@@ -107,7 +106,7 @@ static bool launch(struct flight *f, struct store_write *w, unsigned number) {
 }
 
 static bool fly(struct script *s, unsigned first, unsigned count, struct err *e) {
-    struct flight f = {.s = s, .gate_open = count == 1};
+    struct flight f = {.s = s, .first = first, .gate_open = count == 1};
     CHECK(count <= 16);
     pthread_mutex_init(&f.lock, NULL);
     pthread_cond_init(&f.changed, NULL);

@@ -1,7 +1,9 @@
 /* Plans run over a chunk, against the same questions answered row by row over plain structs. */
 #include <math.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -717,6 +719,66 @@ static void a_workspace_without_anything_answers(void **state) {
     assert_int_equal(pending.ids, 0);
 }
 
+/* ---- beside the writer ---- */
+
+enum { WRITTEN = 3 * BLOCK_ROWS };
+static atomic_bool written;
+
+static void *write_rows(void *arg) {
+    struct detection d = {.class_name = STR("dog"), .class_id = -1, .confidence = 0.5};
+    char id[16], value[16];
+    (void)arg;
+    for (int i = 0; i < WRITTEN; i++) {
+        snprintf(id, sizeof id, "w%d", i);
+        snprintf(value, sizeof value, "v%d", i % 100);
+        struct inference inf = {.id = str_of(id), .model_id = STR("coco/24"), .time_us = NOON + i, .latency_s = 0.1, .detections = &d, .detection_count = 1};
+        attach(id, "before", S(value));
+        add(&inf);
+        attach(id, i < WRITTEN / 2 ? "early" : "late", S(value));
+        if (i % 7 == 0) attach(id, "before", (struct value){0});
+    }
+    atomic_store(&written, true);
+    return NULL;
+}
+
+static void readers_run_beside_the_writer(void **state) {
+    (void)state;
+    pthread_t writer;
+    struct plan p = plan("-before:v1 (class:dog or has:before)"), all = plan("");
+    struct err e = {0};
+    uint64_t least = 0, n;
+    atomic_store(&written, false);
+    assert_int_equal(pthread_create(&writer, NULL, write_rows, NULL), 0);
+    for (bool last = false; !last;) {
+        last = atomic_load(&written);
+        struct arena scratch = {0};
+        struct group_list lists[GROUPINGS];
+        struct hit_list found;
+        struct field_stats *stats;
+        struct one one;
+        struct pending pending;
+        size_t field_count;
+        p.groupings = all.groupings = groupings;
+        p.grouping_count = all.grouping_count = GROUPINGS;
+        p.bucket_us = all.bucket_us = HOUR;
+        p.from_us = all.from_us = NOON;
+        assert_true(query_count(&view, &all, NULL, &scratch, &n, &e));
+        assert_true(n >= least);
+        least = n;
+        assert_true(query_list(&view, &p, NULL, &scratch, &found, &e));
+        for (size_t i = 1; i < found.count; i++) assert_true(found.hits[i].inf.time_us < found.hits[i - 1].inf.time_us);
+        assert_true(query_aggregate(&view, &all, NULL, &scratch, lists, &e));
+        if (lists[ALL].count) assert_true(lists[ALL].groups[0]->m.inferences >= least);
+        assert_true(query_fields(&view, &p, NULL, &scratch, &stats, &field_count, &e));
+        assert_true(query_one(&view, STR("w100"), &(struct which){0}, &scratch, &one, &e));
+        query_pending(&view, &pending);
+        arena_free(&scratch);
+    }
+    pthread_join(writer, NULL);
+    assert_int_equal(least, WRITTEN);
+    assert_int_equal(count("-has:before"), (WRITTEN + 6) / 7);
+}
+
 /* ---- one id, fields ---- */
 
 static struct one ask(const char *id, struct which w) {
@@ -840,6 +902,7 @@ int main(void) {
         TEST(sums_lose_nothing),
         TEST(queries_stop_when_told),
         TEST(a_workspace_without_anything_answers),
+        TEST(readers_run_beside_the_writer),
         TEST(one_id_with_history_and_siblings),
         TEST(an_id_without_inference_is_pending),
         TEST(fields_are_counted_by_inference),
