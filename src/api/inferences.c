@@ -88,15 +88,15 @@ static void add_history(struct read *rd, struct buf *to, const struct one *one) 
     put_key(to, "metadata_history"), put_array(to);
     for (size_t i = 0; i < one->history_count; i++) {
         const struct change *c = &one->history[i];
-        struct identity by;
+        struct key_name by;
         put_object(to);
         put_key(to, "field"), put_str(to, c->field);
         put_key(to, "value"), put_value(to, &c->value);
         put_key(to, "previous"), put_value(to, &c->previous);
         put_key(to, "time"), put_time(to, c->time_us);
         put_key(to, "by");
-        if (catalog_key_by_id(app_of(rd->request)->catalog, c->key_id, &by))
-            put_strz(to, by.key_name);
+        if (catalog_key_name(app_of(rd->request)->catalog, c->key_id, &by))
+            put_strz(to, by.name);
         else
             put_str(to, str_of(arena_printf(&rd->request->arena, "key %u", c->key_id)));
         put_key(to, "removed"), put_bool(to, c->value.type == VALUE_NONE);

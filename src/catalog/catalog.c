@@ -102,6 +102,15 @@ static bool load_table(struct catalog *c, struct err *e) {
         }
         sqlite3_finalize(s);
     }
+    if (step == SQLITE_DONE) {
+        s = prepare(c, "SELECT id, name FROM keys ORDER BY id");
+        while ((step = sqlite3_step(s)) == SQLITE_ROW) {
+            struct key_name name = {.key_id = sqlite3_column_int64(s, 0)};
+            column_text(s, 1, name.name, sizeof name.name);
+            lookup_add_key_name(fresh, &name);
+        }
+        sqlite3_finalize(s);
+    }
     if (step != SQLITE_DONE) {
         lookup_free(fresh);
         return db_error(c, e, "reading");
@@ -236,6 +245,13 @@ bool catalog_key(struct catalog *c, struct str key, struct identity *out) {
 bool catalog_key_by_id(struct catalog *c, int64_t key_id, struct identity *out) {
     pthread_rwlock_rdlock(&c->table_lock);
     bool found = lookup_key_by_id(c->table, key_id, out);
+    pthread_rwlock_unlock(&c->table_lock);
+    return found;
+}
+
+bool catalog_key_name(struct catalog *c, int64_t key_id, struct key_name *out) {
+    pthread_rwlock_rdlock(&c->table_lock);
+    bool found = lookup_key_name(c->table, key_id, out);
     pthread_rwlock_unlock(&c->table_lock);
     return found;
 }

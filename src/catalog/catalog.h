@@ -1,7 +1,7 @@
 /* The control plane, in SQLite (DIR/catalog.db): the store's id and secret, workspaces, keys. What must never be lost and is
  * small. Keys are kept as BLAKE2b hashes under the secret; nobody can read them back.
  *
- * Lookups (catalog_key, catalog_key_by_id, catalog_workspace) go to a table in memory and never touch the disk. A
+ * Lookups (catalog_key, catalog_key_by_id, catalog_key_name, catalog_workspace) go to a table in memory and never touch the disk. A
  * thread of the catalog sees within 250 ms when another process changed the file, and replaces the table.
  *
  * Any thread may call anything but open and close. Several processes may have the same catalog open. */
@@ -33,6 +33,12 @@ struct identity {
     char key_prefix[KEY_PREFIX_SIZE]; /* its first characters, to tell keys apart */
 };
 
+/* Who wrote something, for histories: known of revoked keys too. */
+struct key_name {
+    int64_t key_id;
+    char name[KEY_NAME_SIZE];
+};
+
 struct key_info {
     int64_t id;
     char name[KEY_NAME_SIZE], prefix[KEY_PREFIX_SIZE];
@@ -48,6 +54,7 @@ const char *catalog_store_id(const struct catalog *c); /* a UUID, made with the 
 /* Lookups. */
 bool catalog_key(struct catalog *c, struct str key, struct identity *out);
 bool catalog_key_by_id(struct catalog *c, int64_t key_id, struct identity *out);
+bool catalog_key_name(struct catalog *c, int64_t key_id, struct key_name *out);
 bool catalog_workspace(struct catalog *c, struct str slug, struct workspace *out);
 struct workspace *catalog_workspaces(struct catalog *c, struct arena *a, size_t *count);
 

@@ -11,6 +11,8 @@ struct entry {
 struct lookup {
     struct entry *keys;
     size_t key_count, key_room;
+    struct key_name *names; /* sorted by id */
+    size_t name_count, name_room;
     struct workspace *workspaces;
     size_t workspace_count, workspace_room;
 };
@@ -20,6 +22,7 @@ struct lookup *lookup_new(void) { return mem_zero(1, sizeof(struct lookup)); }
 void lookup_free(struct lookup *t) {
     if (!t) return;
     free(t->keys);
+    free(t->names);
     free(t->workspaces);
     free(t);
 }
@@ -40,6 +43,11 @@ void lookup_add_key(struct lookup *t, const unsigned char hash[KEY_HASH], const 
     struct entry *entry = &t->keys[t->key_count++];
     memcpy(entry->hash, hash, KEY_HASH);
     entry->who = *who;
+}
+
+void lookup_add_key_name(struct lookup *t, const struct key_name *name) {
+    t->names = grow(t->names, t->name_count, &t->name_room, sizeof *t->names);
+    t->names[t->name_count++] = *name;
 }
 
 static int by_hash(const void *a, const void *b) { return memcmp(a, b, KEY_HASH); }
@@ -66,6 +74,18 @@ bool lookup_key_by_id(const struct lookup *t, int64_t key_id, struct identity *o
         return true;
     }
     return false;
+}
+
+static int by_key_id(const void *a, const void *b) {
+    int64_t x = ((const struct key_name *)a)->key_id, y = ((const struct key_name *)b)->key_id;
+    return (x > y) - (x < y);
+}
+
+bool lookup_key_name(const struct lookup *t, int64_t key_id, struct key_name *out) {
+    const struct key_name wanted = {.key_id = key_id};
+    const struct key_name *found = t->name_count ? bsearch(&wanted, t->names, t->name_count, sizeof wanted, by_key_id) : NULL;
+    if (found) *out = *found;
+    return found != NULL;
 }
 
 bool lookup_workspace(const struct lookup *t, struct str slug, struct workspace *out) {

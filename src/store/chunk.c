@@ -213,6 +213,18 @@ static enum outcome place_row(struct chunk *c, const struct ident *i, struct str
     return OUTCOME_CREATED;
 }
 
+bool chunk_holds(const struct chunk *c, const struct inference *inf) {
+    const struct ident *i = inf->assign_index ? NULL : chunk_find(c, inf->id);
+    uint32_t model = i ? dict_find(&c->columns[COLUMN_MODEL], &(struct value){.type = VALUE_STRING, .text = inf->model_id}) : 0, row = 0;
+    bool started = false;
+    while (model && row_next(c, i, &row, &started)) {
+        const struct block *b = chunk_block(c, row);
+        uint32_t at = row % BLOCK_ROWS;
+        if (b->model[at] == model && b->index[at] == inf->index && !(row_flags(b, at) & ROW_PARTIAL) == !inf->partial) return true;
+    }
+    return false;
+}
+
 /* A complete record hides the partial ones of its id, model and index; a partial one that comes after it is hidden. */
 static bool hide_partial(struct chunk *c, const struct ident *i, uint32_t model, uint32_t index, bool partial) {
     uint32_t row = 0;

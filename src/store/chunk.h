@@ -166,6 +166,9 @@ const struct ident *chunk_find(const struct chunk *c, struct str id);           
 int chunk_field_index(const struct chunk *c, struct str name);                              /* -1: no such field */
 bool row_next(const struct chunk *c, const struct ident *i, uint32_t *row, bool *started); /* rows of one id, in order of arrival */
 
+/* Whether there is a row of this id, model and index already, so that adding it would make none. */
+bool chunk_holds(const struct chunk *c, const struct inference *inf);
+
 /* Calls back for each id, in no order; those that arrive meanwhile may be missed. */
 void chunk_each_id(const struct chunk *c, void (*call)(void *ctx, const struct ident *i), void *ctx);
 

@@ -45,6 +45,7 @@ struct store {
     uint64_t group_bytes;
     struct additions group_adds; /* what it can add to any chunk, at the most */
     uint64_t file; /* the journal file that was current at the last commit */
+    bool journal_full; /* the last one that needed a further file did not get it */
 
     pthread_mutex_t lock; /* below */
     pthread_cond_t work;   /* for the writer: something waits, or stop */
@@ -200,10 +201,10 @@ void write_free(struct store_write *w) {
 
 static int by_bytes(const void *a, const void *b) { return str_cmp(*(const struct str *)a, *(const struct str *)b); }
 
-/* What this request would add to the chunk, exactly: new fields and ids to wait for, each counted once. An id whose
+/* What this request would add to the chunk: inferences that are not there yet; new fields and ids to wait for, each counted once. An id whose
  * inference comes in the same request is not waited for. */
 static struct additions count_new(struct store *s, const struct store_write *w, const struct chunk *c) {
-    struct additions add = {.inferences = w->most.inferences};
+    struct additions add = {0};
     struct str *ids = arena_alloc(&s->arena, w->most.ids * sizeof *ids);
     struct str *fields = arena_alloc(&s->arena, w->records * sizeof *fields), *here = arena_alloc(&s->arena, w->records * sizeof *here);
     size_t id_count = 0, field_count = 0, here_count = 0;
@@ -216,6 +217,7 @@ static struct additions count_new(struct store *s, const struct store_write *w, 
         if (h.type == RECORD_INFERENCE) {
             CHECK(inference_decode(payload, &s->arena, &inf));
             here[here_count++] = inf.id;
+            add.inferences += !c || !chunk_holds(c, &inf);
             continue;
         }
         CHECK(attach_decode(payload, &s->arena, &a));
@@ -311,20 +313,27 @@ static void commit_group(struct store *s) {
     s->file = file;
 }
 
-/* Waits a while for the keeper to free a journal file. */
+/* Waits a while for the keeper to free a journal file. One that waited in vain has waited for all behind it: those are
+ * refused at once, until one fits again. */
 static bool wait_for_room(struct store *s, const struct store_write *w, struct err *e) {
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += JOURNAL_WAIT_MS / 1000;
-    while (!journal_fits(s->journal, buf_str(&w->chain), e)) {
+    for (bool over = false; !journal_fits(s->journal, buf_str(&w->chain), e);) {
         if (e->code != ERR_BUSY && e->code != ERR_NO_SPACE) return false;
         pthread_mutex_lock(&s->lock);
+        if (over && s->trouble.code == ERR_NO_SPACE)
+            err_set(e, ERR_NO_SPACE, "the disk is full (%s); nothing was stored", s->trouble.msg);
         s->keeper_due = true;
         pthread_cond_signal(&s->keep);
-        int timed_out = pthread_cond_timedwait(&s->room, &s->lock, &until);
+        bool give_up = over || s->journal_full;
+        if (!give_up) over = pthread_cond_timedwait(&s->room, &s->lock, &until) != 0 || e->code == ERR_NO_SPACE;
         pthread_mutex_unlock(&s->lock);
-        if (timed_out || e->code == ERR_NO_SPACE) return journal_fits(s->journal, buf_str(&w->chain), e);
+        if (!give_up) continue;
+        s->journal_full = true;
+        return false;
     }
+    s->journal_full = false;
     return true;
 }
 
@@ -463,17 +472,20 @@ bool store_checkpoint(struct store *s, struct err *e) {
 static bool keep(struct store *s, bool checkpoint_due) {
     struct err e = {0};
     char quoted[LOG_QUOTE];
-    bool ready = journal_prepare(s->journal, &e);
+    bool ready = journal_prepare(s->journal, &e), copied = true;
     keep_reserve(s, !ready && e.code == ERR_NO_SPACE);
     if (checkpoint_due || !ready) {
-        if (!store_checkpoint(s, &e)) {
-            log_event(LOG_ERROR, "checkpoint_failed", "error=%s", log_quote(quoted, str_of(e.msg)));
-            return false;
-        }
-        if (!ready) ready = journal_prepare(s->journal, &e);
+        copied = store_checkpoint(s, &e);
+        if (!ready && copied) ready = journal_prepare(s->journal, &e);
     }
-    if (!ready) log_event(LOG_WARN, "journal_file_missing", "error=%s", log_quote(quoted, str_of(e.msg)));
-    return ready;
+    if (!copied)
+        log_event(LOG_ERROR, "checkpoint_failed", "error=%s", log_quote(quoted, str_of(e.msg)));
+    else if (!ready)
+        log_event(LOG_WARN, "journal_file_missing", "error=%s", log_quote(quoted, str_of(e.msg)));
+    pthread_mutex_lock(&s->lock);
+    s->trouble = copied && ready ? (struct err){0} : e;
+    pthread_mutex_unlock(&s->lock);
+    return copied && ready;
 }
 
 static void *keep_loop(void *ctx) {
