@@ -54,10 +54,14 @@ LIB_SRC  := $(wildcard src/*/*.c)
 LIB_OBJ  := $(LIB_SRC:src/%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/assets.o
 MAIN_OBJ := $(BUILD)/obj/main.o
 TEST_SRC := $(wildcard tests/unit/test_*.c)
+ifneq ($(findstring thread,$(SAN)),)
+# ONNX Runtime and libvips are not built for TSan, which takes their locks for none and their speed away.
+TEST_SRC := $(filter-out %/test_infer.c %/test_image.c,$(TEST_SRC))
+endif
 TESTS    := $(TEST_SRC:tests/unit/%.c=$(BUILD)/tests/%)
 CRASH    := $(BUILD)/tests/powerloss
 FUZZ     := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
-TEST_AID := $(patsubst tests/unit/%.c,$(BUILD)/tests/%.o,$(filter-out $(TEST_SRC),$(wildcard tests/unit/*.c)))
+TEST_AID := $(patsubst tests/unit/%.c,$(BUILD)/tests/%.o,$(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c)))
 
 MODEL_JSON := $(wildcard models/*/model.json)
 MODELS     := $(MODEL_JSON:models/%/model.json=build/models/%/model.onnx)

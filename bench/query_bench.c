@@ -29,7 +29,11 @@ static uint32_t random_below(uint32_t n) {
 
 static void attach(struct chunk *c, uint64_t seq, struct str id, const char *field, const char *value) {
     struct attach_counts counts;
-    struct attach a = {.key_id = 1, .field = str_of(field), .value = {.type = VALUE_STRING, .text = str_of(value)}, .ids = &id, .id_count = 1};
+    struct attach a = {.key_id = 1,
+                       .field = str_of(field),
+                       .value = {.type = VALUE_STRING, .text = str_of(value)},
+                       .ids = &id,
+                       .id_count = 1};
     chunk_attach(c, seq, START, &a, &counts);
 }
 
@@ -44,15 +48,27 @@ static struct chunk *fill(uint32_t rows, uint64_t *canada) {
         uint32_t count = random_below(MOST_DETECTIONS), index;
         for (uint32_t k = 0; k < count; k++) {
             snprintf(classes[k], sizeof classes[k], "class-%u", random_below(CLASSES));
-            d[k] = (struct detection){.class_name = str_of(classes[k]), .class_id = 1, .confidence = random_below(10000) / 1e4,
-                                      .has_box = true, .x = 320, .y = 240, .width = 64, .height = 48};
+            d[k] = (struct detection){.class_name = str_of(classes[k]),
+                                      .class_id = 1,
+                                      .confidence = random_below(10000) / 1e4,
+                                      .has_box = true,
+                                      .x = 320,
+                                      .y = 240,
+                                      .width = 64,
+                                      .height = 48};
         }
         snprintf(id, sizeof id, "%08x-52a4-4c1f-8a7d-%012x", random_below(UINT32_MAX), i);
         snprintf(model, sizeof model, "line-%u/1", random_below(MODELS));
         snprintf(device, sizeof device, "cam-%u", random_below(DEVICES));
-        struct inference inf = {.id = str_of(id), .model_id = str_of(model), .device_id = str_of(device), .width = 640, .height = 480,
-                                .time_us = START + 14 * DAY / rows * i + random_below(60000000), .latency_s = 0.01 + random_below(1000) / 1e4,
-                                .detections = d, .detection_count = count};
+        struct inference inf = {.id = str_of(id),
+                                .model_id = str_of(model),
+                                .device_id = str_of(device),
+                                .width = 640,
+                                .height = 480,
+                                .time_us = START + 14 * DAY / rows * i + random_below(60000000),
+                                .latency_s = 0.01 + random_below(1000) / 1e4,
+                                .detections = d,
+                                .detection_count = count};
         payload.n = 0;
         inference_encode(&payload, &inf);
         CHECK(chunk_add(c, ++seq, inf.time_us, buf_str(&payload), &inf, &index) == OUTCOME_CREATED);
@@ -107,7 +123,8 @@ static int ascending(const void *x, const void *y) {
     return (a > b) - (a < b);
 }
 
-static void measure(const struct view *v, const char *title, enum what what, const char *text, int64_t from, int rounds) {
+static void measure(const struct view *v, const char *title, enum what what, const char *text, int64_t from,
+                    int rounds) {
     struct arena a = {0};
     struct filter_error where;
     struct err e;
@@ -139,7 +156,8 @@ int main(int argc, char **argv) {
     struct chunk *c = fill((uint32_t)rows, &canada);
     struct view v = {.open = c};
     int r = (int)rounds;
-    printf("%llu rows filled in %.1f s; camera_location:canada on %" PRIu64 "\n", rows, (double)(clock_mono_us() - started) / 1e6, canada);
+    printf("%llu rows filled in %.1f s; camera_location:canada on %" PRIu64 "\n", rows,
+           (double)(clock_mono_us() - started) / 1e6, canada);
     printf("%-46s %9s     (%s)  %s\n", "question", "median", "least - most", "found");
     measure(&v, "newest 100", LIST, "", PLAN_FIRST_US, r);
     measure(&v, "newest 100, camera_location:canada (0.6 %)", LIST, "camera_location:canada", PLAN_FIRST_US, r);

@@ -25,7 +25,7 @@ find_photos() {
     done
     echo "Fetching the sample photos (Debian package darknet, 3 MB)"
     mkdir -p build/photos
-    if (cd build/photos && apt-get download -qq darknet && dpkg -x darknet_*.deb . && rm -f darknet_*.deb); then return; fi
+    if (cd build/photos && apt-get -o APT::Sandbox::User=root download -qq darknet && dpkg -x darknet_*.deb . && rm -f darknet_*.deb); then return; fi
     echo "The sample photos could not be fetched; starting without the demo. \`apt-get update\` may help, then \`make run\` again." >&2
     demo=0
 }

@@ -40,7 +40,8 @@ static void number_or_null(struct buf *to, const char *name, bool known, int64_t
 static void add_encoded(struct buf *to, struct str s) {
     for (size_t i = 0; i < s.n; i++) {
         unsigned char c = (unsigned char)s.p[i];
-        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || (c && strchr("-._~", c));
+        bool plain =
+            (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || (c && strchr("-._~", c));
         if (plain)
             buf_addc(to, (char)c);
         else

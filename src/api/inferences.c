@@ -179,8 +179,10 @@ static bool find_picture(struct read *rd, const struct view *v, struct err *e) {
     struct picture *p = rd->own;
     struct one one;
     if (!query_one(v, request_param(r, "id"), &p->which, &r->arena, &one, e)) return false;
-    if (!one.found) return err_set(e, ERR_NOT_FOUND, "no inference with this id%s", one.known ? ", index and model" : "");
-    if (!one.hit.inf.picture) return err_set(e, ERR_NOT_FOUND, "no picture of this inference was kept (see the setting keep_images)");
+    if (!one.found)
+        return err_set(e, ERR_NOT_FOUND, "no inference with this id%s", one.known ? ", index and model" : "");
+    if (!one.hit.inf.picture)
+        return err_set(e, ERR_NOT_FOUND, "no picture of this inference was kept (see the setting keep_images)");
     make_etag(p, one.hit.inf.picture);
     if (str_is(p->if_none_match, p->etag)) {
         rd->status = 304;

@@ -32,8 +32,8 @@ bool read_number(struct read *rd, const char *name, uint64_t least, uint64_t mos
     unsigned long long v;
     if (!read_param(rd, name, &text)) return true;
     if (!str_to_u64(text, &v) || v < least || v > most) {
-        respond_fail(rd->request, ERR_INVALID, "%s: expected a whole number from %llu to %llu", name, (unsigned long long)least,
-                     (unsigned long long)most);
+        respond_fail(rd->request, ERR_INVALID, "%s: expected a whole number from %llu to %llu", name,
+                     (unsigned long long)least, (unsigned long long)most);
         return false;
     }
     *value = v;
@@ -49,7 +49,8 @@ static bool is_one_of(struct str name, const char *const *names) {
 static bool is_common(struct str name) { return str_is(name, "api_key") || (name.n && name.p[0] == '_'); }
 
 static bool unknown(struct read *rd, struct str name, const char *hint) {
-    respond_fail(rd->request, ERR_INVALID, "unknown parameter \"" STR_FMT "\"%s", name.n > 100 ? 100 : (int)name.n, name.p, hint);
+    respond_fail(rd->request, ERR_INVALID, "unknown parameter \"" STR_FMT "\"%s", name.n > 100 ? 100 : (int)name.n,
+                 name.p, hint);
     return false;
 }
 
@@ -64,7 +65,8 @@ bool read_only(struct read *rd, const char *const *names) {
 static bool read_time(struct read *rd, const char *name, int64_t *us) {
     struct str text;
     if (!read_param(rd, name, &text) || clock_parse(text, us)) return true;
-    respond_fail(rd->request, ERR_INVALID, "%s: expected a time such as 2026-11-21T06:00:00Z (RFC 3339; write + as %%2B)", name);
+    respond_fail(rd->request, ERR_INVALID,
+                 "%s: expected a time such as 2026-11-21T06:00:00Z (RFC 3339; write + as %%2B)", name);
     return false;
 }
 
@@ -101,8 +103,10 @@ bool read_plan(struct read *rd, const char *const *names) {
     const struct filter *written, *spelled;
     struct filter_error where;
     struct err e = {0};
-    if (!read_time(rd, "from", &p->from_us) || !read_time(rd, "to", &p->to_us) || !read_spellings(rd, names, &spelled)) return false;
-    if (!filter_parse(&r->arena, request_query(r, "filter"), &written, &where, &e)) return refuse_filter(r, &where, &e), false;
+    if (!read_time(rd, "from", &p->from_us) || !read_time(rd, "to", &p->to_us) || !read_spellings(rd, names, &spelled))
+        return false;
+    if (!filter_parse(&r->arena, request_query(r, "filter"), &written, &where, &e))
+        return refuse_filter(r, &where, &e), false;
     p->filter = filter_and(&r->arena, written, spelled);
     return true;
 }

@@ -3,8 +3,8 @@
  *   struct read *rd = read_begin(r);                          answers 401 itself and returns NULL
  *   if (rd && read_plan(rd, own_parameters)) read_run(rd, work, answer);
  *
- * `work` runs on a query thread with the view of the workspace, and writes the body into r->out; what it allocates is in
- * r->arena. Everything else runs on the HTTP worker. */
+ * `work` runs on a query thread with the view of the workspace, and writes the body into r->out; what it allocates is
+ * in r->arena. Everything else runs on the HTTP worker. */
 #pragma once
 #include "api/app.h"
 #include "query/scan.h"
@@ -31,15 +31,17 @@ static inline struct read *read_of(const struct request *r) { return r->data; }
 
 /* A parameter of the query string; false when it is absent or empty, which are the same. */
 bool read_param(const struct read *rd, const char *name, struct str *value);
-/* The same as a whole number from `least` to `most`; `value` stays as it is when absent. False: the answer has been given. */
+/* The same as a whole number from `least` to `most`; `value` stays as it is when absent. False: the answer has been
+ * given. */
 bool read_number(struct read *rd, const char *name, uint64_t least, uint64_t most, uint64_t *value);
 
 /* True when the query string holds no parameter but these and api_key; false: the answer has been given. `names` ends
  * with NULL. Parameters that begin with '_' are nobody's. */
 bool read_only(struct read *rd, const char *const *names);
 
-/* Fills the plan's workspace, time range and filter from `from`, `to`, `filter` and the spellings (model=, metadata.NAME=).
- * `names` are the route's own parameters; any other answers 400. from_us and to_us hold their defaults before. */
+/* Fills the plan's workspace, time range and filter from `from`, `to`, `filter` and the spellings (model=,
+ * metadata.NAME=). `names` are the route's own parameters; any other answers 400. from_us and to_us hold their defaults
+ * before. */
 bool read_plan(struct read *rd, const char *const *names);
 
 /* `answer` runs on the HTTP worker when `work` was done; NULL: r->out as JSON. An error of `work` is answered here. */

@@ -242,7 +242,8 @@ void get_stats(struct request *r) {
     }
     p->bucket_us = bucket ? (int64_t)bucket * SECOND : usual_bucket(p->to_us - p->from_us);
     if ((p->to_us - 1 - floor_to(p->from_us, p->bucket_us)) / p->bucket_us >= BUCKETS_MOST) {
-        respond_fail(r, ERR_INVALID, "bucket: at most %d buckets, and this range has more; take a longer bucket", BUCKETS_MOST);
+        respond_fail(r, ERR_INVALID, "bucket: at most %d buckets, and this range has more; take a longer bucket",
+                     BUCKETS_MOST);
         return;
     }
     p->groupings = groupings;

@@ -71,10 +71,10 @@ static bool listen_here(struct server *s, struct err *e) {
     };
     bool ipv6 = strchr(host, ':') != NULL;
     s->app.loopback = strcmp(host, "localhost") == 0 || strcmp(host, "::1") == 0 || strncmp(host, "127.", 4) == 0;
-    s->http = http_start(&c, e);
+    s->http = http_listen(&c, e);
     if (!s->http) return false;
     snprintf(s->app.listen, sizeof s->app.listen, "%s%s%s:%u", ipv6 ? "[" : "", host, ipv6 ? "]" : "", http_port(s->http));
-    return true;
+    return http_serve(s->http, e);
 }
 
 /* The 16 bytes of the catalog's UUID, which every file of the store carries. */

@@ -234,7 +234,7 @@ static void release(struct http *h) {
     free(h);
 }
 
-struct http *http_start(const struct http_config *c, struct err *e) {
+struct http *http_listen(const struct http_config *c, struct err *e) {
     struct http *h = mem_zero(1, sizeof *h);
     h->config = *c;
     h->listen_fd = -1;
@@ -244,11 +244,15 @@ struct http *http_start(const struct http_config *c, struct err *e) {
     uint16_t boot;
     CHECK(getrandom(&boot, sizeof boot, 0) == sizeof boot);
     h->boot = (uint64_t)boot << 48;
-    bool ok = listen_on(h, e) && (h->closer = closer_new(e));
-    for (unsigned i = 0; ok && i < h->config.workers; i++) ok = start_worker(h, &h->workers[i], e);
-    if (ok) return h;
+    if (listen_on(h, e)) return h;
     release(h);
     return NULL;
+}
+
+bool http_serve(struct http *h, struct err *e) {
+    bool ok = (h->closer = closer_new(e));
+    for (unsigned i = 0; ok && i < h->config.workers; i++) ok = start_worker(h, &h->workers[i], e);
+    return ok;
 }
 
 uint16_t http_port(const struct http *h) { return h->port; }

@@ -70,7 +70,7 @@ struct request {
     struct str body;       /* unpacked */
     struct str peer;       /* address text */
     int64_t started_us;    /* monotonic */
-    void *app;             /* what http_start was given */
+    void *app;             /* of the http_config */
     void *data;            /* the handler's own */
     request_handler *cleanup; /* frees what `data` holds beyond the arena, when the request goes; `then` may never run */
     struct buf out;        /* the answer's body is built here */
@@ -114,8 +114,11 @@ struct http_config {
     void *app;
 };
 
-struct http *http_start(const struct http_config *c, struct err *e);
+/* In two steps, so that the port can be told to those who serve before the first of them runs: http_listen takes the
+ * address, http_serve starts the workers. http_stop may follow either. */
+struct http *http_listen(const struct http_config *c, struct err *e);
 uint16_t http_port(const struct http *h);
+bool http_serve(struct http *h, struct err *e);
 /* Stops accepting, lets what is in flight finish for at most grace_ms, then closes and frees everything. */
 void http_stop(struct http *h, unsigned grace_ms);
 

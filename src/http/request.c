@@ -250,8 +250,11 @@ void request_over(struct exchange *x) {
     end_wait(x);
     int64_t took = clock_mono_us() - x->r.started_us;
     char path[LOG_QUOTE];
+    /* Until the headers were there it is the whole target, and a key may be in the query. */
+    struct str logged, query;
+    str_cut(x->r.path, '?', &logged, &query);
     log_event(took >= SLOW_US ? LOG_INFO : LOG_DEBUG, took >= SLOW_US ? "slow_request" : "request",
               "request=%016" PRIx64 " peer=" STR_FMT " method=" STR_FMT " path=%s status=%d sent=%zu ms=%.1f", x->r.id,
-              STR_ARG(x->r.peer), STR_ARG(x->r.method), log_quote(path, x->r.path), x->status, x->sent, (double)took / 1000);
+              STR_ARG(x->r.peer), STR_ARG(x->r.method), log_quote(path, logged), x->status, x->sent, (double)took / 1000);
     exchange_unref(x);
 }

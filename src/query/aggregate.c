@@ -54,7 +54,9 @@ static struct str text_of(struct aggregation *g, enum column column, uint32_t co
 static struct group *group_new(struct aggregation *g, struct table *t, uint64_t pair) {
     uint32_t most = t->grouping->max_groups;
     if (t->list.count == most) {
-        const char *what = t->grouping->keys[1] == KEY_CLASS ? "classes" : t->grouping->keys[0] == KEY_TIME ? "buckets" : "models";
+        const char *what = t->grouping->keys[1] == KEY_CLASS  ? "classes"
+                           : t->grouping->keys[0] == KEY_TIME ? "buckets"
+                                                              : "models";
         g->scan.failed = !err_set(g->scan.e, ERR_UNPROCESSABLE,
                                   "more than %u %s; ask for a shorter time range or a narrower filter", most, what);
         return NULL;
@@ -213,7 +215,8 @@ static bool add_block(struct aggregation *g, struct bitmap *rows) {
             bucket_end = bucket_start + p->bucket_us;
         }
         r.confidence_sum = 0;
-        for (uint32_t k = 0; k < b->detection_count[r.at]; k++) r.confidence_sum += known(b->detections[r.at][k].confidence);
+        for (uint32_t k = 0; k < b->detection_count[r.at]; k++)
+            r.confidence_sum += known(b->detections[r.at][k].confidence);
         if (!add_to_tables(g, &r)) return false;
     }
     return true;

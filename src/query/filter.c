@@ -292,7 +292,8 @@ static bool has_test(struct parser *p, struct filter_test *t) {
     resolve(&name, t, &kind);
     t->count = (struct range){1, INFINITY};
     struct match m = {.kind = MATCH_PRESENT};
-    if (kind == KIND_BOOL || t->field == FIELD_DETECTIONS) m = (struct match){.kind = MATCH_RANGE, .range = {1, INFINITY}};
+    if (kind == KIND_BOOL || t->field == FIELD_DETECTIONS)
+        m = (struct match){.kind = MATCH_RANGE, .range = {1, INFINITY}};
     return add_match(p, t, m, name.at);
 }
 
@@ -338,7 +339,8 @@ static struct filter *node(struct arena *a, enum filter_kind kind, struct filter
 static struct filter *read_any(struct parser *p);
 
 static struct filter *read_group(struct parser *p) {
-    if (++p->depth > FILTER_MAX_DEPTH) return fail(p, p->at, "at most %d levels of parentheses", FILTER_MAX_DEPTH), NULL;
+    if (++p->depth > FILTER_MAX_DEPTH)
+        return fail(p, p->at, "at most %d levels of parentheses", FILTER_MAX_DEPTH), NULL;
     p->at++;
     struct filter *f = read_any(p);
     if (!f) return NULL;
@@ -358,7 +360,8 @@ static struct filter *read_clause(struct parser *p) {
         f = node(p->arena, FILTER_TEST, NULL);
         if (!read_test(p, &f->test)) return NULL;
     }
-    if (!ended(p) && !is_blank(peek(p)) && peek(p) != ')') return fail(p, p->at, "a blank, or quotes around the value"), NULL;
+    if (!ended(p) && !is_blank(peek(p)) && peek(p) != ')')
+        return fail(p, p->at, "a blank, or quotes around the value"), NULL;
     return negated ? node(p->arena, FILTER_NOT, f) : f;
 }
 
@@ -460,7 +463,8 @@ bool filter_equals(struct arena *a, struct str name, struct str value, struct fi
     struct filter_error where;
     struct parser p = {.arena = a, .where = &where, .e = e};
     struct word as_name = {.text = name}, as_value = {.text = copy(a, value), .quoted = true};
-    if ((as_name.metadata = str_starts(name, STR("metadata.")))) as_name.text = copy(a, str_from(name, strlen("metadata.")));
+    if ((as_name.metadata = str_starts(name, STR("metadata."))))
+        as_name.text = copy(a, str_from(name, strlen("metadata.")));
     struct filter *f = node(a, FILTER_TEST, NULL);
     enum kind kind;
     struct match m;
@@ -468,7 +472,8 @@ bool filter_equals(struct arena *a, struct str name, struct str value, struct fi
     f->test.joins = true;
     f->test.count = (struct range){1, INFINITY};
     if (!str_is_utf8(value)) return err_set(e, ERR_INVALID, STR_FMT ": expected UTF-8", STR_ARG(name));
-    if (!value_match(&p, kind, &as_value, &m)) return err_set(e, ERR_INVALID, STR_FMT ": expected %s", STR_ARG(name), where.expected);
+    if (!value_match(&p, kind, &as_value, &m))
+        return err_set(e, ERR_INVALID, STR_FMT ": expected %s", STR_ARG(name), where.expected);
     add_match(&p, &f->test, m, 0);
     *out = f;
     return true;

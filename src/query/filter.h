@@ -107,7 +107,8 @@ struct filter_error {
 };
 
 /* *out is NULL for a text that says nothing: everything matches. */
-bool filter_parse(struct arena *a, struct str text, const struct filter **out, struct filter_error *where, struct err *e);
+bool filter_parse(struct arena *a, struct str text, const struct filter **out, struct filter_error *where,
+                  struct err *e);
 
 /* The spellings in a query string: name=value is the clause `name:"value"`, stars and dots in it mean nothing. */
 bool filter_is_name(struct str name); /* a built-in one, or metadata.NAME */

@@ -22,7 +22,13 @@ static inline double sum_value(struct sum s) { return s.total + s.rest; }
  *   1 % of latencies from 1 us to 36 h: each doubling in 64 bins, so at most 1/128 from a bin's middle to its ends.
  * What lies outside counts in the first or last bin. */
 enum scale { SCALE_CONFIDENCE, SCALE_LATENCY };
-enum { CONFIDENCE_STEPS = 1000, CONFIDENCE_BINS = CONFIDENCE_STEPS + 1, LATENCY_LEAST = -20, LATENCY_MOST = 17, LATENCY_BINS = (LATENCY_MOST - LATENCY_LEAST) * 64 };
+enum {
+    CONFIDENCE_STEPS = 1000,
+    CONFIDENCE_BINS = CONFIDENCE_STEPS + 1,
+    LATENCY_LEAST = -20,
+    LATENCY_MOST = 17,
+    LATENCY_BINS = (LATENCY_MOST - LATENCY_LEAST) * 64
+};
 
 struct histogram {
     enum scale scale;

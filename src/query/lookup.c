@@ -39,12 +39,13 @@ static void load_history(const struct chunk *c, const struct id_field *fields, s
         const struct history *h = heads[present];
         if (h->code) out->metadata[out->metadata_count++] = (struct entry){name, value_of(a, field, h->code)};
         for (; h; h = h->older)
-            out->history[out->history_count++] = (struct change){.field = name,
-                                                                 .value = value_of(a, field, h->code),
-                                                                 .previous = value_of(a, field, h->older ? h->older->code : 0),
-                                                                 .time_us = h->time_us,
-                                                                 .seq = h->seq,
-                                                                 .key_id = h->key_id};
+            out->history[out->history_count++] =
+                (struct change){.field = name,
+                                .value = value_of(a, field, h->code),
+                                .previous = value_of(a, field, h->older ? h->older->code : 0),
+                                .time_us = h->time_us,
+                                .seq = h->seq,
+                                .key_id = h->key_id};
     }
     qsort(out->history, out->history_count, sizeof *out->history, latest_first);
 }
@@ -74,7 +75,8 @@ static bool choose_row(const struct chunk *c, const struct ident *ident, const s
     return any;
 }
 
-static void load_siblings(const struct chunk *c, const struct ident *ident, uint32_t chosen, struct arena *a, struct one *out) {
+static void load_siblings(const struct chunk *c, const struct ident *ident, uint32_t chosen, struct arena *a,
+                          struct one *out) {
     size_t room = 0;
     bool started = false;
     for (uint32_t row = 0; row_next(c, ident, &row, &started);) room++;
@@ -89,7 +91,8 @@ static void load_siblings(const struct chunk *c, const struct ident *ident, uint
     }
 }
 
-bool query_one(const struct view *v, struct str id, const struct which *which, struct arena *a, struct one *out, struct err *e) {
+bool query_one(const struct view *v, struct str id, const struct which *which, struct arena *a, struct one *out,
+               struct err *e) {
     *out = (struct one){0};
     const struct chunk *c = v ? v->open : NULL;
     const struct ident *ident = c ? chunk_find(c, id) : NULL;
@@ -189,5 +192,6 @@ static void count_pending(void *ctx, const struct ident *ident) {
 
 void query_pending(const struct view *v, struct pending *out) {
     *out = (struct pending){0};
-    if (v && v->open && atomic_load_explicit(&v->open->pending_count, memory_order_relaxed)) chunk_each_id(v->open, count_pending, out);
+    if (v && v->open && atomic_load_explicit(&v->open->pending_count, memory_order_relaxed))
+        chunk_each_id(v->open, count_pending, out);
 }

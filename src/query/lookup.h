@@ -36,7 +36,8 @@ struct one {
 };
 
 /* The first to arrive of the id's inferences that `which` allows, complete ones before partial ones. */
-bool query_one(const struct view *v, struct str id, const struct which *which, struct arena *a, struct one *out, struct err *e);
+bool query_one(const struct view *v, struct str id, const struct which *which, struct arena *a, struct one *out,
+               struct err *e);
 
 enum { FIELD_TOP = 10 };
 

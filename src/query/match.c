@@ -157,7 +157,8 @@ struct matcher *matcher_new(struct arena *a, const struct filter *f, const struc
     m->test = &f->test;
     m->chunk = c;
     struct matcher **end = &m->first;
-    for (const struct filter *child = f->first; child; child = child->next, end = &(*end)->next) *end = matcher_new(a, child, c);
+    for (const struct filter *child = f->first; child; child = child->next, end = &(*end)->next)
+        *end = matcher_new(a, child, c);
     if (f->kind != FILTER_TEST) return m;
     const struct dict *dict = dict_of(c, f->test.field);
     if (dict) m->codes = codes_of(a, m->test, dict);
@@ -223,7 +224,8 @@ static bool detections_hold(const struct matcher *m, const struct block *b, uint
     uint32_t count = 0;
     for (uint32_t i = 0; i < b->detection_count[at]; i++) {
         const struct row_detection *d = &b->detections[at][i];
-        count += codes_has(&m->codes, d->class_code) && (!t->by_confidence || range_holds(t->confidence, d->confidence));
+        count +=
+            codes_has(&m->codes, d->class_code) && (!t->by_confidence || range_holds(t->confidence, d->confidence));
     }
     return range_holds(t->count, count);
 }
@@ -234,7 +236,8 @@ static void keep_classes(const struct matcher *m, const struct block *b, struct 
         for (uint64_t left = rows->words[word]; left; left &= left - 1)
             __builtin_prefetch(b->detections[word * 64 + (uint32_t)__builtin_ctzll(left)]);
         for (uint64_t left = rows->words[word]; left; left &= left - 1)
-            if (!detections_hold(m, b, word * 64 + (uint32_t)__builtin_ctzll(left))) rows->words[word] &= ~(left & -left);
+            if (!detections_hold(m, b, word * 64 + (uint32_t)__builtin_ctzll(left)))
+                rows->words[word] &= ~(left & -left);
     }
 }
 

@@ -14,7 +14,9 @@ static bool hex(struct str s, uint64_t *out) {
     if (s.n == 0 || s.n > 16) return false;
     for (size_t i = 0; i < s.n; i++) {
         char c = s.p[i];
-        unsigned digit = c >= '0' && c <= '9' ? (unsigned)(c - '0') : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10 : 16;
+        unsigned digit = c >= '0' && c <= '9'   ? (unsigned)(c - '0')
+                         : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10
+                                                : 16;
         if (digit == 16) return false;
         *out = *out << 4 | digit;
     }

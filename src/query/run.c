@@ -27,7 +27,8 @@ static void swap(struct found *x, struct found *y) {
 }
 
 static void sift_up(struct newest *n, size_t at) {
-    for (; at && older(&n->heap[at], &n->heap[(at - 1) / 2]); at = (at - 1) / 2) swap(&n->heap[at], &n->heap[(at - 1) / 2]);
+    for (; at && older(&n->heap[at], &n->heap[(at - 1) / 2]); at = (at - 1) / 2)
+        swap(&n->heap[at], &n->heap[(at - 1) / 2]);
 }
 
 static void sift_down(struct newest *n) {
@@ -80,7 +81,8 @@ bool hit_load(const struct chunk *c, uint32_t row, struct arena *a, struct hit *
     uint32_t at = row % BLOCK_ROWS;
     *out = (struct hit){.received_us = b->received_us[at], .seq = b->seq[at], .flags = row_flags(b, at)};
     if (!inference_decode(copy(a, b->payload[at]), a, &out->inf))
-        return err_set(e, ERR_DAMAGED, "the stored record of sequence %llu cannot be read", (unsigned long long)out->seq);
+        return err_set(e, ERR_DAMAGED, "the stored record of sequence %llu cannot be read",
+                       (unsigned long long)out->seq);
     out->inf.time_us = b->time_us[at];
     out->inf.index = b->index[at];
     load_metadata(c, row, a, out);
@@ -109,12 +111,12 @@ bool query_list(const struct view *v, const struct plan *p, const struct query_c
     find_newest(&s, &n);
     if (s.failed) return false;
     qsort(n.heap, n.count, sizeof *n.heap, newest_first);
-    out->count = n.count < p->limit ? n.count : p->limit;
-    out->hits = arena_alloc(a, out->count * sizeof *out->hits);
-    for (size_t i = 0; i < out->count; i++)
-        if (!hit_load(s.chunk, n.heap[i].row, a, &out->hits[i], e)) return false;
-    if (n.count > p->limit && p->limit) {
-        const struct found *last = &n.heap[p->limit - 1];
+    size_t most = n.count < p->limit ? n.count : p->limit, before = a->total;
+    out->hits = arena_alloc(a, most * sizeof *out->hits);
+    for (; out->count < most && a->total - before < LIST_MOST_BYTES; out->count++)
+        if (!hit_load(s.chunk, n.heap[out->count].row, a, &out->hits[out->count], e)) return false;
+    if (n.count > out->count && out->count) {
+        const struct found *last = &n.heap[out->count - 1];
         out->next = (struct cursor){true, last->time_us, last->seq, p->after.set ? p->after.as_of : s.as_of};
     }
     return true;

@@ -18,6 +18,9 @@ struct hit {
     size_t metadata_count;
 };
 
+/* A list ends before its limit once its hits take this much, with a cursor to go on. */
+enum { LIST_MOST_BYTES = 16 << 20 };
+
 struct hit_list {
     struct hit *hits;
     size_t count;

@@ -2,8 +2,8 @@
 
 #include "base/clock.h"
 
-void scan_begin(struct scan *s, const struct view *v, const struct plan *p, bool partial, const struct query_control *control,
-                struct arena *a, struct err *e) {
+void scan_begin(struct scan *s, const struct view *v, const struct plan *p, bool partial,
+                const struct query_control *control, struct arena *a, struct err *e) {
     *s = (struct scan){.plan = p, .control = control, .e = e, .partial = partial, .from_us = p->from_us};
     if (!v || !v->open) return;
     s->chunk = v->open;
@@ -17,7 +17,8 @@ void scan_begin(struct scan *s, const struct view *v, const struct plan *p, bool
 static bool stopped(struct scan *s) {
     const struct query_control *c = s->control;
     if (c && c->deadline_us && clock_mono_us() > c->deadline_us)
-        s->failed = !err_set(s->e, ERR_BUSY, "the query took too long; ask for a shorter time range or a narrower filter");
+        s->failed =
+            !err_set(s->e, ERR_BUSY, "the query took too long; ask for a shorter time range or a narrower filter");
     else if (c && c->gone && c->gone(c->ctx))
         s->failed = !err_set(s->e, ERR_BUSY, "the client is gone");
     return s->failed;
@@ -38,7 +39,8 @@ static void visible_rows(const struct scan *s, struct bitmap *rows) {
         if (end > 64) end = 64;
         for (uint32_t bit = 0; bit < end; bit++) {
             uint32_t at = w * 64 + bit;
-            word |= (uint64_t)((b->time_us[at] >= from) & (b->time_us[at] < to) & !(row_flags(b, at) & unwanted)) << bit;
+            word |= (uint64_t)((b->time_us[at] >= from) & (b->time_us[at] < to) & !(row_flags(b, at) & unwanted))
+                    << bit;
         }
         rows->words[w] = word;
     }

@@ -32,7 +32,7 @@ struct scan {
 };
 
 /* `partial`: whether rows from partial sources are wanted. The view may be NULL. */
-void scan_begin(struct scan *s, const struct view *v, const struct plan *p, bool partial, const struct query_control *control,
-                struct arena *a, struct err *e);
+void scan_begin(struct scan *s, const struct view *v, const struct plan *p, bool partial,
+                const struct query_control *control, struct arena *a, struct err *e);
 /* The next block with rows; false at the end, and when the query was stopped: then `failed`, and e says why. */
 bool scan_next(struct scan *s);

@@ -473,7 +473,6 @@ static bool keep(struct store *s, bool checkpoint_due) {
     struct err e = {0};
     char quoted[LOG_QUOTE];
     bool ready = journal_prepare(s->journal, &e), copied = true;
-    keep_reserve(s, !ready && e.code == ERR_NO_SPACE);
     if (checkpoint_due || !ready) {
         copied = store_checkpoint(s, &e);
         if (!ready && copied) ready = journal_prepare(s->journal, &e);
@@ -482,10 +481,12 @@ static bool keep(struct store *s, bool checkpoint_due) {
         log_event(LOG_ERROR, "checkpoint_failed", "error=%s", log_quote(quoted, str_of(e.msg)));
     else if (!ready)
         log_event(LOG_WARN, "journal_file_missing", "error=%s", log_quote(quoted, str_of(e.msg)));
+    bool well = copied && ready;
+    if (well || e.code == ERR_NO_SPACE) keep_reserve(s, !well);
     pthread_mutex_lock(&s->lock);
-    s->trouble = copied && ready ? (struct err){0} : e;
+    s->trouble = well ? (struct err){0} : e;
     pthread_mutex_unlock(&s->lock);
-    return copied && ready;
+    return well;
 }
 
 static void *keep_loop(void *ctx) {

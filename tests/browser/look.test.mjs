@@ -25,14 +25,25 @@ after(async () => {
 async function findings(page) {
   await page.evaluate(axe);
   const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
-  return violations.filter(v => v.impact === "serious" || v.impact === "critical")
-    .map(v => `${v.id}: ${v.help}: ${v.nodes.slice(0, 3).map(n => `${n.target.join(" ")} (${n.any.map(a => a.message).join("; ")})`).join(", ")}`);
+  return violations
+    .filter(v => v.impact === "serious" || v.impact === "critical")
+    .map(
+      v =>
+        `${v.id}: ${v.help}: ${v.nodes
+          .slice(0, 3)
+          .map(n => `${n.target.join(" ")} (${n.any.map(a => a.message).join("; ")})`)
+          .join(", ")}`,
+    );
 }
 
 for (const scheme of ["light", "dark"]) {
   for (const width of [1440, 768]) {
     test(`every page, ${scheme}, ${width} px wide`, async () => {
-      const { context, page, faults, foreign } = await open(browser, origin, { scheme, width, height: width === 768 ? 1024 : 900 });
+      const { context, page, faults, foreign } = await open(browser, origin, {
+        scheme,
+        width,
+        height: width === 768 ? 1024 : 900,
+      });
       await page.goto(`${origin}/ui/`);
       await page.getByLabel("API key of your workspace").waitFor();
       if (width === 1440) assert.deepEqual(await findings(page), [], "sign-in");
@@ -40,19 +51,28 @@ for (const scheme of ["light", "dark"]) {
       await signIn(page, origin);
       const { inferences } = await server.api("/api/v1/demo/inferences?limit=50&filter=has:picture");
       const pages = {
-        overview: "/ui/", inferences: "/ui/inferences", filtered: "/ui/inferences?filter=camera_location:canada+-device:line-2",
-        refused: "/ui/inferences?filter=confidence%3Cx", thin: "/ui/inference/rec-0003", boxes: "/ui/inference/rec-0221",
+        overview: "/ui/",
+        inferences: "/ui/inferences",
+        filtered: "/ui/inferences?filter=camera_location:canada+-device:line-2",
+        refused: "/ui/inferences?filter=confidence%3Cx",
+        thin: "/ui/inference/rec-0003",
+        boxes: "/ui/inference/rec-0221",
         ...(inferences[0] ? { inference: `/ui/inference/${inferences[0].inference_id}` } : {}),
       };
       for (const [name, link] of Object.entries(pages)) {
         await visit(page, origin, link);
         await page.waitForFunction(() => [...document.images].every(i => i.complete));
         if (width === 1440) assert.deepEqual(await findings(page), [], name);
-        assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${name} is wider than the window`);
+        assert.ok(
+          await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth),
+          `${name} is wider than the window`,
+        );
         await page.screenshot({ path: path.join(OUT, `${name}-${scheme}-${width}.png`) });
       }
       assert.equal(await page.evaluate(() => getComputedStyle(document.documentElement).colorScheme), "light dark");
-      const ground = await page.evaluate(() => getComputedStyle(document.body).backgroundColor.match(/\d+/g).map(Number));
+      const ground = await page.evaluate(() =>
+        getComputedStyle(document.body).backgroundColor.match(/\d+/g).map(Number),
+      );
       assert.ok(scheme === "dark" ? ground[0] < 64 : ground[0] > 192, "the ground follows the system");
       assert.deepEqual(faults, []);
       assert.deepEqual(foreign, []);
@@ -64,13 +84,26 @@ for (const scheme of ["light", "dark"]) {
 test("markup in names and values is text on every page", async () => {
   const { context, page, faults } = await open(browser, origin);
   await signIn(page, origin);
-  const links = ["/ui/", "/ui/inferences", "/ui/inference/evil", `/ui/inferences?${new URLSearchParams({ filter: `metadata."${EVIL.replace(/"/g, '\\"')}":"${EVIL.replace(/"/g, '\\"')}"` })}`,
-    `/ui/inference/${encodeURIComponent(EVIL)}`, `/ui/?${new URLSearchParams({ filter: EVIL })}`];
+  const links = [
+    "/ui/",
+    "/ui/inferences",
+    "/ui/inference/evil",
+    `/ui/inferences?${new URLSearchParams({ filter: `metadata."${EVIL.replace(/"/g, '\\"')}":"${EVIL.replace(/"/g, '\\"')}"` })}`,
+    `/ui/inference/${encodeURIComponent(EVIL)}`,
+    `/ui/?${new URLSearchParams({ filter: EVIL })}`,
+  ];
   for (const link of links) {
     await visit(page, origin, link);
     assert.equal(await page.evaluate(() => globalThis.broken), undefined, link);
     assert.equal(await page.locator('img[src="x"], [onerror]').count(), 0, link);
-    assert.ok((await page.evaluate(() => document.body.innerText + [...document.querySelectorAll("input")].map(i => i.value).join())).includes("onerror"), `${link} shows it`);
+    assert.ok(
+      (
+        await page.evaluate(
+          () => document.body.innerText + [...document.querySelectorAll("input")].map(i => i.value).join(),
+        )
+      ).includes("onerror"),
+      `${link} shows it`,
+    );
   }
   await visit(page, origin, "/ui/inference/evil");
   await page.getByRole("button", { name: `Change ${EVIL}` }).click();
@@ -91,7 +124,8 @@ test("the first load is small and nothing of it is inline", async () => {
   const { context, page } = await open(browser, origin);
   let bytes = 0;
   page.on("response", async r => {
-    if (new URL(r.url()).pathname.startsWith("/ui/")) bytes += Number((await r.headerValue("content-length")) ?? (await r.body()).length);
+    if (new URL(r.url()).pathname.startsWith("/ui/"))
+      bytes += Number((await r.headerValue("content-length")) ?? (await r.body()).length);
   });
   const response = await page.goto(`${origin}/ui/`);
   await page.getByLabel("API key of your workspace").waitFor();

@@ -18,11 +18,23 @@ after(async () => {
 });
 
 // Every place of a page where a key could lie: its address and history, the document, storage, script-readable cookies.
-const places = page => page.evaluate(async () => [
-  location.href, document.documentElement.outerHTML, [...document.querySelectorAll("input")].map(i => i.value).join(),
-  JSON.stringify({ ...localStorage }), JSON.stringify({ ...sessionStorage }), document.cookie, JSON.stringify(history.state),
-  (await indexedDB.databases()).map(d => d.name).join(), performance.getEntriesByType("resource").map(e => e.name).join(),
-].join("\n"));
+const places = page =>
+  page.evaluate(async () =>
+    [
+      location.href,
+      document.documentElement.outerHTML,
+      [...document.querySelectorAll("input")].map(i => i.value).join(),
+      JSON.stringify({ ...localStorage }),
+      JSON.stringify({ ...sessionStorage }),
+      document.cookie,
+      JSON.stringify(history.state),
+      (await indexedDB.databases()).map(d => d.name).join(),
+      performance
+        .getEntriesByType("resource")
+        .map(e => e.name)
+        .join(),
+    ].join("\n"),
+  );
 
 test("without a session there is only the sign-in page; a wrong key is refused in words", async () => {
   const { context, page } = await open(browser, origin);
@@ -74,7 +86,12 @@ test("an empty workspace teaches, with its name and address in the commands, and
   await page.goto(`${origin}/ui/#key=${KEY}`);
   await page.getByText("No inference has arrived yet").waitFor();
   const text = (await page.locator(".command pre").allInnerTexts()).join("\n");
-  for (const part of [`${origin}/demo/inference-stats/metadata`, `${origin}/coco/24`, `${origin}/api/v1/demo/inferences`]) assert.ok(text.includes(part), part);
+  for (const part of [
+    `${origin}/demo/inference-stats/metadata`,
+    `${origin}/coco/24`,
+    `${origin}/api/v1/demo/inferences`,
+  ])
+    assert.ok(text.includes(part), part);
   assert.ok(!text.includes(KEY));
   await page.clock.install();
   await visit(page, origin, "/ui/inferences");
@@ -105,7 +122,9 @@ test("listening beyond this machine without TLS is told on every page", async ()
   const { context, page } = await open(browser, origin);
   const answer = async server => {
     await page.unroute("**/api/v1/server").catch(() => undefined);
-    await page.route("**/api/v1/server", route => route.fulfill({ json: { name: "Sightglass", version: "0", listen: "0.0.0.0:9001", ...server } }));
+    await page.route("**/api/v1/server", route =>
+      route.fulfill({ json: { name: "Sightglass", version: "0", listen: "0.0.0.0:9001", ...server } }),
+    );
     await visit(page, origin, "/ui/inferences");
     await page.waitForLoadState("networkidle");
     return page.getByText("Not encrypted.").count();

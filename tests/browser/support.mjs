@@ -14,23 +14,31 @@ const HOUR = 3_600_000;
 mkdirSync(OUT, { recursive: true });
 
 export async function start() {
-  const bin = process.env.SIGHTGLASS_BIN, data = mkdtempSync(path.join(tmpdir(), "sightglass-browser-"));
-  const launch = listen => new Promise((resolve, reject) => {
-    const child = spawn(bin, ["serve", "--data", data, "--listen", listen, "--workspace", "demo", "--keep-images", "all"],
-      { env: { ...process.env, SIGHTGLASS_API_KEY: KEY }, stdio: ["ignore", "pipe", "pipe"] });
-    let out = "", log = "";
-    child.stderr.on("data", d => (log = (log + d).slice(-4000)));
-    child.stdout.on("data", d => {
-      out += d;
-      const m = /^listening on (http:\/\/\S+)$/m.exec(out);
-      if (m) resolve({ child, origin: m[1] });
+  const bin = process.env.SIGHTGLASS_BIN,
+    data = mkdtempSync(path.join(tmpdir(), "sightglass-browser-"));
+  const launch = listen =>
+    new Promise((resolve, reject) => {
+      const child = spawn(
+        bin,
+        ["serve", "--data", data, "--listen", listen, "--workspace", "demo", "--keep-images", "all"],
+        { env: { ...process.env, SIGHTGLASS_API_KEY: KEY }, stdio: ["ignore", "pipe", "pipe"] },
+      );
+      let out = "",
+        log = "";
+      child.stderr.on("data", d => (log = (log + d).slice(-4000)));
+      child.stdout.on("data", d => {
+        out += d;
+        const m = /^listening on (http:\/\/\S+)$/m.exec(out);
+        if (m) resolve({ child, origin: m[1] });
+      });
+      child.on("exit", code => reject(new Error(`the program ended with ${code} before it was ready:\n${log}`)));
     });
-    child.on("exit", code => reject(new Error(`the program ended with ${code} before it was ready:\n${log}`)));
-  });
-  const ended = child => new Promise(done => (child.exitCode !== null || child.signalCode !== null ? done() : child.once("exit", done)));
+  const ended = child =>
+    new Promise(done => (child.exitCode !== null || child.signalCode !== null ? done() : child.once("exit", done)));
   let { child, origin } = await launch("127.0.0.1:0");
   return {
-    origin, data,
+    origin,
+    data,
     api: (p, init = {}) => call(origin, p, init),
     photos: existsSync(path.join(path.dirname(bin), "models")) && existsSync(PHOTOS),
     pause: async () => {
@@ -48,7 +56,8 @@ export async function start() {
 
 async function call(origin, p, { method = "GET", body } = {}) {
   const response = await fetch(origin + p, {
-    method, headers: { Authorization: `Bearer ${KEY}`, "Content-Type": "application/json" },
+    method,
+    headers: { Authorization: `Bearer ${KEY}`, "Content-Type": "application/json" },
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   });
   const text = await response.text();
@@ -56,51 +65,92 @@ async function call(origin, p, { method = "GET", body } = {}) {
   return text ? JSON.parse(text) : null;
 }
 
-// 230 records of the last six days and 40 of the week before: mostly thin, some with boxes, errors, two images under one id, a
-// field whose name and value are markup. The same on every run but for the clock.
+// 230 records of the last six days and 40 of the week before: mostly thin, some with boxes, errors, two images under
+// one id, a field whose name and value are markup. The same on every run but for the clock.
 export async function fill(server) {
-  const now = Date.now(), records = [];
-  const add = (i, at, more) => records.push({
-    inference_id: `rec-${String(i).padStart(4, "0")}`, model_id: "bottles/3", time: new Date(at).toISOString(),
-    latency_s: 0.02 + (i % 7) / 1000, device_id: `line-${(i % 3) + 1}`, source: "aggregator",
-    predictions: Array.from({ length: i % 4 }, (_, k) => ({ class: ["bottle", "cap", "label"][k], confidence: 0.95 - ((i * 7 + k * 11) % 60) / 100 })),
-    metadata: { camera_location: ["canada", "emea", "united_states"][i % 3], count: i }, ...more,
-  });
+  const now = Date.now(),
+    records = [];
+  const add = (i, at, more) =>
+    records.push({
+      inference_id: `rec-${String(i).padStart(4, "0")}`,
+      model_id: "bottles/3",
+      time: new Date(at).toISOString(),
+      latency_s: 0.02 + (i % 7) / 1000,
+      device_id: `line-${(i % 3) + 1}`,
+      source: "aggregator",
+      predictions: Array.from({ length: i % 4 }, (_, k) => ({
+        class: ["bottle", "cap", "label"][k],
+        confidence: 0.95 - ((i * 7 + k * 11) % 60) / 100,
+      })),
+      metadata: { camera_location: ["canada", "emea", "united_states"][i % 3], count: i },
+      ...more,
+    });
   for (let i = 0; i < 220; i++) add(i, now - 6 * 24 * HOUR + i * 0.6 * HOUR, {});
   for (let i = 220; i < 230; i++) {
     add(i, now - 11 * HOUR + i * 60_000, {
-      model_id: "weld/11", predictions: i % 2 ? [{ class: "porosity", confidence: 0.61, x: 320, y: 240, width: 200, height: 120 }] : [],
+      model_id: "weld/11",
+      predictions: i % 2 ? [{ class: "porosity", confidence: 0.61, x: 320, y: 240, width: 200, height: 120 }] : [],
       ...(i % 2 ? {} : { error: "image cannot be decoded: premature end of JPEG" }),
       image: { width: 640, height: 480 },
     });
   }
   for (let i = 230; i < 270; i++) add(i, now - 13 * 24 * HOUR + i * 0.4 * HOUR, {});
-  add(500, now - 3 * HOUR, { inference_id: "evil", metadata: { [EVIL]: EVIL, camera_location: EVIL }, predictions: [{ class: EVIL, confidence: 0.7 }], device_id: EVIL, model_id: EVIL });
+  add(500, now - 3 * HOUR, {
+    inference_id: "evil",
+    metadata: { [EVIL]: EVIL, camera_location: EVIL },
+    predictions: [{ class: EVIL, confidence: 0.7 }],
+    device_id: EVIL,
+    model_id: EVIL,
+  });
   add(501, now - 2 * HOUR, { inference_id: "batch", index: 0 });
   add(502, now - 2 * HOUR, { inference_id: "batch", index: 1 });
   await server.api("/api/v1/demo/inferences", { method: "POST", body: records });
   if (server.photos) {
     for (const name of ["dog.jpg", "person.jpg", "horses.jpg"]) {
-      const answer = await server.api("/infer/object_detection", { method: "POST", body: {
-        api_key: KEY, model_id: "coco/24", image: { type: "base64", value: readFileSync(path.join(PHOTOS, name)).toString("base64") },
-      } });
-      await server.api("/demo/inference-stats/metadata", { method: "POST", body: {
-        api_key: KEY, data: [{ inference_ids: [answer.inference_id], field_name: "photo", field_value: name }],
-      } });
+      const answer = await server.api("/infer/object_detection", {
+        method: "POST",
+        body: {
+          api_key: KEY,
+          model_id: "coco/24",
+          image: { type: "base64", value: readFileSync(path.join(PHOTOS, name)).toString("base64") },
+        },
+      });
+      await server.api("/demo/inference-stats/metadata", {
+        method: "POST",
+        body: {
+          api_key: KEY,
+          data: [{ inference_ids: [answer.inference_id], field_name: "photo", field_value: name }],
+        },
+      });
     }
   }
 }
 
-export const browse = () => chromium.launch({
-  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync"],
-});
+export const browse = () =>
+  chromium.launch({
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    args: [
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-quic",
+      "--no-first-run",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+    ],
+  });
 
 // A page in which every request to another host is refused and remembered, and so is everything that goes wrong in it.
 export async function open(browser, origin, { scheme = "light", width = 1440, height = 900 } = {}) {
-  const context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme, timezoneId: "Europe/Berlin", locale: "en-GB" });
-  const faults = [], foreign = [], requests = [];
+  const context = await browser.newContext({
+    viewport: { width, height },
+    colorScheme: scheme,
+    timezoneId: "Europe/Berlin",
+    locale: "en-GB",
+  });
+  const faults = [],
+    foreign = [],
+    requests = [];
   await context.route("**/*", route => {
     const url = route.request().url();
     requests.push(url);

@@ -15,8 +15,13 @@ static struct chunk *chunk;
 static void make_chunk(void) {
     static const struct detection detections[] = {{.class_name = STR("bottle"), .class_id = 1, .confidence = 0.75},
                                                   {.class_name = STR("cap"), .class_id = 2, .confidence = NAN}};
-    struct inference inf = {.id = STR("id-1"), .model_id = STR("coco/24"), .device_id = STR("cam"), .error = STR("broken"), .latency_s = 0.1,
-                            .detections = detections, .detection_count = 2};
+    struct inference inf = {.id = STR("id-1"),
+                            .model_id = STR("coco/24"),
+                            .device_id = STR("cam"),
+                            .error = STR("broken"),
+                            .latency_s = 0.1,
+                            .detections = detections,
+                            .detection_count = 2};
     struct buf payload = {0};
     struct attach_counts counts;
     uint32_t index;
@@ -26,7 +31,8 @@ static void make_chunk(void) {
     inference_encode(&payload, &inf);
     chunk_add(chunk, 1, 1, buf_str(&payload), &inf, &index);
     buf_free(&payload);
-    struct attach a = {.field = STR("shift"), .value = {.type = VALUE_STRING, .text = STR("5")}, .ids = &inf.id, .id_count = 1};
+    struct attach a = {
+        .field = STR("shift"), .value = {.type = VALUE_STRING, .text = STR("5")}, .ids = &inf.id, .id_count = 1};
     chunk_attach(chunk, 2, 1, &a, &counts);
 }
 

@@ -281,12 +281,11 @@ def test_headers_over_the_limit(server):
 @pytest.mark.parametrize("data", [b"\x00" * 100, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"GET / HTTP/9.9\r\n\r\n", b"GET\r\n\r\n", b"\r\n" * 50,
                                   b"POST /info HTTP/1.1\r\n: no name\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
                                   "GET /ü HTTP/1.1\r\nHost: x\r\n\r\n".encode("latin-1")])
-def test_what_is_no_http(server, data):
-    with server.connect() as s:
+def test_what_is_no_http(small, data):
+    with small.connect() as s:
         s.sendall(data)
-        s.shutdown(socket.SHUT_WR)
-        assert not read_all(s).startswith(b"HTTP/1.1 2")
-    assert server.get("/healthz").ok
+        assert not read_all(s).startswith(b"HTTP/1.1 2")  # an error or nothing, and then an end
+    assert requests.get(small.url + "/healthz", timeout=30).ok
 
 
 @pytest.mark.parametrize("method", ["PATCH", "TRACE", "CONNECT", "FOO", "get", "G" * 300])
@@ -324,9 +323,9 @@ def test_bad_pictures_cost_an_error_and_no_memory(server, data):
     assert all(i["error"] and not i["predictions"] and i["image"]["url"] is None for i in newest)
 
 
-def test_no_secret_of_a_bad_request_in_the_log(server):
+def test_no_key_of_a_bad_request_in_the_log(server):
     server.raw(f"GET /nothing/at/all?api_key={server.key} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
     server.raw(f"GET /../?api_key={server.key} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
-    last = server.get("/info").headers["X-Request-ID"]
-    wait_for(lambda: f"request={last} " in server.log())
+    server.raw(f"POST /a/broken/off?api_key={server.key} HTTP/1.1\r\nHost: x\r\nContent-Length: zz\r\n\r\n".encode())
+    wait_for(lambda: "/a/broken/off" in server.log())
     assert server.key not in server.log()

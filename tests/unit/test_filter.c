@@ -278,7 +278,8 @@ static void spellings(void **state) {
     assert_true(filter_equals(&arena, STR("model"), STR("cards"), &z, &e));
     x->next = y;
     y->next = z;
-    assert_string_equal(parsed(filter_join(&arena, x)), "and({serial}='A1* 1..2 \"q\"' or(model='coco' model='cards'))");
+    assert_string_equal(parsed(filter_join(&arena, x)),
+                        "and({serial}='A1* 1..2 \"q\"' or(model='coco' model='cards'))");
     assert_false(filter_equals(&arena, STR("confidence"), STR("high"), &x, &e));
     assert_string_equal(e.msg, "confidence: expected a number");
 }
@@ -344,9 +345,19 @@ static void stars_match_strings(void **state) {
 int main(void) {
 #define TEST(f) cmocka_unit_test_teardown(f, reset)
     const struct CMUnitTest tests[] = {
-        TEST(clauses_are_and), TEST(the_same_field_again_is_or), TEST(groups_and_values), TEST(built_in_fields),
-        TEST(open_ends_are_the_next_number), TEST(classes), TEST(quotes), TEST(patterns_and_ranges), TEST(errors_say_where),
-        TEST(limits), TEST(spellings), TEST(typed_text_matches_either_type), TEST(ranges_take_numbers_and_numeric_strings),
+        TEST(clauses_are_and),
+        TEST(the_same_field_again_is_or),
+        TEST(groups_and_values),
+        TEST(built_in_fields),
+        TEST(open_ends_are_the_next_number),
+        TEST(classes),
+        TEST(quotes),
+        TEST(patterns_and_ranges),
+        TEST(errors_say_where),
+        TEST(limits),
+        TEST(spellings),
+        TEST(typed_text_matches_either_type),
+        TEST(ranges_take_numbers_and_numeric_strings),
         TEST(stars_match_strings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

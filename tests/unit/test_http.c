@@ -100,8 +100,8 @@ static struct http *serve(struct world *w, unsigned workers) {
     struct err e;
     struct http_config c = {.host = "127.0.0.1", .workers = workers, .idle_timeout_s = 30, .max_connections = 100,
                             .routes = routes, .route_count = sizeof routes / sizeof *routes, .app = w};
-    struct http *h = http_start(&c, &e);
-    if (!h) fail_msg("%s", e.msg);
+    struct http *h = http_listen(&c, &e);
+    if (!h || !http_serve(h, &e)) fail_msg("%s", e.msg);
     return h;
 }
 
@@ -458,10 +458,10 @@ static void test_a_taken_port_is_an_error_that_names_it(void **state) {
     struct http_config c = {.host = "127.0.0.1", .port = http_port(h), .workers = 1, .max_connections = 4, .routes = routes, .route_count = 1};
     char want[40];
     snprintf(want, sizeof want, "127.0.0.1:%u is taken", http_port(h));
-    assert_null(http_start(&c, &e));
+    assert_null(http_listen(&c, &e));
     assert_non_null(strstr(e.msg, want));
     c.host = "no such host";
-    assert_null(http_start(&c, &e));
+    assert_null(http_listen(&c, &e));
     assert_non_null(strstr(e.msg, "no such host"));
     http_stop(h, 1000);
 }

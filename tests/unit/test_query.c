@@ -197,7 +197,9 @@ static bool text_holds(const struct filter_test *t, struct str text) {
 
 static bool number_holds(const struct filter_test *t, double v) {
     for (size_t i = 0; i < t->match_count; i++)
-        if (t->matches[i].kind == MATCH_PRESENT ? !isnan(v) : v >= t->matches[i].range.low && v <= t->matches[i].range.high) return true;
+        if (t->matches[i].kind == MATCH_PRESENT ? !isnan(v)
+                                                : v >= t->matches[i].range.low && v <= t->matches[i].range.high)
+            return true;
     return false;
 }
 
@@ -217,7 +219,8 @@ static bool class_holds(const struct filter_test *t, const struct plain *r) {
     unsigned n = 0;
     for (size_t i = 0; i < r->inf.detection_count; i++) {
         double c = r->detections[i].confidence;
-        n += text_holds(t, r->detections[i].class_name) && (!t->by_confidence || (c >= t->confidence.low && c <= t->confidence.high));
+        n += text_holds(t, r->detections[i].class_name) &&
+             (!t->by_confidence || (c >= t->confidence.low && c <= t->confidence.high));
     }
     return n >= t->count.low && n <= t->count.high;
 }
@@ -267,7 +270,9 @@ static size_t expected(struct plain *rows, const struct plan *p, bool partial, s
     size_t n = 0;
     for (uint32_t i = 0; i < ROWS; i++) {
         struct plain *r = &rows[i];
-        if (r->inf.time_us < p->from_us || r->inf.time_us >= p->to_us || (r->inf.partial && !partial) || !holds(p->filter, r)) continue;
+        if (r->inf.time_us < p->from_us || r->inf.time_us >= p->to_us || (r->inf.partial && !partial) ||
+            !holds(p->filter, r))
+            continue;
         out[n++] = r;
     }
     qsort(out, n, sizeof *out, plain_newest_first);
@@ -277,14 +282,66 @@ static size_t expected(struct plain *rows, const struct plan *p, bool partial, s
 /* ---- filters ---- */
 
 static const char *const clauses[] = {
-    "model:coco", "model:coco/24", "-model:cards", "has:model", "device:\"cam 1\"", "device:cam*", "-has:device", "source:line",
-    "id:id-17", "id:id-1*", "id:(id-3 or id-99)", "id:nobody", "confidence<0.5", "confidence>=0.9", "-confidence<0.5", "has:confidence",
-    "latency:0.1..0.2", "-has:latency", "detections:0", "detections>2", "has:detections", "index:1", "index:(0 or 2)",
-    "time>=\"2026-11-21T12:30:00Z\"", "partial:true", "-has:partial", "has:picture", "-picture:true", "has:error", "error:*frame*",
-    "error:broken", "-has:error", "class:bottle", "class:bottle>=2", "class:bottle[confidence>0.5]", "class:cap[confidence>0.3 confidence<0.8]>=2",
-    "class:(dog or cap)<=1", "-class:bottle", "class:w*", "has:class", "class:zebra", "shift:night", "shift:5", "shift:true", "-shift:night",
-    "has:shift", "-has:shift", "temperature>12", "temperature:12.5", "temperature:5..15", "temperature<0", "metadata.\"serial number\":A17",
-    "metadata.\"serial number\":A1*", "has:nothing", "nothing:x", "-nothing:x", "night", "id-44", "A17", "nobody",
+    "model:coco",
+    "model:coco/24",
+    "-model:cards",
+    "has:model",
+    "device:\"cam 1\"",
+    "device:cam*",
+    "-has:device",
+    "source:line",
+    "id:id-17",
+    "id:id-1*",
+    "id:(id-3 or id-99)",
+    "id:nobody",
+    "confidence<0.5",
+    "confidence>=0.9",
+    "-confidence<0.5",
+    "has:confidence",
+    "latency:0.1..0.2",
+    "-has:latency",
+    "detections:0",
+    "detections>2",
+    "has:detections",
+    "index:1",
+    "index:(0 or 2)",
+    "time>=\"2026-11-21T12:30:00Z\"",
+    "partial:true",
+    "-has:partial",
+    "has:picture",
+    "-picture:true",
+    "has:error",
+    "error:*frame*",
+    "error:broken",
+    "-has:error",
+    "class:bottle",
+    "class:bottle>=2",
+    "class:bottle[confidence>0.5]",
+    "class:cap[confidence>0.3 confidence<0.8]>=2",
+    "class:(dog or cap)<=1",
+    "-class:bottle",
+    "class:w*",
+    "has:class",
+    "class:zebra",
+    "shift:night",
+    "shift:5",
+    "shift:true",
+    "-shift:night",
+    "has:shift",
+    "-has:shift",
+    "temperature>12",
+    "temperature:12.5",
+    "temperature:5..15",
+    "temperature<0",
+    "metadata.\"serial number\":A17",
+    "metadata.\"serial number\":A1*",
+    "has:nothing",
+    "nothing:x",
+    "-nothing:x",
+    "night",
+    "id-44",
+    "A17",
+    "nobody",
 };
 enum { CLAUSES = sizeof clauses / sizeof *clauses };
 
@@ -293,7 +350,9 @@ static const char *random_filter(int depth) {
     case 4: return arena_printf(&arena, "(%s) %s", random_filter(depth - 1), random_filter(depth - 1));
     case 5: return arena_printf(&arena, "%s or %s", random_filter(depth - 1), random_filter(depth - 1));
     case 6: return arena_printf(&arena, "-(%s)", random_filter(depth - 1));
-    case 7: return arena_printf(&arena, "%s (%s or %s)", random_filter(depth - 1), random_filter(depth - 1), random_filter(depth - 1));
+    case 7:
+        return arena_printf(&arena, "%s (%s or %s)", random_filter(depth - 1), random_filter(depth - 1),
+                            random_filter(depth - 1));
     default: return clauses[rnd(CLAUSES)];
     }
 }
@@ -393,6 +452,33 @@ static void a_full_page_with_nothing_behind_it_has_no_cursor(void **state) {
     assert_false(rest.next.set);
 }
 
+static void a_page_of_large_rows_ends_early(void **state) {
+    (void)state;
+    enum { LARGE = 20000, COUNT = 20 };
+    struct detection *many = calloc(LARGE, sizeof *many);
+    for (int i = 0; i < LARGE; i++)
+        many[i] = (struct detection){.class_name = STR("dog"), .class_id = -1, .confidence = 0.5};
+    for (int i = 0; i < COUNT; i++) {
+        struct inference inf = inference(arena_printf(&arena, "i%d", i));
+        inf.detections = many;
+        inf.detection_count = LARGE;
+        add(&inf);
+    }
+    free(many);
+    struct plan p = plan("");
+    size_t seen = 0, pages = 0;
+    do {
+        struct hit_list found = list(&p);
+        assert_in_range(found.count, 1, COUNT - 1);
+        for (size_t i = 0; i < found.count; i++, seen++)
+            assert_true(str_is(found.hits[i].inf.id, arena_printf(&arena, "i%zu", COUNT - 1 - seen)));
+        p.after = found.next;
+        pages++;
+    } while (p.after.set);
+    assert_int_equal(seen, COUNT);
+    assert_in_range(pages, 2, COUNT - 1);
+}
+
 static void times_are_from_included_to_not(void **state) {
     (void)state;
     for (int i = 0; i < 4; i++) {
@@ -428,7 +514,14 @@ static void partial_rows_are_listed_when_asked_for_and_hidden_ones_never(void **
 
 static void a_hit_tells_all(void **state) {
     (void)state;
-    struct detection d = {.class_name = STR("dog"), .class_id = 3, .confidence = 0.5, .has_box = true, .x = 1, .y = 2, .width = 3, .height = 4};
+    struct detection d = {.class_name = STR("dog"),
+                          .class_id = 3,
+                          .confidence = 0.5,
+                          .has_box = true,
+                          .x = 1,
+                          .y = 2,
+                          .width = 3,
+                          .height = 4};
     struct inference inf = inference("one");
     inf.time_us = TIME_UNKNOWN;
     inf.index = 2;
@@ -491,7 +584,8 @@ static bool near(double a, double b) { return fabs(a - b) <= 1e-12 * fabs(b); }
 
 static void statistics_count_as_defined(void **state) {
     (void)state;
-    struct detection two[] = {{.class_name = STR("dog"), .class_id = -1, .confidence = 0.9}, {.class_name = STR("cat"), .class_id = -1, .confidence = 0.6}};
+    struct detection two[] = {{.class_name = STR("dog"), .class_id = -1, .confidence = 0.9},
+                              {.class_name = STR("cat"), .class_id = -1, .confidence = 0.6}};
     struct inference inf = inference("two");
     inf.latency_s = 0.2;
     inf.detections = two;
@@ -525,7 +619,8 @@ static void statistics_count_as_defined(void **state) {
     assert_true(near(mean(m->latency, m->with_latency), 0.2));
 
     assert_int_equal(lists[BY_CLASS].count, 3);
-    const struct measures *dog = group(&lists[BY_CLASS], "coco/24", "dog"), *none = group(&lists[BY_CLASS], "coco/24", "");
+    const struct measures *dog = group(&lists[BY_CLASS], "coco/24", "dog"),
+                          *none = group(&lists[BY_CLASS], "coco/24", "");
     assert_int_equal(dog->inferences, 1);
     assert_int_equal(dog->detections, 1);
     assert_true(near(mean(dog->row_confidence, dog->rows), 0.9));
@@ -651,7 +746,8 @@ static void histograms_keep_their_bounds(void **state) {
     (void)state;
     struct histogram c, l;
     for (int i = 0; i < 2000; i++) {
-        double confidence = rnd(1 << 20) / (double)(1 << 20), latency = ldexp(1 + rnd(1000) / 1000.0, (int)rnd(34) - 19);
+        double confidence = rnd(1 << 20) / (double)(1 << 20),
+               latency = ldexp(1 + rnd(1000) / 1000.0, (int)rnd(34) - 19);
         histogram_init(&c, SCALE_CONFIDENCE, &arena);
         histogram_init(&l, SCALE_LATENCY, &arena);
         /* Between neighbours that widen the range, so that the answer is a bin's, not the least or greatest. */
@@ -731,7 +827,12 @@ static void *write_rows(void *arg) {
     for (int i = 0; i < WRITTEN; i++) {
         snprintf(id, sizeof id, "w%d", i);
         snprintf(value, sizeof value, "v%d", i % 100);
-        struct inference inf = {.id = str_of(id), .model_id = STR("coco/24"), .time_us = NOON + i, .latency_s = 0.1, .detections = &d, .detection_count = 1};
+        struct inference inf = {.id = str_of(id),
+                                .model_id = STR("coco/24"),
+                                .time_us = NOON + i,
+                                .latency_s = 0.1,
+                                .detections = &d,
+                                .detection_count = 1};
         attach(id, "before", S(value));
         add(&inf);
         attach(id, i < WRITTEN / 2 ? "early" : "late", S(value));
@@ -819,7 +920,8 @@ static void one_id_with_history_and_siblings(void **state) {
     assert_int_equal(one.metadata_count, 1);
 
     assert_int_equal(ask("id", (struct which){.by_index = true, .index = 1}).hit.inf.index, 1);
-    assert_true(str_is(ask("id", (struct which){.by_model = true, .model_id = STR("cards/1")}).hit.inf.model_id, "cards/1"));
+    assert_true(
+        str_is(ask("id", (struct which){.by_model = true, .model_id = STR("cards/1")}).hit.inf.model_id, "cards/1"));
     assert_true(ask("id", (struct which){.by_index = true, .index = 2}).hit.flags & ROW_PARTIAL);
     one = ask("id", (struct which){.by_index = true, .index = 9});
     assert_true(one.known && !one.found && !one.pending);
@@ -890,6 +992,7 @@ int main(void) {
         TEST(a_value_matches_by_type_and_text),
         TEST(pages_hold_each_row_once_while_others_arrive),
         TEST(a_full_page_with_nothing_behind_it_has_no_cursor),
+        TEST(a_page_of_large_rows_ends_early),
         TEST(times_are_from_included_to_not),
         TEST(partial_rows_are_listed_when_asked_for_and_hidden_ones_never),
         TEST(a_hit_tells_all),

@@ -125,11 +125,16 @@ export interface Stats {
   models: Model[];
 }
 
-// What went wrong with a call: `status` 0 is a lost connection. `position` is a byte offset into the filter. `pending` is the
-// metadata that already waits for an id that is not there.
+// What went wrong with a call: `status` 0 is a lost connection. `position` is a byte offset into the filter. `pending`
+// is the metadata that already waits for an id that is not there.
 export class ApiError extends Error {
-  constructor(readonly status: number, message: string, readonly position: number | null = null,
-              readonly expected: string | null = null, readonly pending: Record<string, Value> = {}) {
+  constructor(
+    readonly status: number,
+    message: string,
+    readonly position: number | null = null,
+    readonly expected: string | null = null,
+    readonly pending: Record<string, Value> = {},
+  ) {
     super(message);
   }
 }
@@ -149,29 +154,46 @@ const name = (v: unknown): string | null =>
 
 function prediction(raw: unknown): Prediction {
   const p = object(raw);
-  const points = list(p["points"]).map(object).flatMap(({ x, y }) =>
-    typeof x === "number" && typeof y === "number" ? [{ x, y }] : []);
+  const points = list(p["points"])
+    .map(object)
+    .flatMap(({ x, y }) => (typeof x === "number" && typeof y === "number" ? [{ x, y }] : []));
   return {
-    class: name(p["class"]) ?? "", confidence: number(p["confidence"]), points,
-    x: number(p["x"]), y: number(p["y"]), width: number(p["width"]), height: number(p["height"]),
+    class: name(p["class"]) ?? "",
+    confidence: number(p["confidence"]),
+    points,
+    x: number(p["x"]),
+    y: number(p["y"]),
+    width: number(p["width"]),
+    height: number(p["height"]),
   };
 }
 
 export function inference(raw: unknown): Inference {
-  const r = object(raw), image = object(r["image"]);
+  const r = object(raw),
+    image = object(r["image"]);
   return {
-    id: text(r["inference_id"]) ?? "", model: text(r["model_id"]), modelName: text(r["model_name"]),
-    index: number(r["index"]) ?? 0, time: text(r["time"]), received: text(r["received"]),
-    latency: number(r["latency_s"]), device: name(r["device_id"]), source: name(r["source"]),
-    sourceInfo: name(r["source_info"]), modelFile: text(r["model_sha256"]),
+    id: text(r["inference_id"]) ?? "",
+    model: text(r["model_id"]),
+    modelName: text(r["model_name"]),
+    index: number(r["index"]) ?? 0,
+    time: text(r["time"]),
+    received: text(r["received"]),
+    latency: number(r["latency_s"]),
+    device: name(r["device_id"]),
+    source: name(r["source"]),
+    sourceInfo: name(r["source_info"]),
+    modelFile: text(r["model_sha256"]),
     server: [name(r["server_id"]), name(r["server_version"])].filter(Boolean).join(" ") || null,
     image: {
-      width: number(image["width"]), height: number(image["height"]),
-      url: ownPath(image["url"]), thumbnail: ownPath(image["thumbnail_url"]),
+      width: number(image["width"]),
+      height: number(image["height"]),
+      url: ownPath(image["url"]),
+      thumbnail: ownPath(image["thumbnail_url"]),
     },
     predictions: list(r["predictions"]).map(prediction),
     metadata: values(r["metadata"]),
-    error: name(r["error"]), partial: r["partial"] === true,
+    error: name(r["error"]),
+    partial: r["partial"] === true,
     clockSuspect: r["clock_suspect"] === true,
   };
 }
@@ -188,37 +210,67 @@ function ownPath(v: unknown): string | null {
 }
 
 function totals(raw: unknown): Totals {
-  const t = object(raw), monitoring = object(t["monitoring"]), per = object(t["per_inference"]);
+  const t = object(raw),
+    monitoring = object(t["monitoring"]),
+    per = object(t["per_inference"]);
   return {
-    inferences: number(t["inferences"]), errors: number(t["errors"]), detections: number(t["detections"]),
+    inferences: number(t["inferences"]),
+    errors: number(t["errors"]),
+    detections: number(t["detections"]),
     monitoring: { confidence: number(monitoring["avg_confidence"]), latency: number(monitoring["avg_response_time"]) },
     perInference: { confidence: number(per["avg_confidence"]), latency: number(per["avg_latency_s"]) },
     medianConfidence: number(t["median_confidence"]),
-    p50: number(t["latency_p50_s"]), p95: number(t["latency_p95_s"]), p99: number(t["latency_p99_s"]),
+    p50: number(t["latency_p50_s"]),
+    p95: number(t["latency_p95_s"]),
+    p99: number(t["latency_p99_s"]),
   };
 }
 
 export function stats(raw: unknown): Stats {
   const r = object(raw);
   return {
-    from: text(r["from"]), to: text(r["to"]), asOf: text(r["as_of"]), bucket: number(r["bucket_s"]) ?? 0,
-    current: totals(r["current"]), previous: totals(r["previous"]),
-    series: list(r["series"]).map(object).flatMap(b => {
-      const time = Date.parse(text(b["time"]) ?? "");
-      return Number.isNaN(time) ? [] : [{
-        time, inferences: number(b["inferences"]) ?? 0, errors: number(b["errors"]) ?? 0,
-        confidence: number(b["avg_confidence"]), latency: number(b["avg_latency_s"]),
-      }];
-    }),
-    models: list(r["models"]).map(object).map(m => ({
-      id: text(m["model_id"]) ?? "", name: text(m["model_name"]), inferences: number(m["inferences"]),
-      previous: number(m["prev_inferences"]), errors: number(m["errors"]), detections: number(m["detections"]),
-      confidence: number(m["avg_confidence"]), median: number(m["median_confidence"]),
-      latency: number(m["avg_latency_s"]), lastSeen: text(m["last_seen"]),
-      classes: list(m["classes"]).map(object).map(c => ({
-        class: name(c["class"]) ?? "", detections: number(c["detections"]) ?? 0,
+    from: text(r["from"]),
+    to: text(r["to"]),
+    asOf: text(r["as_of"]),
+    bucket: number(r["bucket_s"]) ?? 0,
+    current: totals(r["current"]),
+    previous: totals(r["previous"]),
+    series: list(r["series"])
+      .map(object)
+      .flatMap(b => {
+        const time = Date.parse(text(b["time"]) ?? "");
+        return Number.isNaN(time)
+          ? []
+          : [
+              {
+                time,
+                inferences: number(b["inferences"]) ?? 0,
+                errors: number(b["errors"]) ?? 0,
+                confidence: number(b["avg_confidence"]),
+                latency: number(b["avg_latency_s"]),
+              },
+            ];
+      }),
+    models: list(r["models"])
+      .map(object)
+      .map(m => ({
+        id: text(m["model_id"]) ?? "",
+        name: text(m["model_name"]),
+        inferences: number(m["inferences"]),
+        previous: number(m["prev_inferences"]),
+        errors: number(m["errors"]),
+        detections: number(m["detections"]),
+        confidence: number(m["avg_confidence"]),
+        median: number(m["median_confidence"]),
+        latency: number(m["avg_latency_s"]),
+        lastSeen: text(m["last_seen"]),
+        classes: list(m["classes"])
+          .map(object)
+          .map(c => ({
+            class: name(c["class"]) ?? "",
+            detections: number(c["detections"]) ?? 0,
+          })),
       })),
-    })),
   };
 }
 
@@ -226,11 +278,19 @@ function detail(raw: unknown): Detail {
   const r = object(raw);
   return {
     ...inference(raw),
-    history: list(r["metadata_history"]).map(object).map(h => ({
-      field: text(h["field"]) ?? "", value: value(h["value"]), previous: value(h["previous"]),
-      time: text(h["time"]), by: name(h["by"]), removed: h["removed"] === true,
-    })),
-    siblings: list(r["siblings"]).map(object).map(s => ({ model: text(s["model_id"]), index: number(s["index"]) ?? 0 })),
+    history: list(r["metadata_history"])
+      .map(object)
+      .map(h => ({
+        field: text(h["field"]) ?? "",
+        value: value(h["value"]),
+        previous: value(h["previous"]),
+        time: text(h["time"]),
+        by: name(h["by"]),
+        removed: h["removed"] === true,
+      })),
+    siblings: list(r["siblings"])
+      .map(object)
+      .map(s => ({ model: text(s["model_id"]), index: number(s["index"]) ?? 0 })),
     raw,
   };
 }
@@ -238,7 +298,9 @@ function detail(raw: unknown): Detail {
 function session(raw: unknown): Session {
   const r = object(raw);
   return {
-    workspace: text(r["workspace"]) ?? "", keyName: text(object(r["key"])["name"]), firstKey: r["first_key"] === true,
+    workspace: text(r["workspace"]) ?? "",
+    keyName: text(object(r["key"])["name"]),
+    firstKey: r["first_key"] === true,
   };
 }
 
@@ -270,14 +332,19 @@ function probe(delay: number): void {
   }, delay);
 }
 
-async function call(method: string, path: string, options: { body?: unknown; signal?: AbortSignal } = {}): Promise<unknown> {
+async function call(
+  method: string,
+  path: string,
+  options: { body?: unknown; signal?: AbortSignal } = {},
+): Promise<unknown> {
   const init: RequestInit = { method, credentials: "same-origin", cache: "no-store" };
   if (options.signal) init.signal = options.signal;
   if (options.body !== undefined) {
     init.body = JSON.stringify(options.body);
     init.headers = { "Content-Type": "application/json" };
   }
-  let response: Response, body: unknown = null;
+  let response: Response,
+    body: unknown = null;
   try {
     response = await fetch(`/api/v1${path}`, init);
     const received = await response.text();
@@ -300,13 +367,18 @@ async function call(method: string, path: string, options: { body?: unknown; sig
   const error = object(body);
   const said = text(error["error"]) ?? text(error["message"]) ?? `The server answered ${response.status}.`;
   if (response.status === 401 && path !== "/session") events.dispatchEvent(new Event("signedout"));
-  throw new ApiError(response.status, said, number(error["position"]), text(error["expected"]), values(error["pending"]));
+  throw new ApiError(
+    response.status,
+    said,
+    number(error["position"]),
+    text(error["expected"]),
+    values(error["pending"]),
+  );
 }
 
 function query(parameters: Record<string, string | number | null | undefined>): string {
   const q = new URLSearchParams();
-  for (const [k, v] of Object.entries(parameters))
-    if (v !== null && v !== undefined && v !== "") q.set(k, String(v));
+  for (const [k, v] of Object.entries(parameters)) if (v !== null && v !== undefined && v !== "") q.set(k, String(v));
   const s = q.toString();
   return s ? `?${s}` : "";
 }
@@ -327,15 +399,24 @@ export const api = {
   server: async (): Promise<Server> => {
     const r = object(await call("GET", "/server"));
     return {
-      version: text(r["version"]), listen: text(r["listen"]), loopback: r["loopback"] !== false, tls: r["tls"] === true,
+      version: text(r["version"]),
+      listen: text(r["listen"]),
+      loopback: r["loopback"] !== false,
+      tls: r["tls"] === true,
     };
   },
-  inferences: async (ws: string, s: Selection & { limit?: number; cursor?: string | null }, signal?: AbortSignal): Promise<Page> => {
+  inferences: async (
+    ws: string,
+    s: Selection & { limit?: number; cursor?: string | null },
+    signal?: AbortSignal,
+  ): Promise<Page> => {
     const r = object(await call("GET", `/${enc(ws)}/inferences${query({ ...s })}`, signal ? { signal } : {}));
     return { inferences: list(r["inferences"]).map(inference), next: text(r["next_cursor"]), asOf: text(r["as_of"]) };
   },
   count: async (ws: string, s: Selection, signal?: AbortSignal) =>
-    number(object(await call("GET", `/${enc(ws)}/inferences/count${query({ ...s })}`, signal ? { signal } : {}))["count"]),
+    number(
+      object(await call("GET", `/${enc(ws)}/inferences/count${query({ ...s })}`, signal ? { signal } : {}))["count"],
+    ),
   inference: async (ws: string, id: string, index: number | null, model: string | null, signal?: AbortSignal) =>
     detail(await call("GET", `/${enc(ws)}/inferences/${enc(id)}${query({ index, model })}`, signal ? { signal } : {})),
   setMetadata: (ws: string, id: string, field: string, v: Value) =>
@@ -346,13 +427,18 @@ export const api = {
     const r = object(await call("GET", `/${enc(ws)}/fields`, signal ? { signal } : {}));
     const pending = object(r["pending"]);
     return {
-      fields: list(r["fields"]).map(object).map(f => ({
-        name: text(f["name"]) ?? "", inferences: number(f["inferences"]) ?? 0,
-        top: list(f["top"]).map(object).flatMap(t => {
-          const v = value(t["value"]);
-          return v === null ? [] : [{ value: v, count: number(t["count"]) ?? 0 }];
-        }),
-      })),
+      fields: list(r["fields"])
+        .map(object)
+        .map(f => ({
+          name: text(f["name"]) ?? "",
+          inferences: number(f["inferences"]) ?? 0,
+          top: list(f["top"])
+            .map(object)
+            .flatMap(t => {
+              const v = value(t["value"]);
+              return v === null ? [] : [{ value: v, count: number(t["count"]) ?? 0 }];
+            }),
+        })),
       pending: { ids: number(pending["ids"]) ?? 0, oldest: text(pending["oldest"]) },
     };
   },

@@ -41,14 +41,16 @@ export interface Delta {
   text: string;
 }
 
-// The change of one number against the period before. `empty` says that nothing at all happened in that period: then the
-// number is new. A period with traffic but a zero (no errors, say) has no percentage either: the difference is shown.
+// The change of one number against the period before. `empty` says that nothing at all happened in that period: then
+// the number is new. A period with traffic but a zero (no errors, say) has no percentage either: the difference is
+// shown.
 export function change(now: number | null, before: number | null, empty: boolean): Delta {
   if (now === null) return { kind: "unknown", text: NONE };
   if (empty) return { kind: "new", text: "new" };
   if (before === null) return { kind: "unknown", text: NONE };
   if (now === before) return { kind: "same", text: "no change" };
-  const kind = now > before ? "up" : "down", sign = now > before ? "+" : "−";
+  const kind = now > before ? "up" : "down",
+    sign = now > before ? "+" : "−";
   if (before === 0) return { kind, text: `${sign}${grouped.format(Number(Math.abs(now).toPrecision(3)))}` };
   const percent = Math.abs((now - before) / before) * 100;
   if (percent < 0.05) return { kind: "same", text: "no change" };
@@ -60,7 +62,8 @@ const two = (n: number) => String(n).padStart(2, "0");
 
 // The viewer's offset at that moment: +01:00.
 export function offset(date: Date): string {
-  const minutes = -date.getTimezoneOffset(), size = Math.abs(minutes);
+  const minutes = -date.getTimezoneOffset(),
+    size = Math.abs(minutes);
   return `${minutes < 0 ? "−" : "+"}${two(Math.floor(size / 60))}:${two(size % 60)}`;
 }
 

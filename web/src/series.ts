@@ -12,9 +12,12 @@ export function bucketWindow(time: number, width: number, from: number, to: numb
 export function sparkline(values: (number | null)[], zero: boolean): string {
   const known = values.filter((v): v is number => v !== null);
   if (!known.length) return "";
-  const low = zero ? 0 : Math.min(...known), high = Math.max(...known), step = 100 / Math.max(values.length - 1, 1);
+  const low = zero ? 0 : Math.min(...known),
+    high = Math.max(...known),
+    step = 100 / Math.max(values.length - 1, 1);
   const y = (v: number) => (high === low ? (zero ? 23 : 12) : 23 - ((v - low) / (high - low)) * 22);
-  let d = "", pen = false;
+  let d = "",
+    pen = false;
   values.forEach((v, i) => {
     if (v === null) {
       pen = false;

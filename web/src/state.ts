@@ -1,6 +1,6 @@
 // Where we are (the URL), who we are (the session), and the loading of data that refreshes by itself.
 import { createContext } from "preact";
-import { useCallback, useContext, useEffect, useRef, useState } from "preact/hooks";
+import { useCallback, useContext, useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { ApiError, events, type Session } from "./api";
 import { parseRoute, type Route } from "./url";
 
@@ -51,7 +51,8 @@ export function useRoute(): Route {
     const click = (e: MouseEvent) => {
       const a = e.target instanceof Element ? e.target.closest("a") : null;
       if (!a || e.defaultPrevented || e.button !== 0 || e.metaKey || e.ctrlKey || e.shiftKey || e.altKey) return;
-      if (a.origin !== location.origin || !/^\/ui(\/|$)/.test(a.pathname) || a.target || a.hasAttribute("download")) return;
+      if (a.origin !== location.origin || !/^\/ui(\/|$)/.test(a.pathname) || a.target || a.hasAttribute("download"))
+        return;
       e.preventDefault();
       navigate(a.pathname + a.search);
     };
@@ -100,8 +101,13 @@ function remember(key: string, data: unknown): void {
 // How far each list was scrolled, by its link.
 export const scrolled = new Map<string, number>();
 
-// Loads when `key` changes and every 10 s after that (0: never again), while the page can be seen and the server reached.
-export function useLoad<T>(key: string | null, load: (signal: AbortSignal) => Promise<T>, refresh = REFRESH): Loaded<T> {
+// Loads when `key` changes and every 10 s after that (0: never again), while the page can be seen and the server
+// reached.
+export function useLoad<T>(
+  key: string | null,
+  load: (signal: AbortSignal) => Promise<T>,
+  refresh = REFRESH,
+): Loaded<T> {
   const [state, setState] = useState<{ key: string | null; data: T | null; error: ApiError | null }>(() => {
     const data = key === null ? undefined : (remembered.get(key) as T | undefined);
     return data === undefined ? { key: null, data: null, error: null } : { key, data, error: null };
@@ -112,13 +118,16 @@ export function useLoad<T>(key: string | null, load: (signal: AbortSignal) => Pr
 
   useEffect(() => {
     if (key === null) return undefined;
-    let timer = 0, controller = new AbortController(), ended = false;
+    let timer = 0,
+      controller = new AbortController(),
+      ended = false;
     const run = () => {
       clearTimeout(timer);
       controller.abort();
       controller = new AbortController();
       const mine = controller;
-      latest.current(mine.signal)
+      latest
+        .current(mine.signal)
         .then(data => {
           if (ended || mine.signal.aborted) return;
           remember(key, data);
@@ -157,7 +166,8 @@ export function useLoad<T>(key: string | null, load: (signal: AbortSignal) => Pr
 export function useKeys(keys: Record<string, (e: KeyboardEvent) => void>): void {
   const latest = useRef(keys);
   latest.current = keys;
-  useEffect(() => {
+  // Before the page is painted: what can be seen can be used.
+  useLayoutEffect(() => {
     const down = (e: KeyboardEvent) => {
       if (e.defaultPrevented || e.metaKey || e.ctrlKey || e.altKey) return;
       const t = e.target;
@@ -188,7 +198,8 @@ export function useNow(every = 10_000): number {
 export function useMedia(query: string): boolean {
   const [matches, setMatches] = useState(() => matchMedia(query).matches);
   useEffect(() => {
-    const list = matchMedia(query), update = () => setMatches(list.matches);
+    const list = matchMedia(query),
+      update = () => setMatches(list.matches);
     list.addEventListener("change", update);
     return () => list.removeEventListener("change", update);
   }, [query]);

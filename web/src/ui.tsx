@@ -42,21 +42,41 @@ export function Time({ iso, full = false }: { iso: string | null; full?: boolean
   const d = format.parse(iso);
   if (!d) return <span class="none">{format.NONE}</span>;
   const text = full ? format.fullStamp(d) : format.stamp(d);
-  return <time dateTime={iso ?? ""} title={format.utcStamp(d)}>{text}</time>;
+  return (
+    <time dateTime={iso ?? ""} title={format.utcStamp(d)}>
+      {text}
+    </time>
+  );
 }
 
 export function Ago({ iso }: { iso: string | null }) {
-  const d = format.parse(iso), now = useNow();
+  const d = format.parse(iso),
+    now = useNow();
   if (!d) return <span class="none">{format.NONE}</span>;
-  return <time dateTime={iso ?? ""} title={`${format.fullStamp(d)}\n${format.utcStamp(d)}`}>{format.ago(d, now)}</time>;
+  return (
+    <time dateTime={iso ?? ""} title={`${format.fullStamp(d)}\n${format.utcStamp(d)}`}>
+      {format.ago(d, now)}
+    </time>
+  );
 }
 
 export function AsOf({ iso, failed }: { iso: string | null; failed: boolean }) {
   const d = format.parse(iso);
   return (
     <p class="asof">
-      {d ? <>As of <time dateTime={iso ?? ""} title={format.utcStamp(d)}>{format.stamp(d).slice(11)}</time>{" "}
-        <abbr title="Your time zone's offset from UTC">{format.offset(d)}</abbr></> : failed ? "" : "Loading…"}
+      {d ? (
+        <>
+          As of{" "}
+          <time dateTime={iso ?? ""} title={format.utcStamp(d)}>
+            {format.stamp(d).slice(11)}
+          </time>{" "}
+          <abbr title="Your time zone's offset from UTC">{format.offset(d)}</abbr>
+        </>
+      ) : failed ? (
+        ""
+      ) : (
+        "Loading…"
+      )}
     </p>
   );
 }
@@ -65,14 +85,29 @@ export function AsOf({ iso, failed }: { iso: string | null; failed: boolean }) {
 export function Shown({ value }: { value: Value | null }) {
   if (value === null) return <span class="none">{format.NONE}</span>;
   if (typeof value === "string") return value === "" ? <span class="none">empty text</span> : <>{value}</>;
-  return <span class={`typed ${typeof value}`} title={typeof value === "number" ? "number" : "true or false"}>{String(value)}</span>;
+  return (
+    <span class={`typed ${typeof value}`} title={typeof value === "number" ? "number" : "true or false"}>
+      {String(value)}
+    </span>
+  );
 }
 
 // Two small buttons beside a value: only this, everything but this.
-export function Pick({ field, value, filter, onFilter, tab = true }: {
-  field: string; value: Value; filter: string; onFilter: (f: string) => void; tab?: boolean;
+export function Pick({
+  field,
+  value,
+  filter,
+  onFilter,
+  tab = true,
+}: {
+  field: string;
+  value: Value;
+  filter: string;
+  onFilter: (f: string) => void;
+  tab?: boolean;
 }) {
-  const clause = clauseFor(field, value), stop = tab ? {} : { tabIndex: -1 };
+  const clause = clauseFor(field, value),
+    stop = tab ? {} : { tabIndex: -1 };
   const act = (c: string) => (e: Event) => {
     e.stopPropagation();
     e.preventDefault();
@@ -83,14 +118,21 @@ export function Pick({ field, value, filter, onFilter, tab = true }: {
       <button type="button" {...stop} aria-label={`Only ${clause}`} title={`Only ${clause}`} onClick={act(clause)}>
         <Icon name="plus" />
       </button>
-      <button type="button" {...stop} aria-label={`Exclude ${clause}`} title={`Exclude ${clause}`} onClick={act(`-${clause}`)}>
+      <button
+        type="button"
+        {...stop}
+        aria-label={`Exclude ${clause}`}
+        title={`Exclude ${clause}`}
+        onClick={act(`-${clause}`)}
+      >
         <Icon name="minus" />
       </button>
     </span>
   );
 }
 
-// The clipboard API exists only in secure contexts, and a plant's server is often plain http: then a selection is copied.
+// The clipboard API exists only in secure contexts, and a plant's server is often plain http: then a selection is
+// copied.
 async function copy(text: string): Promise<boolean> {
   try {
     await navigator.clipboard.writeText(text);
@@ -116,9 +158,21 @@ export function Copy({ text, label, bare = false }: { text: () => string; label:
   }, [said]);
   const click = async () => say((await copy(text())) ? "Copied" : "Select and copy by hand");
   return (
-    <button type="button" class={bare ? "bare" : "button"} aria-label={bare ? label : undefined} title={label} onClick={click}>
+    <button
+      type="button"
+      class={bare ? "bare" : "button"}
+      aria-label={bare ? label : undefined}
+      title={label}
+      onClick={click}
+    >
       <Icon name={said === "Copied" ? "check" : "copy"} />
-      {bare ? <span class="offscreen" role="status">{said}</span> : <span role="status">{said || label}</span>}
+      {bare ? (
+        <span class="offscreen" role="status">
+          {said}
+        </span>
+      ) : (
+        <span role="status">{said || label}</span>
+      )}
     </button>
   );
 }
@@ -127,7 +181,9 @@ export function Command({ title, text }: { title: string; text: string }) {
   return (
     <figure class="command">
       <figcaption>{title}</figcaption>
-      <pre tabIndex={0} aria-label={title}>{text}</pre>
+      <pre tabIndex={0} aria-label={title}>
+        {text}
+      </pre>
       <Copy bare text={() => text} label={`Copy: ${title}`} />
     </figure>
   );
@@ -136,8 +192,14 @@ export function Command({ title, text }: { title: string; text: string }) {
 export function Failure({ error, what, onRetry }: { error: ApiError; what: string; onRetry?: () => void }) {
   return (
     <div class="failure" role="alert">
-      <p><strong>{what}</strong> {error.message}</p>
-      {onRetry && <button type="button" class="button" onClick={onRetry}>Try again</button>}
+      <p>
+        <strong>{what}</strong> {error.message}
+      </p>
+      {onRetry && (
+        <button type="button" class="button" onClick={onRetry}>
+          Try again
+        </button>
+      )}
     </div>
   );
 }
@@ -150,31 +212,49 @@ export function Teach({ id }: { id?: string }) {
   const attached = id !== undefined && /^[\w.-]{1,128}$/.test(id) ? id : "THE_INFERENCE_ID";
   return (
     <div class="teach">
-      <Command title="1 · Once in your shell: paste the key you signed in with, then Enter" text={"read -rs SIGHTGLASS_KEY"} />
-      <Command title="2 · An inference: a photo through the demo model"
-        text={`base64 -w0 photo.jpg | curl -sS --data-binary @- \\\n  "${origin}/coco/24?api_key=$SIGHTGLASS_KEY"`} />
-      <Command title={`3 · Metadata: attach it to the inference_id that came back`}
+      <Command
+        title="1 · Once in your shell: paste the key you signed in with, then Enter"
+        text={"read -rs SIGHTGLASS_KEY"}
+      />
+      <Command
+        title="2 · An inference: a photo through the demo model"
+        text={`base64 -w0 photo.jpg | curl -sS --data-binary @- \\\n  "${origin}/coco/24?api_key=$SIGHTGLASS_KEY"`}
+      />
+      <Command
+        title={`3 · Metadata: attach it to the inference_id that came back`}
         text={`curl -sS "${origin}/${workspace}/inference-stats/metadata" \\
   -H "Content-Type: application/json" \\
   --data-raw '{"api_key": "'"$SIGHTGLASS_KEY"'", "data": [{
     "inference_ids": ["${attached}"],
-    "field_name": "camera_location", "field_value": "canada"}]}'`} />
-      <Command title="Or send a result that something else computed"
+    "field_name": "camera_location", "field_value": "canada"}]}'`}
+      />
+      <Command
+        title="Or send a result that something else computed"
         text={`curl -sS "${origin}/api/v1/${workspace}/inferences" \\
   -H "Authorization: Bearer $SIGHTGLASS_KEY" -H "Content-Type: application/json" \\
   --data-raw '{"model_id": "bottles/3", "latency_s": 0.021, "device_id": "line-1",
     "predictions": [{"class": "bottle", "confidence": 0.93}],
-    "metadata": {"serial_number": "A1-0001"}}'`} />
+    "metadata": {"serial_number": "A1-0001"}}'`}
+      />
     </div>
   );
 }
 
 // A button with a panel under it; closes on Escape and on a click elsewhere.
-export function Popover({ label, icon, children, active = false }: {
-  label: string; icon?: keyof typeof PATHS; children: (close: () => void) => ComponentChildren; active?: boolean;
+export function Popover({
+  label,
+  icon,
+  children,
+  active = false,
+}: {
+  label: string;
+  icon?: keyof typeof PATHS;
+  children: (close: () => void) => ComponentChildren;
+  active?: boolean;
 }) {
   const [open, setOpen] = useState(false);
-  const box = useRef<HTMLDivElement>(null), button = useRef<HTMLButtonElement>(null);
+  const box = useRef<HTMLDivElement>(null),
+    button = useRef<HTMLButtonElement>(null);
   useEffect(() => {
     if (!open) return undefined;
     const away = (e: Event) => !box.current?.contains(e.target as Node) && setOpen(false);
@@ -191,11 +271,21 @@ export function Popover({ label, icon, children, active = false }: {
   };
   return (
     <div class="popover" ref={box} onKeyDown={e => e.key === "Escape" && open && (e.stopPropagation(), close())}>
-      <button type="button" ref={button} class={active ? "button active" : "button"} aria-expanded={open}
-        onClick={() => setOpen(!open)}>
-        {icon && <Icon name={icon} />}{label}
+      <button
+        type="button"
+        ref={button}
+        class={active ? "button active" : "button"}
+        aria-expanded={open}
+        onClick={() => setOpen(!open)}
+      >
+        {icon && <Icon name={icon} />}
+        {label}
       </button>
-      {open && <div class="panel" role="group" aria-label={label}>{children(close)}</div>}
+      {open && (
+        <div class="panel" role="group" aria-label={label}>
+          {children(close)}
+        </div>
+      )}
     </div>
   );
 }
@@ -205,8 +295,16 @@ function localInput(iso: string | null): string {
   return d ? format.stamp(d).replace(" ", "T") : "";
 }
 
-export function RangePicker({ scope, any = false, now, onScope }: {
-  scope: Scope; any?: boolean; now: () => { from: string | null; to: string | null }; onScope: (s: Scope) => void;
+export function RangePicker({
+  scope,
+  any = false,
+  now,
+  onScope,
+}: {
+  scope: Scope;
+  any?: boolean;
+  now: () => { from: string | null; to: string | null };
+  onScope: (s: Scope) => void;
 }) {
   const custom = Boolean(scope.from || scope.to);
   const chosen = custom ? "custom" : (scope.range ?? (any ? "any" : "7d"));
@@ -227,18 +325,36 @@ export function RangePicker({ scope, any = false, now, onScope }: {
   const pick = (range: string | null) => () => onScope({ ...scope, range, from: null, to: null });
   return (
     <div class="ranges" role="group" aria-label="Time range">
-      {any && <button type="button" aria-pressed={chosen === "any"} onClick={pick(null)}>Any time</button>}
+      {any && (
+        <button type="button" aria-pressed={chosen === "any"} onClick={pick(null)}>
+          Any time
+        </button>
+      )}
       {RANGES.map(r => (
-        <button type="button" key={r.id} aria-pressed={chosen === r.id} title={r.long} onClick={pick(r.id)}>{r.label}</button>
+        <button type="button" key={r.id} aria-pressed={chosen === r.id} title={r.long} onClick={pick(r.id)}>
+          {r.label}
+        </button>
       ))}
       <Popover label={custom ? customLabel(scope) : "Custom"} active={custom}>
         {close => (
           <form class="custom" onSubmit={apply(close)}>
-            <label>From<input type="datetime-local" step="1" name="from" defaultValue={localInput(scope.from ?? now().from)} /></label>
-            <label>To<input type="datetime-local" step="1" name="to" defaultValue={localInput(scope.to ?? now().to)} /></label>
+            <label>
+              From
+              <input type="datetime-local" step="1" name="from" defaultValue={localInput(scope.from ?? now().from)} />
+            </label>
+            <label>
+              To
+              <input type="datetime-local" step="1" name="to" defaultValue={localInput(scope.to ?? now().to)} />
+            </label>
             <p class="hint">Your time zone, {format.offset(new Date())}</p>
-            {wrong && <p class="wrong" role="alert">{wrong}</p>}
-            <button type="submit" class="button primary">Apply</button>
+            {wrong && (
+              <p class="wrong" role="alert">
+                {wrong}
+              </p>
+            )}
+            <button type="submit" class="button primary">
+              Apply
+            </button>
           </form>
         )}
       </Popover>
@@ -247,20 +363,35 @@ export function RangePicker({ scope, any = false, now, onScope }: {
 }
 
 function customLabel(scope: Scope): string {
-  const from = format.parse(scope.from), to = format.parse(scope.to);
+  const from = format.parse(scope.from),
+    to = format.parse(scope.to);
   if (from && to) return format.span(from, to);
   return from ? `since ${format.stamp(from).slice(0, 16)}` : to ? `until ${format.stamp(to).slice(0, 16)}` : "Custom";
 }
 
-export function Dialog({ title, onClose, children }: { title: string; onClose: () => void; children: ComponentChildren }) {
+export function Dialog({
+  title,
+  onClose,
+  children,
+}: {
+  title: string;
+  onClose: () => void;
+  children: ComponentChildren;
+}) {
   const box = useRef<HTMLDialogElement>(null);
   useEffect(() => box.current?.showModal(), []);
   return (
-    <dialog ref={box} aria-labelledby="dialog-title" onClose={onClose}
-      onClick={e => e.target === e.currentTarget && box.current?.close()}>
+    <dialog
+      ref={box}
+      aria-labelledby="dialog-title"
+      onClose={onClose}
+      onClick={e => e.target === e.currentTarget && box.current?.close()}
+    >
       <header>
         <h2 id="dialog-title">{title}</h2>
-        <button type="button" class="bare" aria-label="Close" onClick={() => box.current?.close()}><Icon name="close" /></button>
+        <button type="button" class="bare" aria-label="Close" onClick={() => box.current?.close()}>
+          <Icon name="close" />
+        </button>
       </header>
       {children}
     </dialog>

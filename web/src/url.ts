@@ -28,7 +28,9 @@ function instant(s: string | null): string | null {
 }
 
 export function parseScope(q: URLSearchParams): Scope {
-  const from = instant(q.get("from")), to = instant(q.get("to")), range = q.get("range");
+  const from = instant(q.get("from")),
+    to = instant(q.get("to")),
+    range = q.get("range");
   const known = RANGES.some(r => r.id === range);
   return { filter: q.get("filter") ?? "", range: !from && !to && known ? range : null, from, to };
 }
@@ -42,14 +44,17 @@ function decoded(s: string): string {
 }
 
 export function parseRoute(path: string, search: string): Route {
-  const q = new URLSearchParams(search), scope = parseScope(q);
+  const q = new URLSearchParams(search),
+    scope = parseScope(q);
   const rest = path.replace(/^\/ui\/?/, "").replace(/\/$/, "");
   if (rest === "")
     return { page: "overview", scope, counting: q.get("count") === "monitoring" ? "monitoring" : "inference" };
   if (rest === "inferences") {
     const columns = q.get("columns");
     return {
-      page: "inferences", scope, cursor: q.get("cursor"),
+      page: "inferences",
+      scope,
+      cursor: q.get("cursor"),
       columns: columns === null ? null : columns.split(",").filter(Boolean).map(decoded),
     };
   }
@@ -57,7 +62,10 @@ export function parseRoute(path: string, search: string): Route {
   if (one) {
     const index = q.get("index");
     return {
-      page: "inference", scope, id: decoded(one[1]!), model: q.get("model"),
+      page: "inference",
+      scope,
+      id: decoded(one[1]!),
+      model: q.get("model"),
       index: index !== null && /^\d{1,9}$/.test(index) ? Number(index) : null,
     };
   }

@@ -3,8 +3,13 @@ import * as f from "../src/filter";
 
 describe("clauses", () => {
   it("split at white space outside quotes, brackets and parentheses", () => {
-    expect(f.clauses('model:coco  -shift:night class:bottle[confidence>0.5 x]>=2 a:(x or y)\t"two words"'))
-      .toEqual(["model:coco", "-shift:night", "class:bottle[confidence>0.5 x]>=2", "a:(x or y)", '"two words"']);
+    expect(f.clauses('model:coco  -shift:night class:bottle[confidence>0.5 x]>=2 a:(x or y)\t"two words"')).toEqual([
+      "model:coco",
+      "-shift:night",
+      "class:bottle[confidence>0.5 x]>=2",
+      "a:(x or y)",
+      '"two words"',
+    ]);
   });
   it("keep an escaped quote inside its clause", () => {
     expect(f.clauses('a:"say \\"hi there\\"" b:1')).toEqual(['a:"say \\"hi there\\""', "b:1"]);
@@ -25,7 +30,12 @@ describe("a chip", () => {
   it("shows field, operator and value", () => {
     expect(f.parts("-shift:night")).toEqual({ negated: true, field: "shift", operator: ":", value: "night" });
     expect(f.parts("confidence<=0.5")).toEqual({ negated: false, field: "confidence", operator: "<=", value: "0.5" });
-    expect(f.parts('metadata."a b":"c:d"')).toEqual({ negated: false, field: 'metadata."a b"', operator: ":", value: '"c:d"' });
+    expect(f.parts('metadata."a b":"c:d"')).toEqual({
+      negated: false,
+      field: 'metadata."a b"',
+      operator: ":",
+      value: '"c:d"',
+    });
     expect(f.parts("abc")).toEqual({ negated: false, field: "", operator: "", value: "abc" });
   });
 });
@@ -56,7 +66,9 @@ describe("a clause for a value", () => {
     expect(f.withoutClause("a:b c:d e", 1)).toBe("a:b e");
   });
   it("narrows: a value replaces the field's others, a class is counted beside them", () => {
-    expect(f.withClause("model:coco -model:x confidence<0.5", "model:coco/24")).toBe("-model:x confidence<0.5 model:coco/24");
+    expect(f.withClause("model:coco -model:x confidence<0.5", "model:coco/24")).toBe(
+      "-model:x confidence<0.5 model:coco/24",
+    );
     expect(f.withClause("shift:(a or b) c:d", "shift:a")).toBe("c:d shift:a");
     expect(f.withClause("class:cat", "class:dog")).toBe("class:cat class:dog>=1");
     expect(f.withClause("class:cat class:dog>=1", "class:dog")).toBe("class:cat class:dog>=1");

@@ -2,7 +2,10 @@ import { expect, it } from "vitest";
 import { bucketWindow, sparkline } from "../src/series";
 
 it("a bucket's window stays inside the range", () => {
-  expect(bucketWindow(0, 10_000, 4000, 60_000)).toEqual({ from: "1970-01-01T00:00:04.000Z", to: "1970-01-01T00:00:10.000Z" });
+  expect(bucketWindow(0, 10_000, 4000, 60_000)).toEqual({
+    from: "1970-01-01T00:00:04.000Z",
+    to: "1970-01-01T00:00:10.000Z",
+  });
   expect(bucketWindow(50_000, 20_000, 4000, 60_000).to).toBe("1970-01-01T00:01:00.000Z");
 });
 

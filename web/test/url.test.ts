@@ -12,10 +12,19 @@ describe("a link", () => {
   it("comes back as the state it was made from", () => {
     for (const s of [scope, fixed, u.ANY]) {
       expect(at(u.overviewLink(s, "monitoring"))).toEqual({ page: "overview", scope: s, counting: "monitoring" });
-      expect(at(u.inferencesLink(s, "c/1+=", ["time", "m.a,b", "m.%"])))
-        .toEqual({ page: "inferences", scope: s, cursor: "c/1+=", columns: ["time", "m.a,b", "m.%"] });
-      expect(at(u.inferenceLink(s, "a/b?#%", 2, "coco/24")))
-        .toEqual({ page: "inference", scope: s, id: "a/b?#%", index: 2, model: "coco/24" });
+      expect(at(u.inferencesLink(s, "c/1+=", ["time", "m.a,b", "m.%"]))).toEqual({
+        page: "inferences",
+        scope: s,
+        cursor: "c/1+=",
+        columns: ["time", "m.a,b", "m.%"],
+      });
+      expect(at(u.inferenceLink(s, "a/b?#%", 2, "coco/24"))).toEqual({
+        page: "inference",
+        scope: s,
+        id: "a/b?#%",
+        index: 2,
+        model: "coco/24",
+      });
     }
   });
   it("is short when nothing is set", () => {

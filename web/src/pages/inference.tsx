@@ -1,7 +1,8 @@
 // One inference: the picture, what was found, everything known about it, and what people add.
 import type { ComponentChildren } from "preact";
 import { useLayoutEffect, useState } from "preact/hooks";
-import { api, type Detail, type Inference as Row, type Value } from "../api";
+import { api, serverNow, type Detail, type Inference as Row, type Value } from "../api";
+import { countClasses } from "../columns";
 import { clauseFor } from "../filter";
 import { confidence, count, NONE, parse, plural, seconds } from "../format";
 import { History, Metadata } from "../metadata";
@@ -9,7 +10,6 @@ import { Bars, Picture, placed } from "../picture";
 import { listBehind, navigate, RARELY, useKeys, useLoad, useWorkspace, type List } from "../state";
 import { Copy, Failure, Icon, Shown, Teach, Time } from "../ui";
 import { ANY, inferenceLink, inferencesLink, window as windowOf, type Scope } from "../url";
-import { countClasses } from "./inferences";
 
 const COLOURS = 8;
 
@@ -22,24 +22,42 @@ interface Props {
 
 export function Inference({ scope, id, index, model }: Props) {
   const ws = useWorkspace();
-  const { data, stale, error, reload } = useLoad(`inference ${ws} ${id} ${index} ${model}`, signal => api.inference(ws, id, index, model, signal));
+  const { data, stale, error, reload } = useLoad(`inference ${ws} ${id} ${index} ${model}`, signal =>
+    api.inference(ws, id, index, model, signal),
+  );
   const fields = useLoad(`fields ${ws}`, signal => api.fields(ws, signal), RARELY).data;
   return (
     <main id="main" class="page one" aria-busy={stale && !error}>
       <header class="head">
-        <h1><a class="back" href={inferencesLink(scope)} title="The list">Inferences</a> <span class="mono clip" title={id}>{id}</span></h1>
+        <h1>
+          <a class="back" href={inferencesLink(scope)} title="The list">
+            Inferences
+          </a>{" "}
+          <span class="mono clip" title={id}>
+            {id}
+          </span>
+        </h1>
         {data && !stale && <Neighbours row={data} scope={scope} />}
         <span class="tools">
           <Copy text={() => location.href} label="Copy link" />
-          {data?.image.url && <a class="button" href={data.image.url} download=""><Icon name="download" />Image</a>}
+          {data?.image.url && (
+            <a class="button" href={data.image.url} download="">
+              <Icon name="download" />
+              Image
+            </a>
+          )}
         </span>
       </header>
       {error && error.status === 404 && <NotFound id={id} pending={error.pending} />}
-      {error && error.status !== 404 && <Failure error={error} what="The inference could not be loaded." onRetry={reload} />}
-      {data && !stale && <Found key={`${data.id} ${data.index} ${data.model}`} row={data} scope={scope}>
-        <Metadata row={data} fields={fields} onChanged={reload} />
-        <History row={data} />
-      </Found>}
+      {error && error.status !== 404 && (
+        <Failure error={error} what="The inference could not be loaded." onRetry={reload} />
+      )}
+      {data && !stale && (
+        <Found key={`${data.id} ${data.index} ${data.model}`} row={data} scope={scope}>
+          <Metadata row={data} fields={fields} onChanged={reload} />
+          <History row={data} />
+        </Found>
+      )}
     </main>
   );
 }
@@ -49,39 +67,75 @@ function NotFound({ id, pending }: { id: string; pending: Record<string, Value> 
   return (
     <section class="empty">
       <h2>There is no inference with this id here</h2>
-      <p>It may be in another workspace, or not have arrived yet: a fleet ships its results up to a minute after they were computed.
-        Metadata sent for it now waits and joins it on arrival. This page looks again every 10 seconds.</p>
-      {waiting.length > 0 && <>
-        <h3>Metadata that waits for it</h3>
-        <dl class="fields">{waiting.map(([n, v]) => <div key={n}><dt class="clip" title={n}>{n}</dt><dd><Shown value={v} /></dd></div>)}</dl>
-      </>}
+      <p>
+        It may be in another workspace, or not have arrived yet: a fleet ships its results up to a minute after they
+        were computed. Metadata sent for it now waits and joins it on arrival. This page looks again every 10 seconds.
+      </p>
+      {waiting.length > 0 && (
+        <>
+          <h3>Metadata that waits for it</h3>
+          <dl class="fields">
+            {waiting.map(([n, v]) => (
+              <div key={n}>
+                <dt class="clip" title={n}>
+                  {n}
+                </dt>
+                <dd>
+                  <Shown value={v} />
+                </dd>
+              </div>
+            ))}
+          </dl>
+        </>
+      )}
       <Teach id={id} />
     </section>
   );
 }
 
-const same = (a: { id: string; index: number; model: string | null }, b: Row) => a.id === b.id && a.index === b.index && a.model === b.model;
+const same = (a: { id: string; index: number; model: string | null }, b: Row) =>
+  a.id === b.id && a.index === b.index && a.model === b.model;
 
-// Previous and next within the list this inference was opened from. A link from elsewhere brings no list: then what is older is
-// asked for, and what is newer is only in the list.
+// Previous and next within the list this inference was opened from. A link from elsewhere brings no list: then what is
+// older is asked for, and what is newer is only in the list.
 function Neighbours({ row, scope }: { row: Detail; scope: Scope }) {
-  const ws = useWorkspace(), behind = listBehind();
+  const ws = useWorkspace(),
+    behind = listBehind();
   const listed = behind && behind.items.some(i => same(i, row)) ? behind : null;
   const time = parse(row.time);
-  const asked = useLoad(listed || !time ? null : `around ${ws} ${row.id} ${row.index} ${row.model} ${JSON.stringify(scope)}`, async signal => {
-    const until = new Date(time!.getTime() + 1).toISOString();
-    const page = await api.inferences(ws, { filter: scope.filter, from: windowOf(scope, Date.now()).from, to: until, limit: 50 }, signal);
-    return { items: page.inferences.map(r => ({ id: r.id, index: r.index, model: r.model })), next: page.next };
-  }, 0).data;
-  const list: List | null = listed ?? asked, at = list ? list.items.findIndex(i => same(i, row)) : -1;
+  const asked = useLoad(
+    listed || !time ? null : `around ${ws} ${row.id} ${row.index} ${row.model} ${JSON.stringify(scope)}`,
+    async signal => {
+      const until = new Date(time!.getTime() + 1).toISOString();
+      const page = await api.inferences(
+        ws,
+        { filter: scope.filter, from: windowOf(scope, serverNow()).from, to: until, limit: 50 },
+        signal,
+      );
+      return { items: page.inferences.map(r => ({ id: r.id, index: r.index, model: r.model })), next: page.next };
+    },
+    0,
+  ).data;
+  const list: List | null = listed ?? asked,
+    at = list ? list.items.findIndex(i => same(i, row)) : -1;
   const to = async (by: number) => {
     if (!list || at < 0) return;
     let known = list;
     if (at + by >= list.items.length && list.next) {
-      const more = await api.inferences(ws, { filter: scope.filter, ...windowOf(scope, Date.now()), ...(scope.range ? { to: null } : {}), limit: 100, cursor: list.next })
+      const more = await api
+        .inferences(ws, {
+          filter: scope.filter,
+          ...windowOf(scope, serverNow()),
+          ...(scope.range ? { to: null } : {}),
+          limit: 100,
+          cursor: list.next,
+        })
         .catch(() => null);
       if (!more) return;
-      known = { items: [...list.items, ...more.inferences.map(r => ({ id: r.id, index: r.index, model: r.model }))].slice(-500), next: more.next };
+      known = {
+        items: [...list.items, ...more.inferences.map(r => ({ id: r.id, index: r.index, model: r.model }))].slice(-500),
+        next: more.next,
+      };
     }
     const target = known.items[known.items.findIndex(i => same(i, row)) + by];
     if (target) navigate(inferenceLink(scope, target.id, target.index, target.model), { replace: true, list: known });
@@ -90,8 +144,20 @@ function Neighbours({ row, scope }: { row: Detail; scope: Scope }) {
   useKeys({ j: () => void to(1), k: () => void to(-1) });
   return (
     <nav class="neighbours" aria-label="Within the list">
-      <button type="button" class="button" disabled={at <= 0} title={listed ? "Newer (k)" : "Newer ones are in the list"} onClick={() => to(-1)}><Icon name="left" />Previous</button>
-      <button type="button" class="button" disabled={!older} title="Older (j)" onClick={() => to(1)}>Next<Icon name="right" /></button>
+      <button
+        type="button"
+        class="button"
+        disabled={at <= 0}
+        title={listed ? "Newer (k)" : "Newer ones are in the list"}
+        onClick={() => to(-1)}
+      >
+        <Icon name="left" />
+        Previous
+      </button>
+      <button type="button" class="button" disabled={!older} title="Older (j)" onClick={() => to(1)}>
+        Next
+        <Icon name="right" />
+      </button>
     </nav>
   );
 }
@@ -99,30 +165,53 @@ function Neighbours({ row, scope }: { row: Detail; scope: Scope }) {
 type Sort = { by: "confidence" | "class"; down: boolean };
 
 function Found({ row, scope, children }: { row: Detail; scope: Scope; children: ComponentChildren }) {
-  const [off, setOff] = useState<string[]>([]), [least, setLeast] = useState(0), [hover, setHover] = useState<number | null>(null);
+  const [off, setOff] = useState<string[]>([]),
+    [least, setLeast] = useState(0),
+    [hover, setHover] = useState<number | null>(null);
   const [sort, setSort] = useState<Sort>({ by: "confidence", down: true });
-  const classes = countClasses(row), order = classes.map(([c]) => c).sort();
+  const classes = countClasses(row),
+    order = classes.map(([c]) => c).sort();
   const colour = (name: string) => Math.max(order.indexOf(name), 0) % COLOURS;
-  const visible = row.predictions.flatMap((p, i) => (!off.includes(p.class) && (p.confidence ?? 1) >= least ? [i] : []));
+  const visible = row.predictions.flatMap((p, i) =>
+    !off.includes(p.class) && (p.confidence ?? 1) >= least ? [i] : [],
+  );
   const drawn = row.predictions.some(p => placed(p) || p.points.length > 2);
   const key = (i: number) => (sort.by === "class" ? row.predictions[i]!.class : (row.predictions[i]!.confidence ?? -1));
   const sorted = [...visible].sort((a, b) => {
-    const x = key(a), y = key(b);
+    const x = key(a),
+      y = key(b);
     return (x < y ? -1 : x > y ? 1 : a - b) * (x === y ? 1 : sort.down ? -1 : 1);
   });
   useLayoutEffect(() => document.querySelector("#main")?.scrollTo({ top: 0 }), []);
   const header = (by: Sort["by"], title: string, numeric = false) => (
-    <th scope="col" class={numeric ? "num" : undefined} aria-sort={sort.by === by ? (sort.down ? "descending" : "ascending") : "none"}>
-      <button type="button" class="sort" onClick={() => setSort({ by, down: sort.by === by ? !sort.down : by === "confidence" })}>
-        {title}<Icon name={sort.by === by && !sort.down ? "up" : "down"} />
+    <th
+      scope="col"
+      class={numeric ? "num" : undefined}
+      aria-sort={sort.by === by ? (sort.down ? "descending" : "ascending") : "none"}
+    >
+      <button
+        type="button"
+        class="sort"
+        onClick={() => setSort({ by, down: sort.by === by ? !sort.down : by === "confidence" })}
+      >
+        {title}
+        <Icon name={sort.by === by && !sort.down ? "up" : "down"} />
       </button>
     </th>
   );
   return (
     <div class="columns">
       <div class="left">
-        {row.error !== null && <div class="failure" role="note"><p><strong>This inference failed.</strong> {row.error}</p></div>}
-        {(row.image.url !== null || drawn) && <Picture row={row} visible={drawn ? visible : []} colour={colour} hover={hover} onHover={setHover} />}
+        {row.error !== null && (
+          <div class="failure" role="note">
+            <p>
+              <strong>This inference failed.</strong> {row.error}
+            </p>
+          </div>
+        )}
+        {(row.image.url !== null || drawn) && (
+          <Picture row={row} visible={drawn ? visible : []} colour={colour} hover={hover} onHover={setHover} />
+        )}
         {!drawn && row.predictions.length > 0 && <Bars row={row} colour={colour} />}
         <Lacking row={row} drawn={drawn} />
         {classes.length > 0 && (
@@ -130,53 +219,118 @@ function Found({ row, scope, children }: { row: Detail; scope: Scope; children: 
             <div class="toggles" role="group" aria-label="Classes shown">
               {classes.map(([c, n]) => (
                 <label key={c} class={`toggle c${colour(c)}`}>
-                  <input type="checkbox" checked={!off.includes(c)} onChange={() => setOff(off.includes(c) ? off.filter(o => o !== c) : [...off, c])} />
-                  <i aria-hidden="true" /><span class="clip">{c}</span> <b>{count(n)}</b>
+                  <input
+                    type="checkbox"
+                    checked={!off.includes(c)}
+                    onChange={() => setOff(off.includes(c) ? off.filter(o => o !== c) : [...off, c])}
+                  />
+                  <i aria-hidden="true" />
+                  <span class="clip">{c}</span> <b>{count(n)}</b>
                 </label>
               ))}
             </div>
-            <label class="slider">Confidence at least
-              <input type="range" min="0" max="1" step="0.01" value={least} onInput={e => setLeast(Number(e.currentTarget.value))} />
+            <label class="slider">
+              Confidence at least
+              <input
+                type="range"
+                min="0"
+                max="1"
+                step="0.01"
+                value={least}
+                onInput={e => setLeast(Number(e.currentTarget.value))}
+              />
               <output>{least.toFixed(2)}</output>
             </label>
           </div>
         )}
         <section class="block" aria-labelledby="detections-title">
-          <header><h2 id="detections-title">Detections</h2>
-            <span class="hint" role="status">{visible.length === row.predictions.length ? plural(row.predictions.length, "detection") : `${visible.length} of ${plural(row.predictions.length, "detection")}`}</span>
+          <header>
+            <h2 id="detections-title">Detections</h2>
+            <span class="hint" role="status">
+              {visible.length === row.predictions.length
+                ? plural(row.predictions.length, "detection")
+                : `${visible.length} of ${plural(row.predictions.length, "detection")}`}
+            </span>
           </header>
-          {row.predictions.length === 0
-            ? <p class="hint">{row.error !== null ? "None: the inference failed." : "Nothing was found in this picture."}</p>
-            : <div class="scroll" tabIndex={0} role="region" aria-label="Table of detections">
-                <table class="detections">
-                  <thead><tr>{header("class", "Class")}{header("confidence", "Confidence", true)}
-                    {drawn && <><th scope="col" class="num"><abbr title="Box centre, pixels">Centre x, y</abbr></th><th scope="col" class="num"><abbr title="Box size, pixels">Width × height</abbr></th></>}
-                    <th scope="col"><span class="offscreen">Search</span></th></tr></thead>
-                  <tbody>
-                    {sorted.map(i => {
-                      const p = row.predictions[i]!;
-                      return (
-                        <tr key={i} class={hover === i ? "hover" : undefined} onPointerEnter={() => setHover(i)} onPointerLeave={() => setHover(null)}>
-                          <th scope="row"><i class={`swatch c${colour(p.class)}`} aria-hidden="true" />{p.class || NONE}</th>
-                          <td class="num">{confidence(p.confidence)}</td>
-                          {drawn && <><td class="num">{p.x === null || p.y === null ? NONE : `${round(p.x)}, ${round(p.y)}`}</td>
-                            <td class="num">{p.width === null || p.height === null ? NONE : `${round(p.width)} × ${round(p.height)}`}</td></>}
-                          <td class="acts"><a class="bare" href={inferencesLink({ ...ANY, filter: clauseFor("class", p.class) })} onFocus={() => setHover(i)} onBlur={() => setHover(null)}
-                            aria-label={`Inferences with class ${p.class}`} title="Same class"><Icon name="search" /></a></td>
-                        </tr>
-                      );
-                    })}
-                  </tbody>
-                </table>
-              </div>}
+          {row.predictions.length === 0 ? (
+            <p class="hint">
+              {row.error !== null ? "None: the inference failed." : "Nothing was found in this picture."}
+            </p>
+          ) : (
+            <div class="scroll" tabIndex={0} role="region" aria-label="Table of detections">
+              <table class="detections">
+                <thead>
+                  <tr>
+                    {header("class", "Class")}
+                    {header("confidence", "Confidence", true)}
+                    {drawn && (
+                      <>
+                        <th scope="col" class="num">
+                          <abbr title="Box centre, pixels">Centre x, y</abbr>
+                        </th>
+                        <th scope="col" class="num">
+                          <abbr title="Box size, pixels">Width × height</abbr>
+                        </th>
+                      </>
+                    )}
+                    <th scope="col">
+                      <span class="offscreen">Search</span>
+                    </th>
+                  </tr>
+                </thead>
+                <tbody>
+                  {sorted.map(i => {
+                    const p = row.predictions[i]!;
+                    return (
+                      <tr
+                        key={i}
+                        class={hover === i ? "hover" : undefined}
+                        onPointerEnter={() => setHover(i)}
+                        onPointerLeave={() => setHover(null)}
+                      >
+                        <th scope="row">
+                          <i class={`swatch c${colour(p.class)}`} aria-hidden="true" />
+                          {p.class || NONE}
+                        </th>
+                        <td class="num">{confidence(p.confidence)}</td>
+                        {drawn && (
+                          <>
+                            <td class="num">{p.x === null || p.y === null ? NONE : `${round(p.x)}, ${round(p.y)}`}</td>
+                            <td class="num">
+                              {p.width === null || p.height === null ? NONE : `${round(p.width)} × ${round(p.height)}`}
+                            </td>
+                          </>
+                        )}
+                        <td class="acts">
+                          <a
+                            class="bare"
+                            href={inferencesLink({ ...ANY, filter: clauseFor("class", p.class) })}
+                            onFocus={() => setHover(i)}
+                            onBlur={() => setHover(null)}
+                            aria-label={`Inferences with class ${p.class}`}
+                            title="Same class"
+                          >
+                            <Icon name="search" />
+                          </a>
+                        </td>
+                      </tr>
+                    );
+                  })}
+                </tbody>
+              </table>
+            </div>
+          )}
         </section>
       </div>
       <div class="right">
         {children}
         <Facts row={row} scope={scope} />
-        <details class="block raw"><summary>Raw JSON</summary>
+        <details class="block raw">
+          <summary>Raw JSON</summary>
           <Copy text={() => JSON.stringify(row.raw, null, 2)} label="Copy JSON" />
-          <pre tabIndex={0} aria-label="Raw JSON">{JSON.stringify(row.raw, null, 2)}</pre>
+          <pre tabIndex={0} aria-label="Raw JSON">
+            {JSON.stringify(row.raw, null, 2)}
+          </pre>
         </details>
       </div>
     </div>
@@ -187,16 +341,32 @@ const round = (v: number) => String(Math.round(v * 10) / 10);
 
 function Lacking({ row, drawn }: { row: Detail; drawn: boolean }) {
   if (row.error !== null) return null;
-  const boxes = row.predictions.length > 0 && !drawn, picture = row.image.url === null;
+  const boxes = row.predictions.length > 0 && !drawn,
+    picture = row.image.url === null;
   if (!boxes && !picture && !row.partial) return null;
   return (
     <aside class="notice lacking" aria-label="What this record lacks">
       <h2>What this record lacks</h2>
       <ul>
-        {row.partial && <li><b>The rest of it.</b> It came from a source that sends a part of each record; it is in no statistic and gives way to the complete one.</li>}
-        {boxes && <li><b>Boxes.</b> Its source sent classes and confidence only. An Inference server sends boxes when it runs with <code>TINY_CACHE=False</code>.</li>}
-        {picture && <li><b>The picture.</b> None was kept. For inferences computed here, set <code>keep_images</code> to <code>all</code>, <code>sample:P</code> or{" "}
-          <code>below:C</code>; a fleet sends pictures with the Dataset Upload block of its workflow.</li>}
+        {row.partial && (
+          <li>
+            <b>The rest of it.</b> It came from a source that sends a part of each record; it is in no statistic and
+            gives way to the complete one.
+          </li>
+        )}
+        {boxes && (
+          <li>
+            <b>Boxes.</b> Its source sent classes and confidence only. An Inference server sends boxes when it runs with{" "}
+            <code>TINY_CACHE=False</code>.
+          </li>
+        )}
+        {picture && (
+          <li>
+            <b>The picture.</b> None was kept. For inferences computed here, set <code>keep_images</code> to{" "}
+            <code>all</code>, <code>sample:P</code> or <code>below:C</code>; a fleet sends pictures with the Dataset
+            Upload block of its workflow.
+          </li>
+        )}
       </ul>
     </aside>
   );
@@ -206,20 +376,70 @@ function Facts({ row, scope }: { row: Detail; scope: Scope }) {
   const { width, height } = row.image;
   const fact = (title: string, shown: ComponentChildren, clause: string | null = null) => (
     <div key={title}>
-      <dt>{title}</dt><dd><span class="value">{shown}</span></dd>
-      <dd class="acts">{clause && <a class="bare" href={inferencesLink({ ...ANY, filter: clause })} aria-label={`Inferences with the same ${title.toLowerCase()}`} title="Same value"><Icon name="search" /></a>}</dd>
+      <dt>{title}</dt>
+      <dd>
+        <span class="value">{shown}</span>
+      </dd>
+      <dd class="acts">
+        {clause && (
+          <a
+            class="bare"
+            href={inferencesLink({ ...ANY, filter: clause })}
+            aria-label={`Inferences with the same ${title.toLowerCase()}`}
+            title="Same value"
+          >
+            <Icon name="search" />
+          </a>
+        )}
+      </dd>
     </div>
   );
   const text = (v: string | null) => v ?? <span class="none">{NONE}</span>;
   const clause = (field: string, v: string | null) => (v === null ? null : clauseFor(field, v));
   return (
     <section class="block" aria-labelledby="facts-title">
-      <header><h2 id="facts-title">Fields</h2></header>
+      <header>
+        <h2 id="facts-title">Fields</h2>
+      </header>
       <dl class="fields">
-        {fact("Inference id", <><span class="mono">{row.id}</span> <Copy bare text={() => row.id} label="Copy the inference id" /></>, clause("id", row.id))}
-        {fact("Model", row.model === null ? text(null) : <>{row.model}{row.modelName && <span class="sub"> {row.modelName}</span>}</>, clause("model", row.model))}
-        {row.modelFile !== null && fact("Model file", <span class="mono" title={row.modelFile}>sha256 {row.modelFile.slice(0, 12)}…</span>)}
-        {fact("Time", <><Time iso={row.time} full />{row.clockSuspect && <abbr class="mark" title="More than a day ahead or a year back: the sender's clock may be wrong"> clock?</abbr>}</>)}
+        {fact(
+          "Inference id",
+          <>
+            <span class="mono">{row.id}</span> <Copy bare text={() => row.id} label="Copy the inference id" />
+          </>,
+          clause("id", row.id),
+        )}
+        {fact(
+          "Model",
+          row.model === null ? (
+            text(null)
+          ) : (
+            <>
+              {row.model}
+              {row.modelName && <span class="sub"> {row.modelName}</span>}
+            </>
+          ),
+          clause("model", row.model),
+        )}
+        {row.modelFile !== null &&
+          fact(
+            "Model file",
+            <span class="mono" title={row.modelFile}>
+              sha256 {row.modelFile.slice(0, 12)}…
+            </span>,
+          )}
+        {fact(
+          "Time",
+          <>
+            <Time iso={row.time} full />
+            {row.clockSuspect && (
+              <abbr class="mark" title="More than a day ahead or a year back: the sender's clock may be wrong">
+                {" "}
+                clock?
+              </abbr>
+            )}
+          </>,
+        )}
         {fact("Received", <Time iso={row.received} full />)}
         {fact("Inference time", seconds(row.latency))}
         {fact("Device", text(row.device), clause("device", row.device))}
@@ -230,14 +450,29 @@ function Facts({ row, scope }: { row: Detail; scope: Scope }) {
         {fact("Place in its request", String(row.index))}
         {row.error !== null && fact("Error", row.error, "has:error")}
       </dl>
-      {row.siblings.length > 0 && <>
-        <h3>Same inference id</h3>
-        <ul class="siblings">{row.siblings.map(s => {
-          const here = s.index === row.index && s.model === row.model;
-          return <li key={`${s.model} ${s.index}`}>{here ? <b>{s.model ?? NONE}, image {s.index} (this one)</b>
-            : <a href={inferenceLink(scope, row.id, s.index, s.model)}>{s.model ?? NONE}, image {s.index}</a>}</li>;
-        })}</ul>
-      </>}
+      {row.siblings.length > 0 && (
+        <>
+          <h3>Same inference id</h3>
+          <ul class="siblings">
+            {row.siblings.map(s => {
+              const here = s.index === row.index && s.model === row.model;
+              return (
+                <li key={`${s.model} ${s.index}`}>
+                  {here ? (
+                    <b>
+                      {s.model ?? NONE}, image {s.index} (this one)
+                    </b>
+                  ) : (
+                    <a href={inferenceLink(scope, row.id, s.index, s.model)}>
+                      {s.model ?? NONE}, image {s.index}
+                    </a>
+                  )}
+                </li>
+              );
+            })}
+          </ul>
+        </>
+      )}
     </section>
   );
 }

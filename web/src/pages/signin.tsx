@@ -1,15 +1,17 @@
-// Signing in exchanges a key for a cookie that scripts cannot read. The key is sent once, in a body; the field is emptied before
-// the answer comes, and nothing here keeps it.
+// Signing in exchanges a key for a cookie that scripts cannot read. The key is sent once, in a body; the field is
+// emptied before the answer comes, and nothing here keeps it.
 import { useRef, useState } from "preact/hooks";
 import { api, ApiError, type Session } from "../api";
 import { Command, Logo } from "../ui";
 
 export function SignIn({ message, onSession }: { message: string | null; onSession: (s: Session) => void }) {
   const input = useRef<HTMLInputElement>(null);
-  const [error, setError] = useState(message), [waiting, setWaiting] = useState(false);
+  const [error, setError] = useState(message),
+    [waiting, setWaiting] = useState(false);
   const submit = async (e: SubmitEvent) => {
     e.preventDefault();
-    const field = input.current!, key = field.value.trim();
+    const field = input.current!,
+      key = field.value.trim();
     field.value = "";
     if (!key) return setError("Paste a key first.");
     setWaiting(true);
@@ -28,11 +30,28 @@ export function SignIn({ message, onSession }: { message: string | null; onSessi
         <Logo />
         <h1>Sightglass</h1>
         <label for="key">API key of your workspace</label>
-        <input ref={input} id="key" type="password" autocomplete="off" spellcheck={false} autofocus aria-describedby={error ? "signin-error" : undefined} aria-invalid={error !== null} />
-        <p class="wrong" id="signin-error" role="alert">{error}</p>
-        <button type="submit" class="button primary" disabled={waiting}>{waiting ? "Signing in…" : "Sign in"}</button>
-        <p class="hint">The key is exchanged for a cookie and kept nowhere. A link that ends in <code>/ui/#key=…</code> signs in by itself.</p>
-        <details><summary>No key at hand?</summary>
+        <input
+          ref={input}
+          id="key"
+          type="password"
+          autocomplete="off"
+          spellcheck={false}
+          autofocus
+          aria-describedby={error ? "signin-error" : undefined}
+          aria-invalid={error !== null}
+        />
+        <p class="wrong" id="signin-error" role="alert">
+          {error}
+        </p>
+        <button type="submit" class="button primary" disabled={waiting}>
+          {waiting ? "Signing in…" : "Sign in"}
+        </button>
+        <p class="hint">
+          The key is exchanged for a cookie and kept nowhere. A link that ends in <code>/ui/#key=…</code> signs in by
+          itself.
+        </p>
+        <details>
+          <summary>No key at hand?</summary>
           <p class="hint">On the server, where DIR is its data folder and SLUG the workspace:</p>
           <Command title="Make a new key" text="sightglass keys add --data DIR --workspace SLUG" />
         </details>

@@ -1,0 +1,318 @@
+/* A failing disk: the n-th operation of the script (script.h) fails, for every n; and a full one.
+ *
+ * After a failure of one operation every request has one of three ends: acknowledged, refused, or of unknown outcome.
+ * What is checked: as soon as one is of unknown outcome all later ones are refused; reads go on and show exactly what
+ * was acknowledged; after a restart what was acknowledged is there, nothing that was refused is, and the group of
+ * unknown outcome is there up to some request, each whole; what was seen after the restart survives a power loss.
+ *
+ * On a full disk: requests are refused with ERR_NO_SPACE and leave no trace, nothing fails for good, and when there is
+ * space again it goes on by itself.
+ *
+ *   faults [--only KIND N]     KIND: eio, short, enospc, full */
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/hash.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "cmd/datadir.h"
+#include "io_sim.h"
+#include "script.h"
+
+enum { AT_ONCE = 8, LIMIT_S = 60 };
+enum kind { EIO_ONCE, SHORT_THEN_EIO, ENOSPC_ONCE, FULL, KINDS };
+static const char *const kind_names[KINDS] = {"eio", "short", "enospc", "full"};
+
+static struct {
+    enum kind kind;
+    uint64_t at, count; /* the event that fails; how many there have been, reads and opens included */
+    bool failed, space_again;
+    char what[128];
+} fault;
+
+static char home[4096];
+static unsigned test_number;
+
+static _Noreturn void wrong(const char *what, const char *more) {
+    fprintf(stderr, "FAILED --only %s %" PRIu64 " (%s): %s%s%s\n", kind_names[fault.kind], fault.at, fault.what[0] ? fault.what : "nothing failed",
+            what, *more ? ": " : "", more);
+    _exit(1);
+}
+
+/* ---- the fault ---- */
+
+static bool ends_here(const struct io_sim_event *event) {
+    if (++fault.count != fault.at) return false;
+    snprintf(fault.what, sizeof fault.what, "%s %.90s", io_sim_op_names[event->op], event->what);
+    return true;
+}
+
+/* From the n-th event on nothing can grow and no file can be made. What the reserve gives back is enough for manifests,
+ * not for journal files. */
+static int full_disk(struct io_sim_event *event) {
+    static uint64_t left;
+    fault.failed |= ends_here(event);
+    if (!fault.failed || fault.space_again) return 0;
+    if (event->op == SIM_UNLINK && strstr(event->what, "reserve")) left += 1 << 20;
+    if (event->op == SIM_CREATE || event->op == SIM_MKDIR) return strstr(event->what, "/journal/") || left == 0 ? ENOSPC : 0;
+    if (event->op != SIM_WRITE || event->grows == 0) return 0;
+    if (event->grows > left || strstr(event->path, "slot-")) return ENOSPC;
+    left -= event->grows;
+    return 0;
+}
+
+static int hook(void *ctx, struct io_sim_event *event) {
+    static bool shortened;
+    (void)ctx;
+    if (fault.kind == FULL) return full_disk(event);
+    if (shortened && event->op == SIM_WRITE) { /* the rest of the write that came short */
+        shortened = false;
+        return EIO;
+    }
+    if (fault.failed || !ends_here(event)) return 0;
+    fault.failed = true;
+    if (fault.kind == SHORT_THEN_EIO) {
+        if (event->op != SIM_WRITE) return 0;
+        event->n = event->n / 2 + 1;
+        shortened = event->n > 1;
+        return 0;
+    }
+    return fault.kind == ENOSPC_ONCE ? ENOSPC : EIO;
+}
+
+/* ---- one run ---- */
+
+struct run {
+    struct script s;
+    struct progress progress;
+    enum err_code ends[SCRIPT_ALL];
+    unsigned numbers[SCRIPT_ALL], count; /* acknowledged */
+    unsigned unknown[SCRIPT_ALL], unknown_count;
+    struct err e;
+};
+
+static bool shows(struct store *store, const unsigned *numbers, unsigned count) {
+    struct buf shown = {0}, want = {0};
+    script_show(store, &shown);
+    script_expect(numbers, count, &want);
+    bool same = str_eq(buf_str(&shown), buf_str(&want));
+    buf_free(&shown);
+    buf_free(&want);
+    return same;
+}
+
+static void open_again(struct run *r) {
+    if (script_open(&r->s, &r->e)) return;
+    if (!fault.failed) wrong("the store did not open, with nothing failing", r->e.msg);
+    if (!script_open(&r->s, &r->e)) wrong("the store did not open after a failure that was over", r->e.msg);
+}
+
+/* After the restart: the acknowledged, and of the unknown some first part. Those count as acknowledged from now on. */
+static void take_stock(struct run *r) {
+    unsigned kept = 0;
+    while (!shows(r->s.store, r->numbers, r->count)) {
+        if (kept == r->unknown_count) wrong("after the restart there is not what was acknowledged", "");
+        r->numbers[r->count++] = r->unknown[kept++];
+    }
+    r->unknown_count = 0;
+    if (!script_check(&r->s, &r->e)) wrong("after the restart", r->e.msg);
+}
+
+static void request(struct run *r, unsigned number) {
+    struct err e = {0};
+    script_request(&r->s, number, &e);
+    r->ends[number] = e.code;
+    if (e.code == ERR_NONE) {
+        if (r->unknown_count) wrong("a request was acknowledged after one of unknown outcome", "");
+        r->numbers[r->count++] = number;
+    } else if (e.code == ERR_UNKNOWN_OUTCOME) {
+        r->unknown[r->unknown_count++] = number;
+    } else if (!fault.failed) {
+        wrong("a request was refused with nothing failing", e.msg);
+    }
+    if (!r->unknown_count) return;
+    struct err why = {0};
+    if (store_writable(r->s.store, &why)) wrong("the store says it is writable after a failure", "");
+    if (!shows(r->s.store, r->numbers, r->count)) wrong("after a failure reads show something else than what was acknowledged", "");
+    script_request(&r->s, number + 1, &why);
+    if (why.code != ERR_BUSY) wrong("a request after a failure was not refused", why.msg);
+    script_close(&r->s);
+    open_again(r);
+    take_stock(r);
+}
+
+/* Power loss right now, and what a start finds then. */
+static void lose_power(struct run *r, const char *when) {
+    char path[4096];
+    pid_t pid = fork();
+    CHECK(pid >= 0);
+    if (pid) {
+        int status;
+        CHECK(waitpid(pid, &status, 0) == pid);
+        if (status) _exit(1);
+        return;
+    }
+    snprintf(path, sizeof path, "%.3000s/%u-photo", home, test_number);
+    CHECK(mkdir(path, 0700) == 0);
+    io_sim_photo(path, SIM_DROP_ALL);
+    io_use(NULL);
+    struct run after = {.s = {.dir = path, .progress = &r->progress}};
+    if (!script_open(&after.s, &after.e)) wrong("after a power loss", after.e.msg);
+    if (!shows(after.s.store, r->numbers, r->count)) wrong("after a power loss there is not what was there before", when);
+    _exit(0);
+}
+
+static void script_with_fault(struct run *r) {
+    open_again(r);
+    if (!datadir_write_first_key(r->s.dir, "demo", "sg_0123456789abcdef0123456789abcdef", &r->e) &&
+        !datadir_write_first_key(r->s.dir, "demo", "sg_0123456789abcdef0123456789abcdef", &r->e))
+        wrong("the first key", r->e.msg);
+    atomic_store(&r->progress.key_acked, true);
+    for (unsigned n = 0; n < SCRIPT_REQUESTS; n++) {
+        request(r, n);
+        if (n == 13 || n == 32) store_checkpoint(r->s.store, &r->e);
+        if (n != 20 && n != 33) continue;
+        script_close(&r->s);
+        open_again(r);
+        if (!shows(r->s.store, r->numbers, r->count)) wrong("after a clean restart", "");
+    }
+}
+
+static void one_failure(struct run *r) {
+    script_with_fault(r);
+    lose_power(r, "at the end of the script");
+    script_close(&r->s);
+    open_again(r);
+    take_stock(r);
+    lose_power(r, "after the last start");
+}
+
+/* Requests until one is refused, then a refused one more, then space, and all is as if nothing had been. */
+static void full(struct run *r) {
+    unsigned refused = 0;
+    open_again(r);
+    for (unsigned n = 0; n < SCRIPT_REQUESTS; n++) {
+        struct err e = {0};
+        if (script_request(&r->s, n, &e)) {
+            r->numbers[r->count++] = n;
+            continue;
+        }
+        if (!fault.failed || e.code != ERR_NO_SPACE) wrong("a request was refused otherwise than for want of space", e.msg);
+        if (!shows(r->s.store, r->numbers, r->count)) wrong("a refused request left a trace", "");
+        if (++refused < 3) continue;
+        struct err why = {0};
+        if (!store_writable(r->s.store, &why)) wrong("a full disk has stopped the store for good", why.msg);
+        fault.space_again = true;
+        unsigned tries = 0;
+        while (!script_request(&r->s, n, &e)) { /* each waits for the keeper to have been round */
+            if (e.code != ERR_NO_SPACE || ++tries == 100000) wrong("there is space again, but still", e.msg);
+            usleep(1000);
+        }
+        r->numbers[r->count++] = n;
+    }
+    fault.space_again = true;
+    lose_power(r, "at the end of the script");
+    script_close(&r->s);
+    open_again(r);
+    if (!shows(r->s.store, r->numbers, r->count)) wrong("after a restart", "");
+}
+
+/* ---- all runs ---- */
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw) {
+    (void)st, (void)type, (void)ftw;
+    return remove(path);
+}
+
+static _Noreturn void run_one(enum kind kind, uint64_t at, bool *reached) {
+    char path[4096];
+    alarm(LIMIT_S);
+    fault.kind = kind;
+    fault.at = at;
+    snprintf(path, sizeof path, "%.3000s/%u", home, test_number);
+    CHECK(mkdir(path, 0700) == 0);
+    io_sim_begin(path, hook, NULL);
+    struct run *r = mem_zero(1, sizeof *r);
+    r->s = (struct script){.dir = path, .progress = &r->progress};
+    if (kind == FULL)
+        full(r);
+    else
+        one_failure(r);
+    *reached = fault.failed;
+    _exit(0);
+}
+
+/* Runs for n = first, first + step, ... until one that the script never came to. */
+static unsigned all_of(enum kind kind, uint64_t first, uint64_t step, unsigned *failed) {
+    bool *reached = mmap(NULL, AT_ONCE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    CHECK(reached != MAP_FAILED);
+    pid_t pids[AT_ONCE] = {0};
+    unsigned runs = 0, running = 0;
+    bool over = false;
+    for (uint64_t n = first; !over || running; n += step) {
+        unsigned slot = 0;
+        while (slot < AT_ONCE && pids[slot]) slot++;
+        if (!over && slot < AT_ONCE) {
+            test_number = slot;
+            reached[slot] = false;
+            fflush(NULL);
+            pids[slot] = fork();
+            CHECK(pids[slot] >= 0);
+            if (pids[slot] == 0) run_one(kind, n, &reached[slot]);
+            running++;
+            if (running < AT_ONCE) continue;
+        }
+        int status;
+        pid_t ended = wait(&status);
+        for (slot = 0; pids[slot] != ended; slot++) CHECK(slot < AT_ONCE);
+        if (WIFSIGNALED(status))
+            fprintf(stderr, "FAILED --only %s, about %" PRIu64 ": ended by signal %d\n", kind_names[kind], n, WTERMSIG(status));
+        if (status) (*failed)++;
+        over |= status == 0 && !reached[slot];
+        pids[slot] = 0;
+        running--;
+        runs++;
+        char path[4096];
+        snprintf(path, sizeof path, "%.3000s/%u", home, slot);
+        nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+        snprintf(path, sizeof path, "%.3000s/%u-photo", home, slot);
+        nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    }
+    munmap(reached, AT_ONCE);
+    printf("faults: %-8s %u runs\n", kind_names[kind], runs);
+    return runs;
+}
+
+int main(int argc, char **argv) {
+    const char *above = getenv("TMPDIR");
+    if (!above) above = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+    snprintf(home, sizeof home, "%.3000s/faults-XXXXXX", above);
+    CHECK(mkdtemp(home));
+    hash_init();
+    log_set_level(LOG_ERROR);
+    if (argc == 4 && strcmp(argv[1], "--only") == 0) {
+        bool reached;
+        for (enum kind k = 0; k < KINDS; k++)
+            if (strcmp(argv[2], kind_names[k]) == 0) run_one(k, strtoull(argv[3], NULL, 10), &reached);
+        return 2;
+    }
+    unsigned failed = 0, runs = 0;
+    runs += all_of(EIO_ONCE, 1, 1, &failed);
+    runs += all_of(SHORT_THEN_EIO, 1, 1, &failed);
+    runs += all_of(ENOSPC_ONCE, 1, 1, &failed);
+    runs += all_of(FULL, 1, 7, &failed);
+    nftw(home, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    printf("%u passed, %u failed\n", runs - failed, failed);
+    return failed != 0;
+}
