@@ -224,7 +224,8 @@ static void release(struct http *h) {
     for (unsigned i = 0; i < h->config.workers; i++) {
         struct worker *w = &h->workers[i];
         if (w->running) pthread_join(w->thread, NULL);
-        if (w->daemon) MHD_stop_daemon(w->daemon);
+        /* The listening socket is ours; a daemon that was not told so (its worker ended before its first round) closes it. */
+        if (w->daemon) MHD_quiesce_daemon(w->daemon), MHD_stop_daemon(w->daemon);
         if (w->bell) bell_unref(w->bell);
         pthread_mutex_destroy(&w->lock);
     }

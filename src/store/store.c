@@ -322,11 +322,11 @@ static bool wait_for_room(struct store *s, const struct store_write *w, struct e
     for (bool over = false; !journal_fits(s->journal, buf_str(&w->chain), e);) {
         if (e->code != ERR_BUSY && e->code != ERR_NO_SPACE) return false;
         pthread_mutex_lock(&s->lock);
-        if (over && s->trouble.code == ERR_NO_SPACE)
-            err_set(e, ERR_NO_SPACE, "the disk is full (%s); nothing was stored", s->trouble.msg);
         s->keeper_due = true;
         pthread_cond_signal(&s->keep);
         bool give_up = over || s->journal_full;
+        if (give_up && s->trouble.code == ERR_NO_SPACE)
+            err_set(e, ERR_NO_SPACE, "the disk is full (%s); nothing was stored", s->trouble.msg);
         if (!give_up) over = pthread_cond_timedwait(&s->room, &s->lock, &until) != 0 || e->code == ERR_NO_SPACE;
         pthread_mutex_unlock(&s->lock);
         if (!give_up) continue;

@@ -138,6 +138,19 @@ test("listening beyond this machine without TLS is told on every page", async ()
   await context.close();
 });
 
+test("a page that reaches no API says so and starts by itself when it answers", async () => {
+  const { context, page } = await open(browser, origin);
+  await page.goto(`${origin}/ui/#key=${KEY}`);
+  await settled(page);
+  await page.route("**/api/v1/**", route => route.abort());
+  await page.reload();
+  await page.getByText("Connection lost.").waitFor();
+  await page.unroute("**/api/v1/**");
+  await settled(page);
+  assert.equal(await page.getByText("Connection lost.").count(), 0);
+  await context.close();
+});
+
 test("a session that ends elsewhere leads back to signing in", async () => {
   const { context, page } = await open(browser, origin);
   await page.goto(`${origin}/ui/inferences#key=${KEY}`);

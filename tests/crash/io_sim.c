@@ -65,7 +65,7 @@ static struct {
     uint64_t number;
     char sites[MOST_SITES][64];
     unsigned site_count;
-} sim = {.lock = PTHREAD_MUTEX_INITIALIZER};
+} sim = {.lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP}; /* recursive: the hook takes photos */
 
 /* ---- objects ---- */
 
@@ -436,10 +436,12 @@ static void photo_folder(const struct object *o, const char *path, struct dice *
 }
 
 void io_sim_photo(const char *to, uint64_t seed) {
+    pthread_mutex_lock(&sim.lock);
     struct dice d = {.state = seed, .seed = seed};
     d.keep = (unsigned)(throw_dice(&d) % 9);
     d.drop = (unsigned)(throw_dice(&d) % 9);
     photo_folder(sim.top, to, &d);
+    pthread_mutex_unlock(&sim.lock);
 }
 
 /* ---- beginning and end ---- */
@@ -473,7 +475,7 @@ static void write_now(const struct object *o, const char *path) {
 }
 
 void io_sim_move(const char *root) {
-    pthread_mutex_init(&sim.lock, NULL); /* whoever held it is gone */
+    sim.lock = (pthread_mutex_t)PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP; /* whoever held it is gone */
     for (int fd = 0; fd < MOST_FDS; fd++) {
         if (sim.fds[fd]) close(fd);
         sim.fds[fd] = NULL;
