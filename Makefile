@@ -28,7 +28,7 @@ SANITIZE  := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize
 
 # Asked only when something is to be compiled: `make deps` and `make help` run before the libraries are there.
 GOALS := $(if $(MAKECMDGOALS),$(MAKECMDGOALS),all)
-ifneq ($(filter-out help deps test-deps bench-deps run test bench fuzz clean,$(GOALS)),)
+ifneq ($(filter-out help deps test-deps bench-deps run test bench fuzz fuzz-replay clean,$(GOALS)),)
 PKG_CFLAGS := $(shell pkg-config --cflags $(LIBRARIES) 2>/dev/null || echo MISSING)
 PKG_LIBS   := $(shell pkg-config --libs $(LIBRARIES) 2>/dev/null)
 ifneq ($(findstring MISSING,$(PKG_CFLAGS)),)
@@ -42,7 +42,7 @@ CFLAGS  := -std=c17 -D_GNU_SOURCE -O2 -g -fvisibility=hidden $(WARNINGS) $(EXTRA
 LDFLAGS := $(SANITIZE)
 LDLIBS  := $(PKG_LIBS) -l:libonnxruntime.so.1 -lpthread -lm
 
-# ONNX Runtime comes in an npm package; the program looks for it in lib/ beside itself, or beside the folder of its variant.
+# ONNX Runtime comes in an npm package; the program looks for it in lib/ beside itself or beside its variant's folder.
 ORT_ARCH := $(if $(filter aarch64,$(shell uname -m)),arm64,x64)
 ORT_FROM := models/node_modules/onnxruntime-node/bin/napi-v6/linux/$(ORT_ARCH)/libonnxruntime.so.1
 ORT      := build/lib/libonnxruntime.so.1
@@ -59,7 +59,7 @@ ifneq ($(findstring thread,$(SAN)),)
 TEST_SRC := $(filter-out %/test_infer.c %/test_image.c,$(TEST_SRC))
 endif
 TESTS    := $(TEST_SRC:tests/unit/%.c=$(BUILD)/tests/%)
-CRASH    := $(BUILD)/tests/powerloss
+CRASH    := $(BUILD)/tests/powerloss $(BUILD)/tests/faults
 FUZZ     := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 TEST_AID := $(patsubst tests/unit/%.c,$(BUILD)/tests/%.o,$(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c)))
 
@@ -128,7 +128,8 @@ $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(TEST_AID) $(BUILD)/libsightglas
 	@echo "  link   $@"
 	@$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
 
-$(BUILD)/tests/powerloss: $(wildcard tests/crash/*.[ch]) $(TEST_AID) $(BUILD)/libsightglass.a | $(ORT)
+$(CRASH): $(BUILD)/tests/%: tests/crash/%.c $(wildcard tests/crash/script*.[ch] tests/crash/io_sim.[ch]) $(TEST_AID) \
+          $(BUILD)/libsightglass.a | $(ORT)
 	@echo "  link   $@"
 	@$(CC) $(CFLAGS) -Itests/crash -Itests/unit $(LDFLAGS) -o $@ $(filter %.c %.o %.a,$^) $(LDLIBS)
 
@@ -162,8 +163,10 @@ test-unit: all $(TESTS) ## unit tests (cmocka)
 test-http: all ## the running program over HTTP (pytest)
 	@SIGHTGLASS_BIN=$(BUILD)/sightglass $(PYTHON) -m pytest -q -p no:cacheprovider tests/http
 
-test-crash: $(CRASH) ## power loss at every file operation of a fixed script
-	@$(CRASH)
+test-crash: $(CRASH) ## power loss and failing disks at every file operation of a fixed script
+	@$(BUILD)/tests/powerloss
+	@$(BUILD)/tests/powerloss --prove $$(tests/crash/sites)
+	@$(BUILD)/tests/faults
 
 test-web: web/node_modules/.installed ## the dashboard's own parts (vitest)
 	@npm test --silent --prefix web
@@ -190,6 +193,7 @@ fuzz: ## each fuzz entry for FUZZ_SECONDS=30, with clang
 fuzz-run: $(FUZZ)
 	@for program in $^; do tools/run-fuzz $$program $(FUZZ_SECONDS) || exit 1; done
 
+include tests/fuzz/fuzz.mk
 include bench/bench.mk
 
 bench: ## W2 against a bare server and PostgreSQL; writes docs/performance.md

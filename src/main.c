@@ -14,7 +14,8 @@ static const struct {
 
 static int usage(FILE *to) {
     fprintf(to, "sightglass COMMAND [OPTIONS]\n\n");
-    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) fprintf(to, "  %-8s %s\n", commands[i].name, commands[i].text);
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        fprintf(to, "  %-8s %s\n", commands[i].name, commands[i].text);
     fprintf(to, "\nsightglass COMMAND --help tells more; sightglass --version prints the version.\n");
     return to == stdout ? 0 : 2;
 }

@@ -14,12 +14,13 @@ struct token {
     int64_t key_id, expires_us;
     unsigned char mac[MAC_SIZE]; /* over the two above */
 };
-enum { SIGNED = 16, TOKEN_TEXT = sodium_base64_ENCODED_LEN(sizeof(struct token), sodium_base64_VARIANT_URLSAFE_NO_PADDING) };
+enum {
+    SIGNED = 16,
+    TOKEN_TEXT = sodium_base64_ENCODED_LEN(sizeof(struct token), sodium_base64_VARIANT_URLSAFE_NO_PADDING)
+};
 _Static_assert(sizeof(struct token) == SIGNED + MAC_SIZE, "no holes");
 
-static struct str key_or_none(struct str s) {
-    return s.n == 0 || str_is(s, "None") ? (struct str){0} : s;
-}
+static struct str key_or_none(struct str s) { return s.n == 0 || str_is(s, "None") ? (struct str){0} : s; }
 
 static struct str bearer(const struct request *r) {
     struct str value = request_header(r, "Authorization"), scheme, rest;
@@ -50,12 +51,14 @@ static bool from_cookie(struct request *r, struct identity *out, struct err *e) 
     unsigned char mac[MAC_SIZE];
     if (text.n == 0 || r->route->cors != CORS_NONE) return false;
     if (sodium_base642bin((unsigned char *)&t, sizeof t, text.p, text.n, NULL, &n, NULL,
-                          sodium_base64_VARIANT_URLSAFE_NO_PADDING) != 0 || n != sizeof t)
+                          sodium_base64_VARIANT_URLSAFE_NO_PADDING) != 0 ||
+        n != sizeof t)
         return false;
     catalog_sign(app_of(r)->catalog, &t, SIGNED, mac);
     if (sodium_memcmp(mac, t.mac, sizeof mac) != 0 || t.expires_us < clock_now_us()) return false;
     if (!read_only(r) && !same_origin(r))
-        return err_set(e, ERR_UNAUTHORIZED, "a change needs a key, or the sign-in cookie with an Origin header of this host");
+        return err_set(e, ERR_UNAUTHORIZED,
+                       "a change needs a key, or the sign-in cookie with an Origin header of this host");
     return catalog_key_by_id(app_of(r)->catalog, t.key_id, out);
 }
 
@@ -65,7 +68,8 @@ bool authenticate(struct request *r, struct str body_key, struct identity *out, 
     if (key.n)
         return catalog_key(app_of(r)->catalog, key, out) ||
                err_set(e, ERR_UNAUTHORIZED, "this api_key is not known here, or was revoked");
-    err_set(e, ERR_UNAUTHORIZED, "an api_key is needed: in the query, as Authorization: Bearer KEY, or in the JSON body");
+    err_set(e, ERR_UNAUTHORIZED,
+            "an api_key is needed: in the query, as Authorization: Bearer KEY, or in the JSON body");
     return from_cookie(r, out, e);
 }
 
@@ -104,8 +108,9 @@ bool body_text(struct request *r, const char *name, struct str *out, struct err 
 }
 
 static void set_cookie(struct request *r, const char *value, long long max_age_s) {
-    respond_header(r, "Set-Cookie", arena_printf(&r->arena, COOKIE "=%s; Path=/; HttpOnly; SameSite=Strict; Max-Age=%lld", value,
-                                                 max_age_s));
+    respond_header(
+        r, "Set-Cookie",
+        arena_printf(&r->arena, COOKIE "=%s; Path=/; HttpOnly; SameSite=Strict; Max-Age=%lld", value, max_age_s));
 }
 
 void session_set(struct request *r, const struct identity *who) {

@@ -2,9 +2,9 @@
  * over), or as the session cookie that a key was exchanged for; the first that is present decides. "None", "" and null
  * are no key (the SDK sends them when it has none).
  *
- * The cookie counts only on routes that no other origin may call, and for a change (anything but GET and HEAD) only with
- * an Origin header that names this host. It is `id.expiry.mac` in base64url, signed by the catalog: nothing is kept for
- * it, and it ends with its key. HTTP workers; no call waits. */
+ * The cookie counts only on routes that no other origin may call, and for a change (anything but GET and HEAD) only
+ * with an Origin header that names this host. It is `id.expiry.mac` in base64url, signed by the catalog: nothing is
+ * kept for it, and it ends with its key. HTTP workers; no call waits. */
 #pragma once
 #include "api/app.h"
 

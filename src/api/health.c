@@ -1,6 +1,7 @@
 #include "api/app.h"
 #include "api/auth.h"
 #include "api/handlers.h"
+#include "store/store.h"
 
 /* The SDK wants name, version and uuid (get_server_info). */
 void get_info(struct request *r) {
@@ -18,8 +19,13 @@ void get_healthz(struct request *r) {
 }
 
 void get_readiness(struct request *r) {
-    buf_addz(&r->out, "{\"status\":\"ready\"}");
-    respond_json(r, 200);
+    struct err e;
+    bool ready = store_writable(app_of(r)->store, &e);
+    put_object(&r->out);
+    put_key(&r->out, "status"), put_strz(&r->out, ready ? "ready" : "not ready");
+    if (!ready) put_key(&r->out, "reason"), put_strz(&r->out, e.msg);
+    put_object_end(&r->out);
+    respond_json(r, ready ? 200 : 503);
 }
 
 void get_server(struct request *r) {

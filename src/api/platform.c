@@ -14,11 +14,13 @@ static void answer_workspace(struct request *r, struct str body_key) {
     respond_json(r, 200);
 }
 
-/* One path, two answers: the inference server's page (the SDK's health look wants 200) and the platform's key lookup. */
+/* One path, two answers: the inference server's page (the SDK's health look wants 200) and the platform's key lookup.
+ */
 void get_root(struct request *r) {
     static const char page[] =
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Sightglass</title></head>\n"
-        "<body><h1>Sightglass</h1><p>Monitoring for computer vision. <a href=\"/ui/\">Open the dashboard</a></p></body></html>\n";
+        "<body><h1>Sightglass</h1><p>Monitoring for computer vision. <a href=\"/ui/\">Open the "
+        "dashboard</a></p></body></html>\n";
     if (request_query(r, "api_key").p)
         answer_workspace(r, (struct str){0});
     else

@@ -35,9 +35,10 @@ void get_ui(struct request *r) {
     respond_header(r, "Cache-Control", hashed ? "public, max-age=31536000, immutable" : "no-cache");
     respond_header(r, "X-Content-Type-Options", "nosniff");
     respond_header(r, "Referrer-Policy", "no-referrer");
-    respond_header(r, "Content-Security-Policy",
-                   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
-                   "base-uri 'none'; form-action 'self'; frame-ancestors 'none'");
+    respond_header(
+        r, "Content-Security-Policy",
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
+        "base-uri 'none'; form-action 'self'; frame-ancestors 'none'");
     if (lists(request_header(r, "If-None-Match"), str_of(a->etag))) {
         respond_empty(r, 304);
     } else if (lists(request_header(r, "Accept-Encoding"), STR("gzip"))) {

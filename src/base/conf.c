@@ -83,7 +83,8 @@ bool conf_listen(const struct conf *c, char host[CONF_HOST], uint16_t *port, str
 static bool set_text(struct conf *c, const struct setting *s, const char *origin, const char *value, struct err *e) {
     size_t n = strlen(value);
     if ((int64_t)n < s->least || (int64_t)n > s->most)
-        return err_set(e, ERR_INVALID, "%s: must have %" PRId64 " to %" PRId64 " bytes, has %zu", origin, s->least, s->most, n);
+        return err_set(e, ERR_INVALID, "%s: must have %" PRId64 " to %" PRId64 " bytes, has %zu", origin, s->least,
+                       s->most, n);
     char host[CONF_HOST];
     uint16_t port;
     if (strcmp(s->name, "listen") == 0 && !parse_listen(value, host, &port))
@@ -109,8 +110,8 @@ static bool set(struct conf *c, const struct setting *s, const char *origin, con
     if (s->type == LEVEL) return set_level(c, s, origin, value, e);
     uint64_t n;
     if (!read_number(str_of(value), s->type == SIZE, &n) || n < (uint64_t)s->least || n > (uint64_t)s->most)
-        return err_set(e, ERR_INVALID, "%s: '%s' must be a number from %" PRId64 " to %" PRId64 "%s", origin, value, s->least,
-                       s->most, s->type == SIZE ? " (K, M or G may follow)" : "");
+        return err_set(e, ERR_INVALID, "%s: '%s' must be a number from %" PRId64 " to %" PRId64 "%s", origin, value,
+                       s->least, s->most, s->type == SIZE ? " (K, M or G may follow)" : "");
     if (s->type == NUMBER)
         *(unsigned *)field(c, s) = (unsigned)n;
     else
@@ -129,7 +130,8 @@ static bool load_line(struct conf *c, const char *path, int line, struct str tex
     if (!str_cut(text, '=', &name, &value)) return err_set(e, ERR_INVALID, "%s: a line must be `name = value`", origin);
     name = str_trim(name);
     value = str_trim(value);
-    if (value.n >= sizeof copy || memchr(value.p, '\0', value.n)) return err_set(e, ERR_INVALID, "%s: the value is too long, or holds a NUL", origin);
+    if (value.n >= sizeof copy || memchr(value.p, '\0', value.n))
+        return err_set(e, ERR_INVALID, "%s: the value is too long, or holds a NUL", origin);
     snprintf(copy, sizeof copy, STR_FMT, STR_ARG(value));
     for (int i = 0; i < COUNT; i++) {
         if (!str_is(name, table[i].name)) continue;
@@ -247,8 +249,11 @@ void conf_print_help(FILE *to) {
         char flag[NAME_SIZE], env[NAME_SIZE];
         flag_name(&table[i], flag);
         env_name(&table[i], env);
-        fprintf(to, "  %s %s   (%s%s%s)\n", flag, table[i].type == TEXT ? "TEXT" : table[i].type == LEVEL ? "LEVEL" : "N", env,
-                *table[i].def ? ", default " : "", table[i].def);
+        fprintf(to, "  %s %s   (%s%s%s)\n", flag,
+                table[i].type == TEXT    ? "TEXT"
+                : table[i].type == LEVEL ? "LEVEL"
+                                         : "N",
+                env, *table[i].def ? ", default " : "", table[i].def);
         print_wrapped(to, table[i].text);
     }
     fprintf(to, "  --config FILE   (SIGHTGLASS_CONFIG)\n");
@@ -256,13 +261,14 @@ void conf_print_help(FILE *to) {
 }
 
 void conf_print_markdown(FILE *to) {
-    fprintf(to, "# Configuration\n\n"
-                "Generated from the table in `src/base/conf.h` by `make docs`; do not edit.\n\n"
-                "Each setting can be given as a flag of `sightglass serve`, in the environment, or in a settings file\n"
-                "(`--config FILE` or `SIGHTGLASS_CONFIG`; lines `name = value`, `#` begins a comment). A flag beats the\n"
-                "environment, which beats the file, which beats the default. Sizes take K, M and G (times 1024).\n\n"
-                "| setting | flag | environment | default | limits | what it does |\n"
-                "| --- | --- | --- | --- | --- | --- |\n");
+    fprintf(to,
+            "# Configuration\n\n"
+            "Generated from the table in `src/base/conf.h` by `make docs`; do not edit.\n\n"
+            "Each setting can be given as a flag of `sightglass serve`, in the environment, or in a settings file\n"
+            "(`--config FILE` or `SIGHTGLASS_CONFIG`; lines `name = value`, `#` begins a comment). A flag beats the\n"
+            "environment, which beats the file, which beats the default. Sizes take K, M and G (times 1024).\n\n"
+            "| setting | flag | environment | default | limits | what it does |\n"
+            "| --- | --- | --- | --- | --- | --- |\n");
     for (int i = 0; i < COUNT; i++) {
         const struct setting *s = &table[i];
         char flag[NAME_SIZE], env[NAME_SIZE], limits[64] = "";

@@ -16,36 +16,41 @@
  * count; K, M and G may follow, times 1024), LEVEL (enum log_level).
  *
  * name, type, default, least, most, manual text */
-#define CONF_TABLE(X)                                                                                                        \
-    X(data, TEXT, "data", 1, 4000, "folder of everything that is kept; made when it is not there")                           \
-    X(listen, TEXT, "127.0.0.1:9001", 3, 300, "HOST:PORT to serve on, [HOST]:PORT for IPv6; port 0 takes any free one")      \
-    X(workspace, TEXT, "", 0, 64, "workspace that is made at start when it is not there; together with api_key")             \
-    X(api_key, TEXT, "", 0, 512, "key of that workspace; give it in the environment, for flags show in the process list")    \
-    X(models, TEXT, "", 0, 4000, "folder of the models; empty: models/ beside the program")                                  \
-    X(keep_images, TEXT, "none", 1, 4000,                                                                                    \
-      "which pictures of inferences are kept: none, all, sample:P (a share from 0 to 1) or below:C (those whose best "       \
-      "confidence is under C, or that show nothing); for single workspaces after it: none,line-1=all,line-2=sample:0.1")     \
-    X(open_inference, TEXT, "", 0, 64,                                                                                       \
-      "workspace that results go to when an inference comes without a key; empty: inference needs a key")                    \
-    X(http_workers, NUMBER, "2", 1, 64, "threads that read requests and write answers")                                      \
-    X(inference_threads, NUMBER, "2", 1, 64, "threads that run models")                                                      \
-    X(inference_queue, NUMBER, "64", 1, 10000, "inferences that may wait for a thread; past it the answer is 503")           \
-    X(query_threads, NUMBER, "2", 1, 64, "threads that answer questions to the store")                                       \
-    X(query_timeout_s, NUMBER, "30", 1, 3600, "seconds after which a question to the store is given up")                     \
-    X(max_connections, NUMBER, "1000", 4, 60000, "connections open at the same time")                                        \
-    X(max_body_metadata, SIZE, "20M", 1024, 1 << 30, "largest body of a metadata request, packed and unpacked")              \
-    X(max_body_inference, SIZE, "32M", 1024, 1 << 30, "largest body of an inference request")                                \
-    X(max_body_ingest, SIZE, "32M", 1024, 1 << 30, "largest body of inferences sent in")                                     \
-    X(max_image_pixels, SIZE, "100000000", 1, 1000000000, "most pixels of a picture (width x height), seen before decoding") \
-    X(max_ids_per_request, SIZE, "1000000", 1, 10000000, "most inference ids in one metadata request")                       \
-    X(journal_file_size, SIZE, "64M", 1 << 20, 1 << 30, "bytes of one journal file")                                         \
-    X(journal_max, SIZE, "512M", 4 << 20, 1LL << 40, "bytes of the whole journal; near it a checkpoint is forced")           \
-    X(checkpoint_interval_s, NUMBER, "60", 1, 86400, "seconds between checkpoints, when there are changes")                  \
-    X(open_max, SIZE, "2000000", 1, 100000000, "inferences that the store takes")                                            \
-    X(max_fields, NUMBER, "1024", 1, 65535, "metadata fields of one workspace")                                              \
-    X(max_pending, SIZE, "1000000", 1, 100000000, "ids of one workspace with metadata but no inference yet")                 \
-    X(idle_timeout_s, NUMBER, "30", 1, 3600, "seconds after which a connection that sends and takes nothing is closed")      \
-    X(log_level, LEVEL, "info", 0, 0, "least level that is logged: debug, info, warn or error")                              \
+#define CONF_TABLE(X)                                                                                                  \
+    X(data, TEXT, "data", 1, 4000, "folder of everything that is kept; made when it is not there")                     \
+    X(listen, TEXT, "127.0.0.1:9001", 3, 300,                                                                          \
+      "HOST:PORT to serve on, [HOST]:PORT for IPv6; port 0 takes any free one")                                        \
+    X(workspace, TEXT, "", 0, 64, "workspace that is made at start when it is not there; together with api_key")       \
+    X(api_key, TEXT, "", 0, 512,                                                                                       \
+      "key of that workspace; give it in the environment, for flags show in the process list")                         \
+    X(models, TEXT, "", 0, 4000, "folder of the models; empty: models/ beside the program")                            \
+    X(keep_images, TEXT, "none", 1, 4000,                                                                              \
+      "which pictures of inferences are kept: none, all, sample:P (a share from 0 to 1) or below:C (those whose best " \
+      "confidence is under C, or that show nothing); for single workspaces after it: "                                 \
+      "none,line-1=all,line-2=sample:0.1")                                                                             \
+    X(open_inference, TEXT, "", 0, 64,                                                                                 \
+      "workspace that results go to when an inference comes without a key; empty: inference needs a key")              \
+    X(http_workers, NUMBER, "2", 1, 64, "threads that read requests and write answers")                                \
+    X(inference_threads, NUMBER, "2", 1, 64, "threads that run models")                                                \
+    X(inference_queue, NUMBER, "64", 1, 10000, "inferences that may wait for a thread; past it the answer is 503")     \
+    X(query_threads, NUMBER, "2", 1, 64, "threads that answer questions to the store")                                 \
+    X(query_timeout_s, NUMBER, "30", 1, 3600, "seconds after which a question to the store is given up")               \
+    X(max_connections, NUMBER, "1000", 4, 60000, "connections open at the same time")                                  \
+    X(max_body_metadata, SIZE, "20M", 1024, 1 << 30, "largest body of a metadata request, packed and unpacked")        \
+    X(max_body_inference, SIZE, "32M", 1024, 1 << 30, "largest body of an inference request")                          \
+    X(max_body_ingest, SIZE, "32M", 1024, 1 << 30, "largest body of inferences sent in")                               \
+    X(max_image_pixels, SIZE, "100000000", 1, 1000000000,                                                              \
+      "most pixels of a picture (width x height), seen before decoding")                                               \
+    X(max_ids_per_request, SIZE, "1000000", 1, 10000000, "most inference ids in one metadata request")                 \
+    X(journal_file_size, SIZE, "64M", 1 << 20, 1 << 30, "bytes of one journal file")                                   \
+    X(journal_max, SIZE, "512M", 4 << 20, 1LL << 40, "bytes of the whole journal; near it a checkpoint is forced")     \
+    X(checkpoint_interval_s, NUMBER, "60", 1, 86400, "seconds between checkpoints, when there are changes")            \
+    X(open_max, SIZE, "2000000", 1, 100000000, "inferences that the store takes")                                      \
+    X(max_fields, NUMBER, "1024", 1, 65535, "metadata fields of one workspace")                                        \
+    X(max_pending, SIZE, "1000000", 1, 100000000, "ids of one workspace with metadata but no inference yet")           \
+    X(idle_timeout_s, NUMBER, "30", 1, 3600,                                                                           \
+      "seconds after which a connection that sends and takes nothing is closed")                                       \
+    X(log_level, LEVEL, "info", 0, 0, "least level that is logged: debug, info, warn or error")                        \
     X(session_days, NUMBER, "30", 1, 3650, "days that a sign-in to the dashboard lasts")
 
 #define CONF_CTYPE_TEXT char *

@@ -1,6 +1,7 @@
 /* A validating pull parser for JSON (RFC 8259), for bodies that come in bulk: it makes no tree and allocates only for
  * strings with escapes. It accepts and rejects what jansson does with JSON_DECODE_ANY and JSON_DECODE_INT_AS_REAL, but
- * for the depth (64 levels here): UTF-8 only, no NUL in strings (escaped or not), numbers that a double can hold.
+ * for the depth (64 levels here) and a NUL byte behind a number or a word, which jansson overlooks: UTF-8 only, no NUL
+ * in strings (escaped or not), numbers that a double can hold.
  *
  * Use: json_pull_init, then json_next until PULL_END or PULL_ERROR. Between PULL_OBJECT and PULL_OBJECT_END come
  * PULL_KEY and a value in turn. json_skip passes over a whole value. After PULL_ERROR every call gives PULL_ERROR, and

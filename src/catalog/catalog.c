@@ -34,18 +34,22 @@ static const char schema[] =
     "PRAGMA journal_mode = WAL;"
     "PRAGMA synchronous = FULL;"
     "PRAGMA foreign_keys = ON;"
-    "CREATE TABLE IF NOT EXISTS store (one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER NOT NULL, id TEXT NOT NULL,"
+    "CREATE TABLE IF NOT EXISTS store (one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER NOT NULL, id TEXT NOT "
+    "NULL,"
     " secret BLOB NOT NULL) STRICT;"
     "CREATE TABLE IF NOT EXISTS workspaces (id INTEGER PRIMARY KEY AUTOINCREMENT, slug TEXT NOT NULL UNIQUE,"
     " created_us INTEGER NOT NULL) STRICT;"
-    "CREATE TABLE IF NOT EXISTS keys (id INTEGER PRIMARY KEY AUTOINCREMENT, workspace INTEGER NOT NULL REFERENCES workspaces,"
-    " hash BLOB NOT NULL, prefix TEXT NOT NULL, name TEXT NOT NULL, created_us INTEGER NOT NULL, revoked_us INTEGER) STRICT;"
+    "CREATE TABLE IF NOT EXISTS keys (id INTEGER PRIMARY KEY AUTOINCREMENT, workspace INTEGER NOT NULL REFERENCES "
+    "workspaces,"
+    " hash BLOB NOT NULL, prefix TEXT NOT NULL, name TEXT NOT NULL, created_us INTEGER NOT NULL, revoked_us INTEGER) "
+    "STRICT;"
     "CREATE UNIQUE INDEX IF NOT EXISTS keys_live ON keys (hash) WHERE revoked_us IS NULL;";
 
 /* --- small helpers over SQLite; the caller holds `lock` --- */
 
 static bool db_error(struct catalog *c, struct err *e, const char *what) {
-    return err_set(e, sqlite3_errcode(c->db) == SQLITE_FULL ? ERR_NO_SPACE : ERR_IO, "catalog: %s: %s", what, sqlite3_errmsg(c->db));
+    return err_set(e, sqlite3_errcode(c->db) == SQLITE_FULL ? ERR_NO_SPACE : ERR_IO, "catalog: %s: %s", what,
+                   sqlite3_errmsg(c->db));
 }
 
 static bool run(struct catalog *c, const char *sql, struct err *e) {
@@ -91,10 +95,12 @@ static bool load_table(struct catalog *c, struct err *e) {
     }
     sqlite3_finalize(s);
     if (step == SQLITE_DONE) {
-        s = prepare(c, "SELECT k.id, k.hash, k.name, k.prefix, w.id, w.slug FROM keys k JOIN workspaces w ON w.id = k.workspace"
-                       " WHERE k.revoked_us IS NULL AND length(k.hash) = 32");
+        s = prepare(
+            c, "SELECT k.id, k.hash, k.name, k.prefix, w.id, w.slug FROM keys k JOIN workspaces w ON w.id = k.workspace"
+               " WHERE k.revoked_us IS NULL AND length(k.hash) = 32");
         while ((step = sqlite3_step(s)) == SQLITE_ROW) {
-            struct identity who = {.key_id = sqlite3_column_int64(s, 0), .workspace_id = (uint32_t)sqlite3_column_int64(s, 4)};
+            struct identity who = {.key_id = sqlite3_column_int64(s, 0),
+                                   .workspace_id = (uint32_t)sqlite3_column_int64(s, 4)};
             column_text(s, 2, who.key_name, sizeof who.key_name);
             column_text(s, 3, who.key_prefix, sizeof who.key_prefix);
             column_text(s, 5, who.slug, sizeof who.slug);
@@ -168,7 +174,8 @@ static bool load_store(struct catalog *c, struct err *e) {
     if (!ok) {
         db_error(c, e, "reading");
     } else if (version != 1) {
-        ok = err_set(e, ERR_DAMAGED, "catalog.db has version %lld, this program knows 1: use the newer program", (long long)version);
+        ok = err_set(e, ERR_DAMAGED, "catalog.db has version %lld, this program knows 1: use the newer program",
+                     (long long)version);
     } else if (sqlite3_column_bytes(s, 2) != SECRET) {
         ok = err_set(e, ERR_DAMAGED, "catalog.db: its secret is damaged; restore the file from a backup");
     } else {
@@ -185,7 +192,8 @@ static bool open_database(struct catalog *c, const char *dir, struct err *e) {
     char path[4200];
     snprintf(path, sizeof path, "%s/catalog.db", dir);
     mode_t mask = umask(077);
-    int opened = sqlite3_open_v2(path, &c->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX, NULL);
+    int opened =
+        sqlite3_open_v2(path, &c->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX, NULL);
     if (opened == SQLITE_OK) sqlite3_busy_timeout(c->db, BUSY_MS);
     bool ok = opened == SQLITE_OK ? run(c, schema, e) : db_error(c, e, "opening");
     umask(mask);
@@ -281,13 +289,17 @@ static bool slug_ok(const struct catalog *c, struct str slug, struct err *e) {
     bool ok = slug.n >= 1 && slug.n < SLUG_SIZE;
     for (size_t i = 0; i < slug.n && ok; i++) {
         char b = slug.p[i];
-        ok = (b >= 'a' && b <= 'z') || (b >= 'A' && b <= 'Z') || (b >= '0' && b <= '9') || (i && (b == '_' || b == '-'));
+        ok =
+            (b >= 'a' && b <= 'z') || (b >= 'A' && b <= 'Z') || (b >= '0' && b <= '9') || (i && (b == '_' || b == '-'));
     }
     if (!ok)
-        return err_set(e, ERR_INVALID, "workspace '" STR_FMT "' must be 1 to 64 letters, digits, '_' or '-', beginning with a "
-                       "letter or digit", (int)(slug.n < 80 ? slug.n : 80), slug.p);
+        return err_set(e, ERR_INVALID,
+                       "workspace '" STR_FMT "' must be 1 to 64 letters, digits, '_' or '-', beginning with a "
+                       "letter or digit",
+                       (int)(slug.n < 80 ? slug.n : 80), slug.p);
     if (c->reserved && c->reserved(slug))
-        return err_set(e, ERR_INVALID, "workspace '" STR_FMT "': the name belongs to the program's own paths; choose another",
+        return err_set(e, ERR_INVALID,
+                       "workspace '" STR_FMT "': the name belongs to the program's own paths; choose another",
                        STR_ARG(slug));
     return true;
 }
@@ -296,7 +308,8 @@ bool catalog_workspace_add(struct catalog *c, struct str slug, struct workspace 
     if (catalog_workspace(c, slug, out)) return true;
     if (!slug_ok(c, slug, e)) return false;
     pthread_mutex_lock(&c->lock);
-    sqlite3_stmt *s = prepare(c, "INSERT INTO workspaces (slug, created_us) VALUES (?, ?) ON CONFLICT (slug) DO NOTHING");
+    sqlite3_stmt *s =
+        prepare(c, "INSERT INTO workspaces (slug, created_us) VALUES (?, ?) ON CONFLICT (slug) DO NOTHING");
     bind_text(s, 1, slug);
     sqlite3_bind_int64(s, 2, clock_now_us());
     bool ok = step_and_finish(c, s, e) && load_table(c, e);
@@ -308,7 +321,8 @@ static bool key_ok(struct str key, struct err *e) {
     bool plain = true;
     for (size_t i = 0; i < key.n; i++) plain = plain && key.p[i] > 0x20 && key.p[i] < 0x7f;
     if (key.n >= KEY_MIN && key.n <= KEY_MAX && plain) return true;
-    return err_set(e, ERR_INVALID, "a key must be %d to %d printable ASCII characters without spaces", KEY_MIN, KEY_MAX);
+    return err_set(e, ERR_INVALID, "a key must be %d to %d printable ASCII characters without spaces", KEY_MIN,
+                   KEY_MAX);
 }
 
 static bool insert_key(struct catalog *c, uint32_t workspace, struct str key, struct str name, struct err *e) {
@@ -339,12 +353,14 @@ bool catalog_key_add(struct catalog *c, uint32_t workspace, struct str key, stru
     return true;
 }
 
-bool catalog_keys(struct catalog *c, uint32_t workspace, struct arena *a, struct key_info **keys, size_t *count, struct err *e) {
+bool catalog_keys(struct catalog *c, uint32_t workspace, struct arena *a, struct key_info **keys, size_t *count,
+                  struct err *e) {
     *count = 0;
     *keys = NULL;
     pthread_mutex_lock(&c->lock);
-    sqlite3_stmt *s = prepare(c, "SELECT id, prefix, name, created_us, revoked_us, count(*) OVER () FROM keys WHERE workspace = ?"
-                                 " ORDER BY id DESC");
+    sqlite3_stmt *s =
+        prepare(c, "SELECT id, prefix, name, created_us, revoked_us, count(*) OVER () FROM keys WHERE workspace = ?"
+                   " ORDER BY id DESC");
     sqlite3_bind_int64(s, 1, workspace);
     int step;
     while ((step = sqlite3_step(s)) == SQLITE_ROW) {
@@ -370,14 +386,16 @@ static bool find_live_key(struct catalog *c, uint32_t workspace, struct str whic
     bool is_number = str_to_u64(which, &number);
     if (!catalog_keys(c, workspace, &a, &keys, &count, e)) return arena_free(&a), false;
     for (size_t i = 0; i < count; i++) {
-        if (keys[i].revoked_us || !((is_number && keys[i].id == (int64_t)number) || str_is(which, keys[i].prefix))) continue;
+        if (keys[i].revoked_us || !((is_number && keys[i].id == (int64_t)number) || str_is(which, keys[i].prefix)))
+            continue;
         *id = keys[i].id;
         fits++;
     }
     arena_free(&a);
     if (fits == 1) return true;
-    return err_set(e, fits ? ERR_CONFLICT : ERR_NOT_FOUND, fits ? "several keys begin with '" STR_FMT "': revoke by id" :
-                   "no key of this workspace has the id or prefix '" STR_FMT "' (see sightglass keys list)",
+    return err_set(e, fits ? ERR_CONFLICT : ERR_NOT_FOUND,
+                   fits ? "several keys begin with '" STR_FMT "': revoke by id"
+                        : "no key of this workspace has the id or prefix '" STR_FMT "' (see sightglass keys list)",
                    (int)(which.n < 40 ? which.n : 40), which.p);
 }
 

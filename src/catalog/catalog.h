@@ -1,8 +1,8 @@
-/* The control plane, in SQLite (DIR/catalog.db): the store's id and secret, workspaces, keys. What must never be lost and is
- * small. Keys are kept as BLAKE2b hashes under the secret; nobody can read them back.
+/* The control plane, in SQLite (DIR/catalog.db): the store's id and secret, workspaces, keys. What must never be lost
+ * and is small. Keys are kept as BLAKE2b hashes under the secret; nobody can read them back.
  *
- * Lookups (catalog_key, catalog_key_by_id, catalog_key_name, catalog_workspace) go to a table in memory and never touch the disk. A
- * thread of the catalog sees within 250 ms when another process changed the file, and replaces the table.
+ * Lookups (catalog_key, catalog_key_by_id, catalog_key_name, catalog_workspace) go to a table in memory and never touch
+ * the disk. A thread of the catalog sees within 250 ms when another process changed the file, and replaces the table.
  *
  * Any thread may call anything but open and close. Several processes may have the same catalog open. */
 #pragma once
@@ -17,7 +17,15 @@
 
 struct catalog;
 
-enum { SLUG_SIZE = 65, KEY_NAME_SIZE = 129, KEY_PREFIX_SIZE = 9, KEY_MIN = 8, KEY_MAX = 512, MAC_SIZE = 32, KEY_TEXT_SIZE = 36 };
+enum {
+    SLUG_SIZE = 65,
+    KEY_NAME_SIZE = 129,
+    KEY_PREFIX_SIZE = 9,
+    KEY_MIN = 8,
+    KEY_MAX = 512,
+    MAC_SIZE = 32,
+    KEY_TEXT_SIZE = 36
+};
 
 struct workspace {
     uint32_t id; /* never used again, not even when the workspace is gone */
@@ -68,7 +76,8 @@ bool catalog_workspace_add(struct catalog *c, struct str slug, struct workspace 
 /* A key that already opens this workspace is no error; one that opens another is ERR_CONFLICT. */
 bool catalog_key_add(struct catalog *c, uint32_t workspace, struct str key, struct str name, struct err *e);
 /* Newest first, in the arena; revoked ones too. */
-bool catalog_keys(struct catalog *c, uint32_t workspace, struct arena *a, struct key_info **keys, size_t *count, struct err *e);
+bool catalog_keys(struct catalog *c, uint32_t workspace, struct arena *a, struct key_info **keys, size_t *count,
+                  struct err *e);
 /* which: a key's id, or its displayed prefix when only one key of the workspace has it. */
 bool catalog_key_revoke(struct catalog *c, uint32_t workspace, struct str which, struct err *e);
 

@@ -17,7 +17,9 @@ struct lookup {
     size_t workspace_count, workspace_room;
 };
 
-struct lookup *lookup_new(void) { return mem_zero(1, sizeof(struct lookup)); }
+struct lookup *lookup_new(void) {
+    return mem_zero(1, sizeof(struct lookup));
+}
 
 void lookup_free(struct lookup *t) {
     if (!t) return;
@@ -83,7 +85,8 @@ static int by_key_id(const void *a, const void *b) {
 
 bool lookup_key_name(const struct lookup *t, int64_t key_id, struct key_name *out) {
     const struct key_name wanted = {.key_id = key_id};
-    const struct key_name *found = t->name_count ? bsearch(&wanted, t->names, t->name_count, sizeof wanted, by_key_id) : NULL;
+    const struct key_name *found =
+        t->name_count ? bsearch(&wanted, t->names, t->name_count, sizeof wanted, by_key_id) : NULL;
     if (found) *out = *found;
     return found != NULL;
 }

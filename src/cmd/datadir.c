@@ -15,8 +15,10 @@ static bool take(int fd, const char *dir, struct err *e) {
         if (errno != EWOULDBLOCK) return err_errno(e, "locking %s/lock", dir);
         ssize_t n = pread(fd, text, sizeof text - 1, 0);
         struct str pid = str_trim((struct str){text, n > 0 ? (size_t)n : 0});
-        return err_set(e, ERR_CONFLICT, "the data folder %s is in use by the sightglass with pid " STR_FMT
-                       "; stop that one, or choose another folder with --data", dir, STR_ARG(pid));
+        return err_set(e, ERR_CONFLICT,
+                       "the data folder %s is in use by the sightglass with pid " STR_FMT
+                       "; stop that one, or choose another folder with --data",
+                       dir, STR_ARG(pid));
     }
     int n = snprintf(text, sizeof text, "%ld\n", (long)getpid());
     if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)n, 0) != n) return err_errno(e, "writing %s/lock", dir);

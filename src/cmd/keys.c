@@ -16,12 +16,14 @@ struct order {
 };
 
 static int usage(FILE *to) {
-    fprintf(to, "sightglass keys add    --data DIR --workspace SLUG [--name NAME] [--stdin]\n"
-                "sightglass keys list   --data DIR --workspace SLUG\n"
-                "sightglass keys revoke --data DIR --workspace SLUG ID|PREFIX\n\n"
-                "add makes a new key and prints it, or with --stdin takes over a key that a fleet already uses. It makes the\n"
-                "workspace when it is not there. Works while the server runs and takes effect within a second. DIR and SLUG\n"
-                "can also come from SIGHTGLASS_DATA and SIGHTGLASS_WORKSPACE.\n");
+    fprintf(
+        to,
+        "sightglass keys add    --data DIR --workspace SLUG [--name NAME] [--stdin]\n"
+        "sightglass keys list   --data DIR --workspace SLUG\n"
+        "sightglass keys revoke --data DIR --workspace SLUG ID|PREFIX\n\n"
+        "add makes a new key and prints it, or with --stdin takes over a key that a fleet already uses. It makes the\n"
+        "workspace when it is not there. Works while the server runs and takes effect within a second. DIR and SLUG\n"
+        "can also come from SIGHTGLASS_DATA and SIGHTGLASS_WORKSPACE.\n");
     return to == stdout ? 0 : 2;
 }
 
@@ -65,8 +67,8 @@ static int list(struct catalog *c, const struct workspace *w) {
     for (size_t i = 0; i < count; i++) {
         char made[CLOCK_TEXT], revoked[CLOCK_TEXT] = "-";
         if (keys[i].revoked_us) clock_format(keys[i].revoked_us, revoked);
-        printf("%6lld  %-8s  %-27s  %-27s  %s\n", (long long)keys[i].id, keys[i].prefix, clock_format(keys[i].created_us, made),
-               revoked, keys[i].name);
+        printf("%6lld  %-8s  %-27s  %-27s  %s\n", (long long)keys[i].id, keys[i].prefix,
+               clock_format(keys[i].created_us, made), revoked, keys[i].name);
     }
     arena_free(&a);
     return 0;
@@ -81,8 +83,9 @@ static int revoke_key(struct catalog *c, const struct workspace *w, const struct
 
 static bool read_order(int count, char **args, struct order *o, bool *help) {
     static const struct option options[] = {
-        {"data", required_argument, NULL, 'd'}, {"workspace", required_argument, NULL, 'w'}, {"name", required_argument, NULL, 'n'},
-        {"stdin", no_argument, NULL, 's'},      {"help", no_argument, NULL, 'h'},            {0},
+        {"data", required_argument, NULL, 'd'}, {"workspace", required_argument, NULL, 'w'},
+        {"name", required_argument, NULL, 'n'}, {"stdin", no_argument, NULL, 's'},
+        {"help", no_argument, NULL, 'h'},       {0},
     };
     *o = (struct order){.data = getenv("SIGHTGLASS_DATA"), .workspace = getenv("SIGHTGLASS_WORKSPACE"), .name = ""};
     optind = 1;
@@ -115,7 +118,8 @@ int cmd_keys(int count, char **args) {
     char path[4200];
     snprintf(path, sizeof path, "%s/catalog.db", o.data);
     if (access(path, F_OK) != 0) {
-        err_set(&e, ERR_NOT_FOUND, "%s is no data folder of sightglass; `sightglass serve --data DIR` makes one", o.data);
+        err_set(&e, ERR_NOT_FOUND, "%s is no data folder of sightglass; `sightglass serve --data DIR` makes one",
+                o.data);
         return failed(&e);
     }
     struct catalog *c = catalog_open(o.data, routes_reserved, &e);

@@ -73,7 +73,8 @@ static bool listen_here(struct server *s, struct err *e) {
     s->app.loopback = strcmp(host, "localhost") == 0 || strcmp(host, "::1") == 0 || strncmp(host, "127.", 4) == 0;
     s->http = http_listen(&c, e);
     if (!s->http) return false;
-    snprintf(s->app.listen, sizeof s->app.listen, "%s%s%s:%u", ipv6 ? "[" : "", host, ipv6 ? "]" : "", http_port(s->http));
+    snprintf(s->app.listen, sizeof s->app.listen, "%s%s%s:%u", ipv6 ? "[" : "", host, ipv6 ? "]" : "",
+             http_port(s->http));
     return http_serve(s->http, e);
 }
 
@@ -138,7 +139,8 @@ static bool start(struct server *s, struct err *e) {
     if (io_mkdir(workspaces, 0700) != 0) return err_errno(e, "%s", workspaces);
     s->app.blobs = blobs_new(workspaces);
     return (s->app.catalog = catalog_open(s->conf.data, routes_reserved, e)) && make_workspace(s, e) &&
-           open_store(s, e) && start_inference(s, e) && (s->app.queries = pool_new("query", s->conf.query_threads, QUERY_QUEUE, e)) &&
+           open_store(s, e) && start_inference(s, e) &&
+           (s->app.queries = pool_new("query", s->conf.query_threads, QUERY_QUEUE, e)) &&
            (s->sweep = sweep_start(&s->app)) && listen_here(s, e);
 }
 
@@ -170,7 +172,8 @@ static bool print_help(int count, char **args) {
         if (strcmp(args[i], "--help-markdown") == 0) return conf_print_markdown(stdout), true;
         if (strcmp(args[i], "--routes-markdown") == 0) return routes_print_markdown(stdout), true;
         if (strcmp(args[i], "--help") != 0) continue;
-        printf("sightglass serve [--OPTION VALUE]...\n\nEvery option is also a setting of the environment and of the settings "
+        printf("sightglass serve [--OPTION VALUE]...\n\nEvery option is also a setting of the environment and of the "
+               "settings "
                "file.\n\n");
         conf_print_help(stdout);
         return true;
@@ -195,7 +198,8 @@ int cmd_serve(int count, char **args) {
     if (ok) {
         printf("listening on http://%s\n", s.app.listen);
         fflush(stdout);
-        log_event(LOG_INFO, "listening", "address=%s data=%s version=%s", s.app.listen, s.conf.data, SIGHTGLASS_VERSION);
+        log_event(LOG_INFO, "listening", "address=%s data=%s version=%s", s.app.listen, s.conf.data,
+                  SIGHTGLASS_VERSION);
         sigwait(&signals, &got);
         log_event(LOG_INFO, "stopping", "signal=%d", got);
     } else {

@@ -23,6 +23,7 @@ bool gzip_unpack(struct str packed, size_t most, struct buf *to, struct err *e) 
     }
     inflateEnd(&z);
     if (to->n > most) return err_set(e, ERR_TOO_LARGE, "the body has more than %zu bytes once unpacked", most);
-    if (result != Z_STREAM_END) return err_set(e, ERR_INVALID, "the body is not the gzip data that Content-Encoding says");
+    if (result != Z_STREAM_END)
+        return err_set(e, ERR_INVALID, "the body is not the gzip data that Content-Encoding says");
     return true;
 }

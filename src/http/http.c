@@ -57,7 +57,8 @@ static void on_over(void *arg, struct MHD_Connection *connection, void **context
 }
 
 /* The address text of a client is made once a connection. */
-static void on_connection(void *arg, struct MHD_Connection *connection, void **context, enum MHD_ConnectionNotificationCode how) {
+static void on_connection(void *arg, struct MHD_Connection *connection, void **context,
+                          enum MHD_ConnectionNotificationCode how) {
     (void)arg;
     if (how == MHD_CONNECTION_NOTIFY_CLOSED) {
         free(*context);
@@ -127,20 +128,24 @@ static bool listen_on(struct http *h, struct err *e) {
     struct addrinfo want = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found = NULL;
     int failed = getaddrinfo(c->host, port, &want, &found);
     if (failed)
-        return err_set(e, ERR_INVALID, "cannot listen on %s:%s: %s (--listen HOST:PORT)", c->host, port, gai_strerror(failed));
+        return err_set(e, ERR_INVALID, "cannot listen on %s:%s: %s (--listen HOST:PORT)", c->host, port,
+                       gai_strerror(failed));
     h->listen_fd = -1;
     for (struct addrinfo *a = found; a && h->listen_fd < 0; a = a->ai_next) h->listen_fd = try_listen(a);
     int saved = errno;
     freeaddrinfo(found);
     if (h->listen_fd < 0 && saved == EADDRINUSE)
-        return err_set(e, ERR_IO, "%s:%s is taken by another program; choose another port with --listen %s:PORT, or make run PORT=...",
-                       c->host, port, c->host);
+        return err_set(
+            e, ERR_IO,
+            "%s:%s is taken by another program; choose another port with --listen %s:PORT, or make run PORT=...",
+            c->host, port, c->host);
     errno = saved;
     if (h->listen_fd < 0) return err_errno(e, "cannot listen on %s:%s (--listen HOST:PORT)", c->host, port);
     struct sockaddr_storage got;
     socklen_t size = sizeof got;
     if (getsockname(h->listen_fd, (struct sockaddr *)&got, &size) != 0) return err_errno(e, "asking for the port");
-    h->port = ntohs(got.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&got)->sin6_port : ((struct sockaddr_in *)&got)->sin_port);
+    h->port = ntohs(got.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&got)->sin6_port
+                                              : ((struct sockaddr_in *)&got)->sin_port);
     return true;
 }
 
@@ -177,14 +182,16 @@ static void *serve(void *arg) {
     struct http *h = w->http;
     bool quiet = false;
     uint64_t calls;
-    struct pollfd ready[] = {{.fd = MHD_get_daemon_info(w->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd, .events = POLLIN},
-                             {.fd = w->bell->fd, .events = POLLIN}};
+    struct pollfd ready[] = {
+        {.fd = MHD_get_daemon_info(w->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd, .events = POLLIN},
+        {.fd = w->bell->fd, .events = POLLIN}};
     while (!atomic_load(&h->ended)) {
         MHD_UNSIGNED_LONG_LONG ms = TICK_MS;
         if (MHD_get_timeout(w->daemon, &ms) != MHD_YES || ms > TICK_MS) ms = TICK_MS;
         poll(ready, 2, (int)ms);
         /* Rung from here on means: resumed too late for this round. */
-        if (atomic_exchange(&w->bell->rung, false) && read(w->bell->fd, &calls, sizeof calls) < 0) CHECK(errno == EAGAIN);
+        if (atomic_exchange(&w->bell->rung, false) && read(w->bell->fd, &calls, sizeof calls) < 0)
+            CHECK(errno == EAGAIN);
         if (!quiet && atomic_load(&h->closing_soon)) {
             MHD_quiesce_daemon(w->daemon);
             quiet = true;
@@ -212,19 +219,26 @@ static bool start_worker(struct http *h, struct worker *w, struct err *e) {
     w->http = h;
     if (!(w->bell = bell_new(e))) return false;
     w->next_id = (uint64_t)(w - h->workers) << 40;
-    w->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_data, w,
-                                 MHD_OPTION_ARRAY, options, MHD_OPTION_END);
+    w->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_data,
+                                 w, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
     if (w->daemon && pthread_create(&w->thread, NULL, serve, w) == 0) return w->running = true;
     return err_set(e, ERR_INTERNAL, "the HTTP server did not start: out of threads or descriptors?");
+}
+
+static void ring_all(struct http *h) {
+    for (unsigned i = 0; i < h->config.workers; i++)
+        if (h->workers[i].running) bell_ring(h->workers[i].bell);
 }
 
 /* Ends the workers and frees everything. */
 static void release(struct http *h) {
     atomic_store(&h->ended, true);
+    ring_all(h);
     for (unsigned i = 0; i < h->config.workers; i++) {
         struct worker *w = &h->workers[i];
         if (w->running) pthread_join(w->thread, NULL);
-        /* The listening socket is ours; a daemon that was not told so (its worker ended before its first round) closes it. */
+        /* The listening socket is ours; a daemon that was not told so (its worker ended before its first round) closes
+         * it. */
         if (w->daemon) MHD_quiesce_daemon(w->daemon), MHD_stop_daemon(w->daemon);
         if (w->bell) bell_unref(w->bell);
         pthread_mutex_destroy(&w->lock);
@@ -280,7 +294,8 @@ static void abandon_waiting(struct http *h) {
         pthread_mutex_lock(&w->lock);
         for (struct exchange *x = w->live; x; x = x->next) {
             enum wait_state was = WAITING;
-            if (atomic_compare_exchange_strong(&x->state, &was, ABANDONED)) MHD_resume_connection(x->connection), bell_ring(w->bell);
+            if (atomic_compare_exchange_strong(&x->state, &was, ABANDONED))
+                MHD_resume_connection(x->connection), bell_ring(w->bell);
         }
         pthread_mutex_unlock(&w->lock);
     }
@@ -296,6 +311,7 @@ void http_stop(struct http *h, unsigned grace_ms) {
     if (!h) return;
     int64_t until = clock_mono_us() + (int64_t)grace_ms * 1000;
     atomic_store(&h->closing_soon, true);
+    ring_all(h);
     while (any_live(h) && clock_mono_us() < until) nap();
     /* libmicrohttpd must not be stopped while a connection is suspended. No handler starts from here on. */
     atomic_store(&h->closing, true);

@@ -45,7 +45,8 @@ struct route {
     const char *method;  /* "GET" (serves HEAD too), "POST", "PUT", "DELETE" */
     const char *pattern; /* "/api/v1/:workspace/inferences/:id"; a last segment "*" takes the rest of the path */
     request_handler *run;
-    size_t max_body; /* bytes, packed and unpacked alike; 0: the route takes no body (one that comes is read and dropped up to 64 KiB) */
+    size_t max_body; /* bytes, packed and unpacked alike; 0: the route takes no body (one that comes is read and dropped
+                        up to 64 KiB) */
     enum error_shape shape;
     enum cors cors;
     const char *summary; /* one line; `sightglass` prints the table, docs/api.md lists it */
@@ -57,23 +58,24 @@ struct pair {
 
 struct request {
     struct arena arena;
-    uint64_t id;           /* in every log line and in the answer's X-Request-ID */
-    struct str method;     /* as sent; a HEAD stays "HEAD" */
-    struct str path;       /* as sent, without query, doubled slashes made one */
-    struct str *segments;  /* percent-decoded */
+    uint64_t id;          /* in every log line and in the answer's X-Request-ID */
+    struct str method;    /* as sent; a HEAD stays "HEAD" */
+    struct str path;      /* as sent, without query, doubled slashes made one */
+    struct str *segments; /* percent-decoded */
     size_t segment_count;
     const struct route *route;
-    struct pair *params;   /* of the pattern, percent-decoded */
+    struct pair *params; /* of the pattern, percent-decoded */
     size_t param_count;
-    struct pair *query;    /* percent-decoded, in the order sent */
+    struct pair *query; /* percent-decoded, in the order sent */
     size_t query_count;
-    struct str body;       /* unpacked */
-    struct str peer;       /* address text */
-    int64_t started_us;    /* monotonic */
-    void *app;             /* of the http_config */
-    void *data;            /* the handler's own */
-    request_handler *cleanup; /* frees what `data` holds beyond the arena, when the request goes; `then` may never run */
-    struct buf out;        /* the answer's body is built here */
+    struct str body;    /* unpacked */
+    struct str peer;    /* address text */
+    int64_t started_us; /* monotonic */
+    void *app;          /* of the http_config */
+    void *data;         /* the handler's own */
+    request_handler
+        *cleanup;   /* frees what `data` holds beyond the arena, when the request goes; `then` may never run */
+    struct buf out; /* the answer's body is built here */
 };
 
 struct str request_param(const struct request *r, const char *name);
@@ -96,11 +98,13 @@ void request_wake(struct request *r); /* any thread, once a wait */
 /* Answers. Exactly one a request. respond() sends r->out. Headers first. */
 void respond_header(struct request *r, const char *name, const char *value);
 void respond(struct request *r, int status, const char *content_type);
-void respond_json(struct request *r, int status);                       /* r->out as application/json */
-void respond_error(struct request *r, const struct err *e);             /* in the route's shape, status of the code; Retry-After: 1 with 503 */
+void respond_json(struct request *r, int status); /* r->out as application/json */
+void respond_error(struct request *r,
+                   const struct err *e); /* in the route's shape, status of the code; Retry-After: 1 with 503 */
 void respond_fail(struct request *r, enum err_code code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-void respond_empty(struct request *r, int status);                      /* 204 and the like */
-void respond_static(struct request *r, int status, const char *content_type, const void *p, size_t n); /* bytes that outlive the server */
+void respond_empty(struct request *r, int status); /* 204 and the like */
+void respond_static(struct request *r, int status, const char *content_type, const void *p,
+                    size_t n);                                                    /* bytes that outlive the server */
 bool respond_file(struct request *r, int fd, size_t n, const char *content_type); /* takes fd */
 
 struct http_config {

@@ -1,8 +1,8 @@
 /* What the files of http/ share, and nobody else sees.
  *
  * A request is made when its request line was read (http.c), lives on one HTTP worker, and is freed there when
- * libmicrohttpd says that it is over. Only between request_wait and request_wake may another thread hold it; `state` and
- * `refs` settle who frees it when the server stops in between. */
+ * libmicrohttpd says that it is over. Only between request_wait and request_wake may another thread hold it; `state`
+ * and `refs` settle who frees it when the server stops in between. */
 #pragma once
 #include <microhttpd.h>
 #include <pthread.h>
@@ -53,10 +53,10 @@ struct exchange {
     struct exchange *next, *prev;
     struct MHD_Connection *connection;
     enum stage stage;
-    struct buf body;   /* as it came; after unpacking, r.body points into body or into unpacked */
+    struct buf body; /* as it came; after unpacking, r.body points into body or into unpacked */
     struct buf unpacked;
-    size_t dropped;    /* body bytes read and thrown away */
-    int refused;        /* a status: no handler will run, `refusal` is the answer once the body is out of the way */
+    size_t dropped; /* body bytes read and thrown away */
+    int refused;    /* a status: no handler will run, `refusal` is the answer once the body is out of the way */
     struct err refusal;
     char allow[HTTP_ALLOW_SIZE]; /* of the path, for 405 and OPTIONS */
     enum cors cors;
@@ -98,8 +98,8 @@ bool url_parse(struct request *r, struct str target, struct err *e);
 /* router.c: the parameters of r->route's pattern. */
 void route_params(struct request *r);
 
-/* respond.c: x->refused and x->refusal as an answer; respond_raw makes the whole answer to a body that is not read to its end,
- * for a connection that libmicrohttpd will not answer on any more. */
+/* respond.c: x->refused and x->refusal as an answer; respond_raw makes the whole answer to a body that is not read to
+ * its end, for a connection that libmicrohttpd will not answer on any more. */
 void respond_refusal(struct exchange *x);
 void respond_raw(struct exchange *x, struct buf *to);
 

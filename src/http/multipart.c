@@ -97,12 +97,14 @@ bool request_multipart(struct request *r, struct part **parts, size_t *count, st
     struct part *all = arena_alloc(&r->arena, HTTP_MAX_PARTS * sizeof *all);
     while (true) {
         bool last;
-        if (!part_follows(&s, &last)) return err_set(e, ERR_INVALID, "multipart: no line end after boundary %zu", *count + 1);
+        if (!part_follows(&s, &last))
+            return err_set(e, ERR_INVALID, "multipart: no line end after boundary %zu", *count + 1);
         if (last) break;
         if (*count == HTTP_MAX_PARTS) return err_set(e, ERR_INVALID, "multipart: more than %d parts", HTTP_MAX_PARTS);
         struct part *part = &all[*count];
         if (!read_headers(r, &s, part))
-            return err_set(e, ERR_INVALID, "multipart: part %zu has no Content-Disposition: form-data with a name", *count + 1);
+            return err_set(e, ERR_INVALID, "multipart: part %zu has no Content-Disposition: form-data with a name",
+                           *count + 1);
         /* An empty part: its delimiter's line end is the one that ended the headers. */
         const char *end = str_starts(s, first) ? s.p : s.n ? memmem(s.p, s.n, delimiter.p, delimiter.n) : NULL;
         if (!end) return err_set(e, ERR_INVALID, "multipart: part %zu does not end with the boundary", *count + 1);

@@ -119,13 +119,16 @@ static enum MHD_Result headers(struct exchange *x, const char *method) {
     struct request *r = &x->r;
     struct str target = r->path;
     r->method = (struct str){arena_copy(&r->arena, method, strlen(method)), strlen(method)};
-    const union MHD_ConnectionInfo *context = MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    const union MHD_ConnectionInfo *context =
+        MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     struct str peer = str_of(context->socket_context);
     r->peer = (struct str){arena_copy(&r->arena, peer.p, peer.n), peer.n};
-    const union MHD_ConnectionInfo *size = MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    const union MHD_ConnectionInfo *size =
+        MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
     x->stage = STAGE_BODY;
     if (!x->refused && size && size->header_size > HTTP_MAX_HEADERS) {
-        err_set(&x->refusal, ERR_INVALID, "the headers have %zu bytes, the most is %d", size->header_size, HTTP_MAX_HEADERS);
+        err_set(&x->refusal, ERR_INVALID, "the headers have %zu bytes, the most is %d", size->header_size,
+                HTTP_MAX_HEADERS);
         refuse(x, 431);
     }
     if (!url_parse(r, target, &x->refusal)) refuse(x, 0);
@@ -178,7 +181,8 @@ static void answer_refusal(struct exchange *x) {
 }
 
 /* Runs a handler, or what it left for after its wait. False when the server is closing and nothing starts any more.
- * `busy` goes up before `closing` is looked at, and http_stop does it the other way round: one of them sees the other. */
+ * `busy` goes up before `closing` is looked at, and http_stop does it the other way round: one of them sees the other.
+ */
 static bool handle(struct exchange *x, request_handler *run) {
     struct worker *w = x->worker;
     atomic_store(&w->busy, true);
@@ -255,6 +259,7 @@ void request_over(struct exchange *x) {
     str_cut(x->r.path, '?', &logged, &query);
     log_event(took >= SLOW_US ? LOG_INFO : LOG_DEBUG, took >= SLOW_US ? "slow_request" : "request",
               "request=%016" PRIx64 " peer=" STR_FMT " method=" STR_FMT " path=%s status=%d sent=%zu ms=%.1f", x->r.id,
-              STR_ARG(x->r.peer), STR_ARG(x->r.method), log_quote(path, logged), x->status, x->sent, (double)took / 1000);
+              STR_ARG(x->r.peer), STR_ARG(x->r.method), log_quote(path, logged), x->status, x->sent,
+              (double)took / 1000);
     exchange_unref(x);
 }

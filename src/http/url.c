@@ -109,5 +109,9 @@ static struct str find(const struct pair *pairs, size_t count, const char *name)
     return (struct str){0};
 }
 
-struct str request_param(const struct request *r, const char *name) { return find(r->params, r->param_count, name); }
-struct str request_query(const struct request *r, const char *name) { return find(r->query, r->query_count, name); }
+struct str request_param(const struct request *r, const char *name) {
+    return find(r->params, r->param_count, name);
+}
+struct str request_query(const struct request *r, const char *name) {
+    return find(r->query, r->query_count, name);
+}

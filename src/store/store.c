@@ -333,7 +333,6 @@ static bool wait_for_room(struct store *s, const struct store_write *w, struct e
         s->journal_full = true;
         return false;
     }
-    s->journal_full = false;
     return true;
 }
 
@@ -343,6 +342,7 @@ static bool admit(struct store *s, struct store_write *w, struct additions *add)
     if (s->failed)
         return err_set(&w->err, ERR_BUSY, "storing has stopped since the disk failed (%s); mend it and restart the server", s->failure.msg);
     if (!fits && !(within_limits(s, w, add, &w->err) && wait_for_room(s, w, &w->err))) return false;
+    s->journal_full = false;
     w->err.code = ERR_NONE;
     return true;
 }

@@ -8,7 +8,9 @@
  * On a full disk: requests are refused with ERR_NO_SPACE and leave no trace, nothing fails for good, and when there is
  * space again it goes on by itself.
  *
- *   faults [--only KIND N]     KIND: eio, short, enospc, full */
+ *   faults                     every n for EIO, every few for the others
+ *   faults --long              every n for all
+ *   faults --only KIND N       one alone; KIND: eio, short, enospc, full */
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -77,10 +79,23 @@ static int full_disk(struct io_sim_event *event) {
     return 0;
 }
 
+static struct run *this_run;
+static void lose_power(struct run *r, const char *when, uint64_t seed);
+
+/* What the keeper does next may rest on what has failed: power losses in the middle of that. */
+static void look_closely(const struct io_sim_event *event) {
+    static unsigned looks;
+    bool telling = event->op == SIM_RENAME || event->op == SIM_SYNC_DIR || (event->op == SIM_SYNC && strstr(event->what, "checkpoint"));
+    if (!telling || looks == (strstr(fault.what, "manifest.dir") ? 30 : 5)) return;
+    for (uint64_t seed = SIM_DROP_ALL; seed <= SIM_RANDOM; seed++) lose_power(this_run, "power loss within a checkpoint after a failure", seed);
+    looks++;
+}
+
 static int hook(void *ctx, struct io_sim_event *event) {
     static bool shortened;
     (void)ctx;
     if (fault.paused) return 0;
+    if (fault.failed && fault.kind == EIO_ONCE) look_closely(event);
     if (fault.kind == FULL) return full_disk(event);
     if (shortened && event->op == SIM_WRITE) { /* the rest of the write that came short */
         shortened = false;
@@ -102,9 +117,10 @@ static int hook(void *ctx, struct io_sim_event *event) {
 struct run {
     struct script s;
     struct progress progress;
-    enum err_code ends[SCRIPT_ALL];
     unsigned numbers[SCRIPT_ALL], count; /* acknowledged */
     unsigned unknown[SCRIPT_ALL], unknown_count;
+    unsigned under_way;    /* number + 1 */
+    unsigned since_failure; /* requests */
     struct err e;
 };
 
@@ -124,6 +140,37 @@ static void open_again(struct run *r) {
     if (!script_open(&r->s, &r->e)) wrong("the store did not open after a failure that was over", r->e.msg);
 }
 
+/* Power loss right now, and what a start finds then: the acknowledged, and of those under way or unknown some first part. */
+static void lose_power(struct run *r, const char *when, uint64_t seed) {
+    static atomic_uint photos;
+    char path[4096];
+    snprintf(path, sizeof path, "%.3000s/%u-photo-%u", home, test_number, atomic_fetch_add(&photos, 1));
+    CHECK(mkdir(path, 0700) == 0);
+    io_sim_photo(path, seed);
+    pid_t pid = fork();
+    CHECK(pid >= 0);
+    if (pid) {
+        int status;
+        CHECK(waitpid(pid, &status, 0) == pid);
+        nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+        if (status) _exit(1);
+        return;
+    }
+    io_use(NULL);
+    struct run after = {.s = {.dir = path, .progress = &r->progress}, .count = r->count};
+    memcpy(after.numbers, r->numbers, sizeof after.numbers);
+    memcpy(after.unknown, r->unknown, sizeof after.unknown);
+    after.unknown_count = r->unknown_count;
+    if (r->under_way && after.unknown_count == 0) after.unknown[after.unknown_count++] = r->under_way - 1;
+    if (!script_open(&after.s, &after.e)) wrong(when, after.e.msg);
+    while (!shows(after.s.store, after.numbers, after.count)) {
+        static unsigned kept;
+        if (kept == after.unknown_count) wrong(when, "there is not what was acknowledged");
+        after.numbers[after.count++] = after.unknown[kept++];
+    }
+    _exit(0);
+}
+
 /* After the restart: the acknowledged, and of the unknown some first part. Those count as acknowledged from now on. */
 static void take_stock(struct run *r) {
     unsigned kept = 0;
@@ -139,8 +186,9 @@ static void take_stock(struct run *r) {
 
 static void request(struct run *r, unsigned number) {
     struct err e = {0};
+    r->under_way = number + 1;
     script_request(&r->s, number, &e);
-    r->ends[number] = e.code;
+    r->under_way = 0;
     if (e.code == ERR_NONE) {
         if (r->unknown_count) wrong("a request was acknowledged after one of unknown outcome", "");
         r->numbers[r->count++] = number;
@@ -149,6 +197,7 @@ static void request(struct run *r, unsigned number) {
     } else if (!fault.failed) {
         wrong("a request was refused with nothing failing", e.msg);
     }
+    if (fault.failed && r->since_failure++ < 2) lose_power(r, "power loss soon after a failure", SIM_DROP_ALL);
     if (!r->unknown_count) return;
     struct err why = {0};
     if (store_writable(r->s.store, &why)) wrong("the store says it is writable after a failure", "");
@@ -158,28 +207,8 @@ static void request(struct run *r, unsigned number) {
     script_close(&r->s);
     open_again(r);
     take_stock(r);
-}
-
-/* Power loss right now, and what a start finds then. */
-static void lose_power(struct run *r, const char *when) {
-    char path[4096];
-    snprintf(path, sizeof path, "%.3000s/%u-photo", home, test_number);
-    nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-    CHECK(mkdir(path, 0700) == 0);
-    io_sim_photo(path, SIM_DROP_ALL);
-    pid_t pid = fork();
-    CHECK(pid >= 0);
-    if (pid) {
-        int status;
-        CHECK(waitpid(pid, &status, 0) == pid);
-        if (status) _exit(1);
-        return;
-    }
-    io_use(NULL);
-    struct run after = {.s = {.dir = path, .progress = &r->progress}};
-    if (!script_open(&after.s, &after.e)) wrong("after a power loss", after.e.msg);
-    if (!shows(after.s.store, r->numbers, r->count)) wrong("after a power loss there is not what was there before", when);
-    _exit(0);
+    lose_power(r, "power loss right after the restart", SIM_DROP_ALL);
+    r->since_failure = 0;
 }
 
 static void script_with_fault(struct run *r) {
@@ -200,17 +229,21 @@ static void script_with_fault(struct run *r) {
 
 static void one_failure(struct run *r) {
     script_with_fault(r);
-    lose_power(r, "at the end of the script");
+    lose_power(r, "power loss at the end of the script", SIM_DROP_ALL);
     script_close(&r->s);
     open_again(r);
     take_stock(r);
-    lose_power(r, "after the last start");
+    lose_power(r, "power loss after the last start", SIM_DROP_ALL);
 }
 
 /* Requests until one is refused, then a refused one more, then space, and all is as if nothing had been. */
 static void full(struct run *r) {
     unsigned refused = 0;
-    open_again(r);
+    if (!script_open(&r->s, &r->e)) {
+        if (r->e.code != ERR_NO_SPACE) wrong("a start on a full disk fails otherwise than for want of space", r->e.msg);
+        fault.space_again = true;
+        open_again(r);
+    }
     for (unsigned n = 0; n < SCRIPT_REQUESTS; n++) {
         struct err e = {0};
         if (script_request(&r->s, n, &e)) {
@@ -231,7 +264,7 @@ static void full(struct run *r) {
         r->numbers[r->count++] = n;
     }
     fault.space_again = true;
-    lose_power(r, "at the end of the script");
+    lose_power(r, "power loss at the end of the script", SIM_DROP_ALL);
     script_close(&r->s);
     open_again(r);
     if (!shows(r->s.store, r->numbers, r->count)) wrong("after a restart", "");
@@ -249,6 +282,7 @@ static _Noreturn void run_one(enum kind kind, uint64_t at, bool *reached) {
     io_sim_begin(path, hook, NULL);
     struct run *r = mem_zero(1, sizeof *r);
     r->s = (struct script){.dir = path, .progress = &r->progress};
+    this_run = r;
     if (kind == FULL)
         full(r);
     else
@@ -290,8 +324,6 @@ static unsigned all_of(enum kind kind, uint64_t first, uint64_t step, unsigned *
         char path[4096];
         snprintf(path, sizeof path, "%.3000s/%u", home, slot);
         nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-        snprintf(path, sizeof path, "%.3000s/%u-photo", home, slot);
-        nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     }
     munmap(reached, AT_ONCE);
     printf("faults: %-8s %u runs\n", kind_names[kind], runs);
@@ -311,11 +343,12 @@ int main(int argc, char **argv) {
             if (strcmp(argv[2], kind_names[k]) == 0) run_one(k, strtoull(argv[3], NULL, 10), &reached);
         return 2;
     }
+    bool all = argc == 2 && strcmp(argv[1], "--long") == 0;
     unsigned failed = 0, runs = 0;
     runs += all_of(EIO_ONCE, 1, 1, &failed);
-    runs += all_of(SHORT_THEN_EIO, 1, 1, &failed);
-    runs += all_of(ENOSPC_ONCE, 1, 1, &failed);
-    runs += all_of(FULL, 1, 7, &failed);
+    runs += all_of(SHORT_THEN_EIO, 1, all ? 1 : 3, &failed);
+    runs += all_of(ENOSPC_ONCE, 1, all ? 1 : 3, &failed);
+    runs += all_of(FULL, 1, all ? 1 : 9, &failed);
     nftw(home, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     printf("%u passed, %u failed\n", runs - failed, failed);
     return failed != 0;

@@ -1,12 +1,12 @@
 """The real program, started for a test.
 
-    def test_x(server):                one program for all tests of a file that only look, on a free port, data in a temp folder
-    def test_y(make_server):           s = make_server(open_max=3)   one of the test's own, with settings; stopped afterwards
+    def test_x(server):         one program for all tests of a file that only look; a free port, data in a temp folder
+    def test_y(make_server):    s = make_server(open_max=3)   one of the test's own, with settings; stopped afterwards
 
 A Server has .url, .key, .workspace ("test"), .data, .port, and
 
-    s.get("/x"), s.post("/x", json=...), s.put, s.delete, s.request(method, path, ...)   requests, with the key as Bearer;
-                                        anonymous=True leaves the key out
+    s.get("/x"), s.post("/x", json=...), s.put, s.delete, s.request(method, path, ...)
+                                        requests, with the key as Bearer; anonymous=True leaves the key out
     s.raw(bytes)                        what the server answers to these bytes on a fresh socket, until it closes
     s.restart(), s.stop(), s.kill9()    s.start() after the last two; restart keeps the data
     s.log()                             what it wrote to standard error, all starts together
@@ -50,7 +50,8 @@ class Server:
         self.data = folder / "data"
         self.log_path = folder / "log"
         self.key, self.workspace = KEY, "test"
-        self.settings = {"journal_file_size": "1M", "log_level": "debug", "workspace": self.workspace, "api_key": self.key}
+        self.settings = {"journal_file_size": "1M", "log_level": "debug"}
+        self.settings.update(workspace=self.workspace, api_key=self.key)
         self.settings.update(settings)
         self.process = self.url = self.port = None
         self.http = requests.Session()
@@ -70,8 +71,9 @@ class Server:
 
     def start(self):
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
-                                            env=self.environment(), cwd=self.log_path.parent)
+            self.process = subprocess.Popen(
+                self.command(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, env=self.environment(),
+                cwd=self.log_path.parent)
         line = self.process.stdout.readline().decode()
         if not line.startswith("listening on http://"):
             code = self.process.wait(timeout=START_SECONDS)
@@ -104,8 +106,9 @@ class Server:
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
 
     def keys(self, *arguments, stdin="", workspace=None):
-        command = [str(BINARY), "keys", arguments[0], "--data", str(self.data), "--workspace", workspace or self.workspace]
-        return subprocess.run(command + list(arguments[1:]), input=stdin, capture_output=True, text=True, timeout=START_SECONDS)
+        where = ["--data", str(self.data), "--workspace", workspace or self.workspace]
+        return subprocess.run([str(BINARY), "keys", arguments[0], *where, *arguments[1:]], input=stdin,
+                              capture_output=True, text=True, timeout=START_SECONDS)
 
     # --- requests
 

@@ -13,7 +13,8 @@ from conftest import BINARY, Server, read_all, wait_for
 
 def serve(*arguments, **environment):
     plain = {k: v for k, v in os.environ.items() if not k.startswith("SIGHTGLASS_")}
-    return subprocess.run([str(BINARY), "serve", *arguments], capture_output=True, text=True, timeout=30, env={**plain, **environment})
+    return subprocess.run([str(BINARY), "serve", *arguments], capture_output=True, text=True, timeout=30,
+                          env={**plain, **environment})
 
 
 def test_prints_one_line_when_ready_and_only_then(tmp_path):

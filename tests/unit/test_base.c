@@ -29,7 +29,7 @@ static void test_utf8(void **state) {
         {STR("a\0b"), true},
         {STR("\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80"), true},
         {STR("\xed\x9f\xbf\xee\x80\x80\xf4\x8f\xbf\xbf"), true}, /* around the surrogates; the last code point */
-        {STR("\xc0\x80"), false},                                 /* overlong */
+        {STR("\xc0\x80"), false},                                /* overlong */
         {STR("\xe0\x9f\xbf"), false},
         {STR("\xf0\x8f\xbf\xbf"), false},
         {STR("\xed\xa0\x80"), false},     /* a surrogate */
@@ -49,7 +49,8 @@ static void test_numbers_in_text(void **state) {
     unsigned long long u;
     assert_true(str_to_double(STR("-1.5e3"), &d) && fabs(d + 1500) < 1e-9);
     static const char *const no_double[] = {"", "1x", "nan", "inf", "1e999", "0x10", " 1", "1 ", "--1", "e5"};
-    for (size_t i = 0; i < sizeof no_double / sizeof *no_double; i++) assert_false(str_to_double(str_of(no_double[i]), &d));
+    for (size_t i = 0; i < sizeof no_double / sizeof *no_double; i++)
+        assert_false(str_to_double(str_of(no_double[i]), &d));
     assert_true(str_to_u64(STR("18446744073709551615"), &u) && u == UINT64_MAX);
     static const char *const no_u64[] = {"", "-1", "+1", "18446744073709551616", "1.0", " 1"};
     for (size_t i = 0; i < sizeof no_u64 / sizeof *no_u64; i++) assert_false(str_to_u64(str_of(no_u64[i]), &u));
@@ -63,7 +64,8 @@ static void test_cut_and_trim(void **state) {
     assert_true(str_is(head, "abc") && tail.n == 0);
     assert_false(str_cut((struct str){0}, '=', &head, &tail));
     assert_true(str_is(str_trim(STR(" \t a b\r\n")), "a b"));
-    assert_true(str_cmp(STR("a"), STR("ab")) < 0 && str_cmp(STR("b"), STR("ab")) > 0 && str_cmp(STR("a"), STR("a")) == 0);
+    assert_true(str_cmp(STR("a"), STR("ab")) < 0 && str_cmp(STR("b"), STR("ab")) > 0 &&
+                str_cmp(STR("a"), STR("a")) == 0);
 }
 
 static void test_times(void **state) {
@@ -73,11 +75,20 @@ static void test_times(void **state) {
     static const struct {
         const char *text, *same;
     } good[] = {
-        {"2026-11-21T19:39:09.108638Z", "2026-11-21T19:39:09.108638Z"}, {"2026-11-21 19:39:09+02:00", "2026-11-21T17:39:09.000000Z"},
-        {"2026-11-21t19:39-0130", "2026-11-21T21:09:00.000000Z"},       {"2024-02-29", "2024-02-29T00:00:00.000000Z"},
-        {"1969-12-31T23:59:59.5Z", "1969-12-31T23:59:59.500000Z"},      {"2026-01-01T00:00:00.1234567891Z", NULL},
-        {"2026-02-29", NULL},  {"2026-13-01", NULL}, {"2026-01-01T24:00Z", NULL}, {"2026-01-01T00:00:00.Z", NULL},
-        {"2026-1-1", NULL},    {"", NULL},           {"2026-01-01T00:00Zx", NULL}, {"2026-01-01T00:00+25:00", NULL},
+        {"2026-11-21T19:39:09.108638Z", "2026-11-21T19:39:09.108638Z"},
+        {"2026-11-21 19:39:09+02:00", "2026-11-21T17:39:09.000000Z"},
+        {"2026-11-21t19:39-0130", "2026-11-21T21:09:00.000000Z"},
+        {"2024-02-29", "2024-02-29T00:00:00.000000Z"},
+        {"1969-12-31T23:59:59.5Z", "1969-12-31T23:59:59.500000Z"},
+        {"2026-01-01T00:00:00.1234567891Z", NULL},
+        {"2026-02-29", NULL},
+        {"2026-13-01", NULL},
+        {"2026-01-01T24:00Z", NULL},
+        {"2026-01-01T00:00:00.Z", NULL},
+        {"2026-1-1", NULL},
+        {"", NULL},
+        {"2026-01-01T00:00Zx", NULL},
+        {"2026-01-01T00:00+25:00", NULL},
     };
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         bool ok = clock_parse(str_of(good[i].text), &us);
@@ -126,6 +137,38 @@ static void test_log_quotes_what_comes_from_outside(void **state) {
     assert_int_equal(strlen(log_quote(out, (struct str){longest, sizeof longest})), 202);
 }
 
+static void test_json_is_written_with_its_commas_and_always_parses(void **state) {
+    (void)state;
+    struct buf b = {0};
+    put_object(&b);
+    put_key(&b, "a"), put_array(&b), put_int(&b, -1), put_double(&b, 0.1), put_double(&b, NAN), put_bool(&b, true),
+        put_null(&b);
+    put_object(&b), put_object_end(&b), put_array(&b), put_array_end(&b), put_array_end(&b);
+    put_key_str(&b, STR("b\"\n")), put_str(&b, STR("\x01\\\xc3\xa9\xff\xe2\x82z\0"));
+    put_key(&b, "c"), put_raw(&b, STR("[1]"));
+    put_key(&b, "d"), put_strz(&b, NULL);
+    put_object_end(&b);
+    static const char want[] = "{\"a\":[-1,0.1,null,true,null,{},[]],\"b\\\"\\n\":"
+                               "\"\\u0001\\\\\xc3\xa9\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbdz\\u0000\","
+                               "\"c\":[1],\"d\":null}";
+    buf_addc(&b, '\0');
+    assert_string_equal(b.p, want);
+    buf_free(&b);
+}
+
+static void test_doubles_read_back_the_same(void **state) {
+    (void)state;
+    static const double numbers[] = {0, 1, -1.5, 0.1, 1.0 / 3, 1e300, 5e-324, 123456789.123456789, 9007199254740993.0};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        struct buf b = {0};
+        double back;
+        put_double(&b, numbers[i]);
+        assert_true(str_to_double(buf_str(&b), &back));
+        assert_memory_equal(&back, &numbers[i], sizeof back);
+        buf_free(&b);
+    }
+}
+
 struct gate {
     pthread_mutex_t lock;
     atomic_int ran;
@@ -165,6 +208,8 @@ int main(void) {
         cmocka_unit_test(test_arena_gives_zeroed_aligned_memory_of_any_size),
         cmocka_unit_test(test_errors_wrap_and_map),
         cmocka_unit_test(test_log_quotes_what_comes_from_outside),
+        cmocka_unit_test(test_json_is_written_with_its_commas_and_always_parses),
+        cmocka_unit_test(test_doubles_read_back_the_same),
         cmocka_unit_test(test_pool_is_bounded_and_finishes_what_it_took),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -148,8 +148,12 @@ static void test_it_is_all_there_after_closing_and_ids_are_not_used_again(void *
     sqlite3 *db;
     snprintf(path, sizeof path, "%s/catalog.db", dir);
     assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, "INSERT INTO workspaces (slug, created_us) VALUES ('gone', 0); DELETE FROM workspaces WHERE slug = 'gone'",
-                                  NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(
+        sqlite3_exec(
+            db,
+            "INSERT INTO workspaces (slug, created_us) VALUES ('gone', 0); DELETE FROM workspaces WHERE slug = 'gone'",
+            NULL, NULL, NULL),
+        SQLITE_OK);
     sqlite3_close(db);
 
     c = open_catalog();
@@ -173,7 +177,8 @@ static void *read_on(void *arg) {
     struct reader *r = arg;
     struct identity who;
     while (!atomic_load(&r->stop))
-        if (!catalog_key(r->c, STR("steady-key-1234"), &who) || strcmp(who.slug, "one") != 0) atomic_fetch_add(&r->wrong, 1);
+        if (!catalog_key(r->c, STR("steady-key-1234"), &who) || strcmp(who.slug, "one") != 0)
+            atomic_fetch_add(&r->wrong, 1);
     return NULL;
 }
 

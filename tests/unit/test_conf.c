@@ -43,8 +43,10 @@ static void test_numbers_and_sizes_to_their_limits(void **state) {
     static const struct {
         const char *flag, *value;
         uint64_t want;
-    } good[] = {{"--max-body-ingest", "1024", 1024},     {"--max-body-ingest", "1k", 1024},
-                {"--max-body-ingest", "1G", 1 << 30},    {"--max-body-ingest=64K", NULL, 65536},
+    } good[] = {{"--max-body-ingest", "1024", 1024},
+                {"--max-body-ingest", "1k", 1024},
+                {"--max-body-ingest", "1G", 1 << 30},
+                {"--max-body-ingest=64K", NULL, 65536},
                 {"--max-body-ingest", "1024M", 1 << 30}};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         if (!load(&c, &e, good[i].flag, good[i].value)) fail_msg("%s", e.msg);
@@ -72,7 +74,9 @@ static void test_listen(void **state) {
     static const struct {
         const char *text, *host;
         uint16_t port;
-    } good[] = {{"127.0.0.1:0", "127.0.0.1", 0}, {"[::1]:9001", "::1", 9001}, {"plant-7.example:65535", "plant-7.example", 65535}};
+    } good[] = {{"127.0.0.1:0", "127.0.0.1", 0},
+                {"[::1]:9001", "::1", 9001},
+                {"plant-7.example:65535", "plant-7.example", 65535}};
     struct conf c;
     struct err e;
     char host[CONF_HOST];
@@ -84,7 +88,8 @@ static void test_listen(void **state) {
         assert_int_equal(port, good[i].port);
         conf_free(&c);
     }
-    static const char *const bad[] = {"9001", ":9001", "::1:9001", "host:", "host:65536", "host:-1", "[]:9", "host:80x"};
+    static const char *const bad[] = {
+        "9001", ":9001", "::1:9001", "host:", "host:65536", "host:-1", "[]:9", "host:80x"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) assert_refused("--listen", bad[i], bad[i]);
 }
 

@@ -27,7 +27,8 @@ static void echo(struct request *r) {
         buf_printf(&r->out, " " STR_FMT "=" STR_FMT, STR_ARG(r->params[i].name), STR_ARG(r->params[i].value));
     for (size_t i = 0; i < r->query_count; i++)
         buf_printf(&r->out, " ?" STR_FMT "=" STR_FMT, STR_ARG(r->query[i].name), STR_ARG(r->query[i].value));
-    buf_printf(&r->out, " body=%zu:" STR_FMT, r->body.n, (int)(r->body.n < 100 ? r->body.n : 100), r->body.n ? r->body.p : "");
+    buf_printf(&r->out, " body=%zu:" STR_FMT, r->body.n, (int)(r->body.n < 100 ? r->body.n : 100),
+               r->body.n ? r->body.p : "");
     respond(r, 200, "text/plain");
 }
 
@@ -40,8 +41,9 @@ static void parts(struct request *r) {
         return;
     }
     for (size_t i = 0; i < count; i++)
-        buf_printf(&r->out, STR_FMT "|%s" STR_FMT "|" STR_FMT "|" STR_FMT "\n", STR_ARG(all[i].name), all[i].has_filename ? "file:" : "",
-                   STR_ARG(all[i].filename), STR_ARG(all[i].content_type), STR_ARG(all[i].bytes));
+        buf_printf(&r->out, STR_FMT "|%s" STR_FMT "|" STR_FMT "|" STR_FMT "\n", STR_ARG(all[i].name),
+                   all[i].has_filename ? "file:" : "", STR_ARG(all[i].filename), STR_ARG(all[i].content_type),
+                   STR_ARG(all[i].bytes));
     respond(r, 200, "text/plain");
 }
 
@@ -98,15 +100,21 @@ static const struct route routes[] = {
 
 static struct http *serve(struct world *w, unsigned workers) {
     struct err e;
-    struct http_config c = {.host = "127.0.0.1", .workers = workers, .idle_timeout_s = 30, .max_connections = 100,
-                            .routes = routes, .route_count = sizeof routes / sizeof *routes, .app = w};
+    struct http_config c = {.host = "127.0.0.1",
+                            .workers = workers,
+                            .idle_timeout_s = 30,
+                            .max_connections = 100,
+                            .routes = routes,
+                            .route_count = sizeof routes / sizeof *routes,
+                            .app = w};
     struct http *h = http_listen(&c, &e);
     if (!h || !http_serve(h, &e)) fail_msg("%s", e.msg);
     return h;
 }
 
 static int dial(const struct http *h) {
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(http_port(h)), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in to = {
+        .sin_family = AF_INET, .sin_port = htons(http_port(h)), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
     return fd;
@@ -137,7 +145,8 @@ static char *ask(const struct http *h, struct str request) {
     return answer;
 }
 
-static char *ask_text(const struct http *h, const char *method, const char *target, const char *headers, struct str body) {
+static char *ask_text(const struct http *h, const char *method, const char *target, const char *headers,
+                      struct str body) {
     struct buf b = {0};
     buf_printf(&b, "%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n%s", method, target, headers);
     if (body.p) buf_printf(&b, "Content-Length: %zu\r\n", body.n);
@@ -200,11 +209,13 @@ static void test_target_headers_and_query_have_limits(void **state) {
         size_t n = (size_t)snprintf(text, 20, "/echo/a?b=");
         memset(text + n, 'x', HTTP_MAX_TARGET);
         text[HTTP_MAX_TARGET + past] = '\0';
-        assert_answer(ask_text(h, "GET", text, "", NO_BODY), past ? "HTTP/1.1 414" : "HTTP/1.1 200", past ? "8192" : "?b=xxx");
+        assert_answer(ask_text(h, "GET", text, "", NO_BODY), past ? "HTTP/1.1 414" : "HTTP/1.1 200",
+                      past ? "8192" : "?b=xxx");
 
         n = (size_t)snprintf(text, 20, "/echo/a?b");
         for (int i = 1; i < HTTP_MAX_QUERY + past; i++) n += (size_t)snprintf(text + n, 10, "&b");
-        assert_answer(ask_text(h, "GET", text, "", NO_BODY), past ? "HTTP/1.1 400" : "HTTP/1.1 200", past ? "128 parameters" : "?b=");
+        assert_answer(ask_text(h, "GET", text, "", NO_BODY), past ? "HTTP/1.1 400" : "HTTP/1.1 200",
+                      past ? "128 parameters" : "?b=");
 
         n = (size_t)snprintf(text, 20, "X-Long: ");
         size_t headers = (size_t)HTTP_MAX_HEADERS - (past ? 0 : 200);
@@ -224,8 +235,10 @@ static void test_errors_have_the_shape_of_the_route_and_cors(void **state) {
     char big[1001];
     memset(big, 'x', sizeof big);
     assert_answer(ask_text(h, "POST", "/post/a", "", (struct str){big, 1000}), "HTTP/1.1 200", "body=1000:");
-    assert_answer(ask_text(h, "POST", "/post/a", "", (struct str){big, 1001}), "HTTP/1.1 413", "{\"message\":\"the body has more than 1000 bytes\"}");
-    assert_answer(ask_text(h, "POST", "/post/a", "", (struct str){big, 1001}), "HTTP/1.1 413", "Access-Control-Allow-Origin: *");
+    assert_answer(ask_text(h, "POST", "/post/a", "", (struct str){big, 1001}), "HTTP/1.1 413",
+                  "{\"message\":\"the body has more than 1000 bytes\"}");
+    assert_answer(ask_text(h, "POST", "/post/a", "", (struct str){big, 1001}), "HTTP/1.1 413",
+                  "Access-Control-Allow-Origin: *");
     assert_answer(ask_text(h, "POST", "/post/a", "Content-Encoding: br\r\n", STR("x")), "HTTP/1.1 415", "gzip");
     assert_answer(ask_text(h, "DELETE", "/post/a", "", NO_BODY), "HTTP/1.1 405", "Allow: POST, OPTIONS\r\n");
     assert_answer(ask_text(h, "OPTIONS", "/post/a", "Access-Control-Request-Method: POST\r\n", NO_BODY), "HTTP/1.1 204",
@@ -247,7 +260,8 @@ static void test_chunked_bodies_up_to_the_limit_and_past_it(void **state) {
         for (int i = 0; i < 100 + past * 10000; i++) buf_addz(&b, "a\r\n0123456789\r\n");
         buf_addz(&b, "0\r\n\r\n");
         /* Past the limit the answer comes though the client has sent far more than is read. */
-        assert_answer(ask(h, buf_str(&b)), past ? "HTTP/1.1 413" : "HTTP/1.1 200", past ? "1000 bytes" : "body=1000:0123");
+        assert_answer(ask(h, buf_str(&b)), past ? "HTTP/1.1 413" : "HTTP/1.1 200",
+                      past ? "1000 bytes" : "body=1000:0123");
         buf_free(&b);
     }
     http_stop(h, 1000);
@@ -296,21 +310,25 @@ static void test_multipart(void **state) {
         const char *start, *holds;
     } cases[] = {
         {STR(PART("name=\"a\"", "1") "--B-1--\r\n"), "HTTP/1.1 200", "\r\na|||1\n"},
-        {STR("preamble\r\n" PART("name=a; filename=\"x;y\\\".jpg\"\r\nContent-Type: image/jpeg", "\xff\r\n--B") "--B-1--"), "HTTP/1.1 200",
-         "a|file:x;y\".jpg|image/jpeg|\xff\r\n--B\n"},
-        {STR(PART("name=\"a\"", "") PART("name=\"b\"; filename=\"\"", "2") "--B-1--"), "HTTP/1.1 200", "a|||\nb|file:||2\n"},
+        {STR("preamble\r\n" PART("name=a; filename=\"x;y\\\".jpg\"\r\nContent-Type: image/jpeg",
+                                 "\xff\r\n--B") "--B-1--"),
+         "HTTP/1.1 200", "a|file:x;y\".jpg|image/jpeg|\xff\r\n--B\n"},
+        {STR(PART("name=\"a\"", "") PART("name=\"b\"; filename=\"\"", "2") "--B-1--"), "HTTP/1.1 200",
+         "a|||\nb|file:||2\n"},
         {STR("--B-1--"), "HTTP/1.1 200", "\r\n\r\n"},
         {STR(""), "HTTP/1.1 400", "boundary"},
         {STR("no boundary"), "HTTP/1.1 400", "boundary"},
         {STR(PART("name=\"a\"", "1")), "HTTP/1.1 400", "boundary"},
-        {STR("--B-1\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nnever ends"), "HTTP/1.1 400", "part 1 does not end"},
+        {STR("--B-1\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nnever ends"), "HTTP/1.1 400",
+         "part 1 does not end"},
         {STR("--B-1\r\nContent-Type: x\r\n\r\n1\r\n--B-1--"), "HTTP/1.1 400", "part 1 has no Content-Disposition"},
         {STR("--B-1\r\nContent-Disposition: form-data; name=\"a"), "HTTP/1.1 400", "part 1"},
         {STR("--B-1 \t\r\nContent-Disposition: attachment; name=\"a\"\r\n\r\n1\r\n--B-1--"), "HTTP/1.1 400", "part 1"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         assert_answer(ask_text(h, "POST", "/parts", type, cases[i].body), cases[i].start, cases[i].holds);
-    assert_answer(ask_text(h, "POST", "/parts", "Content-Type: multipart/form-data\r\n", STR("x")), "HTTP/1.1 400", "boundary");
+    assert_answer(ask_text(h, "POST", "/parts", "Content-Type: multipart/form-data\r\n", STR("x")), "HTTP/1.1 400",
+                  "boundary");
     assert_answer(ask_text(h, "POST", "/parts", "", STR("x")), "HTTP/1.1 400", "multipart/form-data");
     struct buf many = {0};
     for (int i = 0; i < HTTP_MAX_PARTS; i++) buf_addz(&many, PART("name=\"a\"", "1"));
@@ -353,7 +371,8 @@ static void test_many_connections_wait_and_are_woken_by_other_threads(void **sta
     (void)state;
     enum { VISITORS = 8, EACH = 100 };
     struct err e;
-    struct world w = {.pool = pool_new("waker", 2, 4, &e)}; /* so short that some requests are woken by their own worker */
+    struct world w = {.pool =
+                          pool_new("waker", 2, 4, &e)}; /* so short that some requests are woken by their own worker */
     struct http *h = serve(&w, 2);
     struct crowd c = {.h = h, .requests = EACH};
     pthread_t threads[VISITORS];
@@ -455,7 +474,12 @@ static void test_a_taken_port_is_an_error_that_names_it(void **state) {
     struct world w = {0};
     struct err e;
     struct http *h = serve(&w, 1);
-    struct http_config c = {.host = "127.0.0.1", .port = http_port(h), .workers = 1, .max_connections = 4, .routes = routes, .route_count = 1};
+    struct http_config c = {.host = "127.0.0.1",
+                            .port = http_port(h),
+                            .workers = 1,
+                            .max_connections = 4,
+                            .routes = routes,
+                            .route_count = 1};
     char want[40];
     snprintf(want, sizeof want, "127.0.0.1:%u is taken", http_port(h));
     assert_null(http_listen(&c, &e));
@@ -469,9 +493,14 @@ static void test_a_taken_port_is_an_error_that_names_it(void **state) {
 static void test_the_closest_pattern_answers(void **state) {
     (void)state;
     static const struct route table[] = {
-        {"GET", "/:a/:b", echo, 0, 0, 0, ""},       {"POST", "/:a/:b", echo, 0, 0, 0, ""}, {"POST", "/model/add", echo, 0, 0, 0, ""},
-        {"GET", "/:a/stats", echo, 0, 0, 0, ""},    {"GET", "/", echo, 0, 0, 0, ""},       {"GET", "/ui/*", echo, 0, 0, 0, ""},
-        {"GET", "/ui/known", echo, 0, 0, 0, ""},    {"GET", "/:a/stats/:c", echo, 0, 0, 0, ""},
+        {"GET", "/:a/:b", echo, 0, 0, 0, ""},
+        {"POST", "/:a/:b", echo, 0, 0, 0, ""},
+        {"POST", "/model/add", echo, 0, 0, 0, ""},
+        {"GET", "/:a/stats", echo, 0, 0, 0, ""},
+        {"GET", "/", echo, 0, 0, 0, ""},
+        {"GET", "/ui/*", echo, 0, 0, 0, ""},
+        {"GET", "/ui/known", echo, 0, 0, 0, ""},
+        {"GET", "/:a/stats/:c", echo, 0, 0, 0, ""},
         {"DELETE", "/model/:x", echo, 0, 0, 0, ""},
     };
     static const struct {
@@ -504,10 +533,12 @@ static void test_the_closest_pattern_answers(void **state) {
         }
         char allow[HTTP_ALLOW_SIZE];
         int status;
-        const struct route *found =
-            route_find(table, sizeof table / sizeof *table, str_of(cases[i].method), segments, count, &status, allow, sizeof allow);
-        if (status != cases[i].status || found != (cases[i].route < 0 ? NULL : &table[cases[i].route]) || strcmp(allow, cases[i].allow) != 0)
-            fail_msg("%s %s: status %d, pattern %s, allow %s", cases[i].method, cases[i].path, status, found ? found->pattern : "-", allow);
+        const struct route *found = route_find(table, sizeof table / sizeof *table, str_of(cases[i].method), segments,
+                                               count, &status, allow, sizeof allow);
+        if (status != cases[i].status || found != (cases[i].route < 0 ? NULL : &table[cases[i].route]) ||
+            strcmp(allow, cases[i].allow) != 0)
+            fail_msg("%s %s: status %d, pattern %s, allow %s", cases[i].method, cases[i].path, status,
+                     found ? found->pattern : "-", allow);
     }
 }
 

@@ -83,8 +83,10 @@ static void test_collisions(void **state) {
         char allow[HTTP_ALLOW_SIZE];
         int status;
         size_t n = split(collisions[i].path, segments);
-        const struct route *r = route_find(routes, count, str_of(collisions[i].method), segments, n, &status, allow, sizeof allow);
-        bool same = r && collisions[i].pattern ? strcmp(r->pattern, collisions[i].pattern) == 0 : !r && !collisions[i].pattern;
+        const struct route *r =
+            route_find(routes, count, str_of(collisions[i].method), segments, n, &status, allow, sizeof allow);
+        bool same =
+            r && collisions[i].pattern ? strcmp(r->pattern, collisions[i].pattern) == 0 : !r && !collisions[i].pattern;
         if (!same || status != collisions[i].status)
             fail_msg("%s %s: %d %s", collisions[i].method, collisions[i].path, status, r ? r->pattern : "no route");
     }
@@ -102,15 +104,18 @@ static void test_every_route_finds_itself(void **state) {
         size_t n = split(routes[i].pattern, segments);
         for (size_t k = 0; k < n; k++)
             if (segments[k].p[0] == ':' || segments[k].p[0] == '*') segments[k] = STR("0-no-word-of-ours");
-        const struct route *r = route_find(routes, count, str_of(routes[i].method), segments, n, &status, allow, sizeof allow);
-        if (r != &routes[i]) fail_msg("%s %s is hidden by %s", routes[i].method, routes[i].pattern, r ? r->pattern : "nothing");
+        const struct route *r =
+            route_find(routes, count, str_of(routes[i].method), segments, n, &status, allow, sizeof allow);
+        if (r != &routes[i])
+            fail_msg("%s %s is hidden by %s", routes[i].method, routes[i].pattern, r ? r->pattern : "nothing");
         assert_true(routes[i].summary[0]);
     }
 }
 
 static void test_no_workspace_takes_a_first_segment(void **state) {
     (void)state;
-    static const char *const taken[] = {"api", "API", "model", "infer", "info", "healthz", "ui", "inference-stats", "vision-events"};
+    static const char *const taken[] = {"api",     "API", "model",           "infer",        "info",
+                                        "healthz", "ui",  "inference-stats", "vision-events"};
     for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
         if (!routes_reserved(str_of(taken[i]))) fail_msg("%s", taken[i]);
     static const char *const free_names[] = {"default", "demo", "coco", "line-1", "api2", ""};
