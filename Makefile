@@ -67,6 +67,7 @@ MODEL_JSON := $(wildcard models/*/model.json)
 MODELS     := $(MODEL_JSON:models/%/model.json=build/models/%/model.onnx)
 
 all: $(BUILD)/sightglass $(MODELS) $(if $(VARIANT),$(BUILD)/models) ## build the program, build/sightglass (the default)
+	@:
 
 $(BUILD)/sightglass: $(MAIN_OBJ) $(BUILD)/libsightglass.a | $(ORT)
 	@echo "  link   $@"
@@ -163,10 +164,11 @@ test-unit: all $(TESTS) ## unit tests (cmocka)
 test-http: all ## the running program over HTTP (pytest)
 	@SIGHTGLASS_BIN=$(BUILD)/sightglass $(PYTHON) -m pytest -q -p no:cacheprovider tests/http
 
-test-crash: $(CRASH) ## power loss and failing disks at every file operation of a fixed script
+test-crash: all $(CRASH) ## kill -9 under load; power loss and failing disks at every file operation of a fixed script
 	@$(BUILD)/tests/powerloss
 	@$(BUILD)/tests/powerloss --prove $$(tests/crash/sites)
 	@$(BUILD)/tests/faults
+	@SIGHTGLASS_BIN=$(BUILD)/sightglass $(PYTHON) -m pytest -q -p no:cacheprovider tests/crash
 
 test-web: web/node_modules/.installed ## the dashboard's own parts (vitest)
 	@npm test --silent --prefix web

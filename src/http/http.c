@@ -19,7 +19,9 @@
 #include "base/log.h"
 #include "http/internal.h"
 
-enum { CONNECTION_MEMORY = 32768, BACKLOG = 511 };
+/* A connection's memory holds its request line, headers and parsed query; it is touched only as far as it is used. Large
+ * enough that what url.c refuses gets that far. */
+enum { CONNECTION_MEMORY = 256 << 10, BACKLOG = 511 };
 
 /* --- callbacks of libmicrohttpd, all on a worker thread --- */
 
@@ -210,6 +212,7 @@ static bool start_worker(struct http *h, struct worker *w, struct err *e) {
         {MHD_OPTION_CONNECTION_LIMIT, share, NULL},
         {MHD_OPTION_CONNECTION_TIMEOUT, c->idle_timeout_s, NULL},
         {MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, NULL},
+        {MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL}, /* HTTP/1.1 without Host is refused (RFC 9112, 3.2) */
         {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)on_over, w},
         {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)on_connection, w},
         {MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)on_request_line, w},

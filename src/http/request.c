@@ -87,11 +87,25 @@ static bool too_large(struct exchange *x) {
     return refuse(x, 0);
 }
 
-/* Transfer-Encoding and Content-Length, against the limit. */
+static enum MHD_Result count_lengths(void *ctx, enum MHD_ValueKind kind, const char *name, const char *value) {
+    (void)kind, (void)value;
+    if (str_eq_nocase(str_of(name), STR("Content-Length"))) ++*(unsigned *)ctx;
+    return MHD_YES;
+}
+
+/* Transfer-Encoding and Content-Length, against the limit. Two lengths, or a length beside chunks, are refused: a proxy
+ * in front may have believed the other one (RFC 9112, 6.3). */
 static bool framing(struct exchange *x) {
     struct str encoding = request_header(&x->r, "Transfer-Encoding"), length = request_header(&x->r, "Content-Length");
     unsigned long long n = 0;
+    unsigned lengths = 0;
     x->chunked = encoding.n > 0;
+    MHD_get_connection_values(x->connection, MHD_HEADER_KIND, count_lengths, &lengths);
+    if (lengths + x->chunked > 1) {
+        err_set(&x->refusal, ERR_INVALID, "a request has one Content-Length, or is chunked");
+        x->refused = err_status(ERR_INVALID);
+        return false;
+    }
     if (x->chunked && !str_eq_nocase(encoding, STR("chunked"))) {
         err_set(&x->refusal, ERR_NOT_IMPLEMENTED, "Transfer-Encoding must be chunked");
         return refuse(x, 0);

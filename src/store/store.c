@@ -109,7 +109,7 @@ static bool apply_inference(struct store *s, struct workspace *w, const struct r
                             struct write_result *result, struct err *e) {
     struct inference inf;
     if (!inference_decode(payload, &s->arena, &inf)) return err_set(e, ERR_DAMAGED, "record %" PRIu64 " is no inference", h->seq);
-    if (chunk_rows(w->open) >= w->open->capacity)
+    if (chunk_rows(w->open) >= w->open->capacity && !chunk_holds(w->open, &inf))
         return err_set(e, ERR_NO_SPACE, "workspace %" PRIu32 " holds more inferences than open_max (%" PRIu32 ")", h->workspace,
                        s->o.open_max);
     result->outcome = chunk_add(w->open, h->seq, h->time_us, payload, &inf, &result->index);
@@ -236,6 +236,9 @@ static struct additions count_new(struct store *s, const struct store_write *w, 
     return add;
 }
 
+/* What adds nothing passes no limit, even where a lowered setting is passed already. */
+static bool too_many(uint64_t there, uint64_t more, uint64_t limit) { return more > 0 && there + more > limit; }
+
 /* Whether this request fits beside what the group already adds. Far from every limit the bounds that were counted
  * while it was built will do; near one it is counted exactly. *add is what it adds, at the most. */
 static bool within_limits(struct store *s, const struct store_write *w, struct additions *add, struct err *e) {
@@ -246,14 +249,15 @@ static bool within_limits(struct store *s, const struct store_write *w, struct a
     *add = w->most;
     for (int exact = 0; exact < 2; exact++) {
         if (exact) *add = count_new(s, w, c);
-        if (rows + group->inferences + add->inferences <= s->o.open_max && fields + group->fields + add->fields <= s->o.max_fields &&
-            waiting + group->ids + add->ids <= s->o.max_pending)
+        if (!too_many(rows + group->inferences, add->inferences, s->o.open_max) &&
+            !too_many(fields + group->fields, add->fields, s->o.max_fields) &&
+            !too_many(waiting + group->ids, add->ids, s->o.max_pending))
             return true;
     }
-    if (fields + add->fields > s->o.max_fields)
+    if (too_many(fields, add->fields, s->o.max_fields))
         return err_set(e, ERR_INVALID, "the workspace has %" PRIu64 " metadata fields, %" PRIu64 " more would pass the limit of %" PRIu32
                        " (max_fields); nothing was stored", fields, add->fields, s->o.max_fields);
-    if (waiting + add->ids > s->o.max_pending)
+    if (too_many(waiting, add->ids, s->o.max_pending))
         return err_set(e, ERR_NO_SPACE, "metadata already waits for %" PRIu64 " inferences, %" PRIu64
                        " more would pass the limit of %" PRIu32 " (max_pending); nothing was stored", waiting, add->ids, s->o.max_pending);
     return err_set(e, ERR_NO_SPACE, "the workspace holds %" PRIu64 " inferences, %" PRIu64 " more would pass the limit of %" PRIu32
@@ -498,7 +502,8 @@ static void *keep_loop(void *ctx) {
         clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_sec += 1;
         pthread_mutex_lock(&s->lock);
-        if (!s->keeper_stop && !s->keeper_due) pthread_cond_timedwait(&s->keep, &s->lock, &until);
+        /* After a round that failed the next is a second later, however many ask: it will hardly do better at once. */
+        while (!s->keeper_stop && !(s->keeper_due && well) && pthread_cond_timedwait(&s->keep, &s->lock, &until) == 0) continue;
         bool due = s->keeper_due, stop = s->keeper_stop;
         s->keeper_due = false;
         pthread_mutex_unlock(&s->lock);

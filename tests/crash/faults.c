@@ -144,7 +144,7 @@ static void open_again(struct run *r) {
 static void lose_power(struct run *r, const char *when, uint64_t seed) {
     static atomic_uint photos;
     char path[4096];
-    snprintf(path, sizeof path, "%.3000s/%u-photo-%u", home, test_number, atomic_fetch_add(&photos, 1));
+    snprintf(path, sizeof path, "%.3000s/%u-photos/%u", home, test_number, atomic_fetch_add(&photos, 1));
     CHECK(mkdir(path, 0700) == 0);
     io_sim_photo(path, seed);
     pid_t pid = fork();
@@ -219,7 +219,7 @@ static void script_with_fault(struct run *r) {
     atomic_store(&r->progress.key_acked, true);
     for (unsigned n = 0; n < SCRIPT_REQUESTS; n++) {
         request(r, n);
-        if (n == 13 || n == 32) store_checkpoint(r->s.store, &r->e);
+        if (n == 23 || n == 36) store_checkpoint(r->s.store, &r->e);
         if (n != 20 && n != 33) continue;
         script_close(&r->s);
         open_again(r);
@@ -277,6 +277,8 @@ static _Noreturn void run_one(enum kind kind, uint64_t at, bool *reached) {
     alarm(LIMIT_S);
     fault.kind = kind;
     fault.at = at;
+    snprintf(path, sizeof path, "%.3000s/%u-photos", home, test_number);
+    CHECK(mkdir(path, 0700) == 0);
     snprintf(path, sizeof path, "%.3000s/%u", home, test_number);
     CHECK(mkdir(path, 0700) == 0);
     io_sim_begin(path, hook, NULL);
@@ -291,23 +293,44 @@ static _Noreturn void run_one(enum kind kind, uint64_t at, bool *reached) {
     _exit(0);
 }
 
+/* What a run says goes to a file of its own: of one that went well nobody wants to see the errors that were made. */
+static const char *log_of(unsigned slot, char path[4096]) {
+    snprintf(path, 4096, "%.3000s/%u.log", home, slot);
+    return path;
+}
+
+static void show_failure(unsigned slot) {
+    char path[4096], line[1000];
+    FILE *log = fopen(log_of(slot, path), "r");
+    while (log && fgets(line, sizeof line, log))
+        if (strncmp(line, "FAILED", 6) == 0 || strstr(line, "check_failed")) fputs(line, stderr);
+    if (log) fclose(log);
+}
+
 /* Runs for n = first, first + step, ... until one that the script never came to. */
 static unsigned all_of(enum kind kind, uint64_t first, uint64_t step, unsigned *failed) {
     bool *reached = mmap(NULL, AT_ONCE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     CHECK(reached != MAP_FAILED);
     pid_t pids[AT_ONCE] = {0};
+    uint64_t numbers[AT_ONCE];
     unsigned runs = 0, running = 0;
     bool over = false;
     for (uint64_t n = first; !over || running; n += step) {
         unsigned slot = 0;
+        char path[4096];
         while (slot < AT_ONCE && pids[slot]) slot++;
         if (!over && slot < AT_ONCE) {
             test_number = slot;
             reached[slot] = false;
+            numbers[slot] = n;
             fflush(NULL);
             pids[slot] = fork();
             CHECK(pids[slot] >= 0);
-            if (pids[slot] == 0) run_one(kind, n, &reached[slot]);
+            if (pids[slot] == 0) {
+                CHECK(freopen(log_of(slot, path), "w", stderr));
+                setvbuf(stderr, NULL, _IOLBF, 0);
+                run_one(kind, n, &reached[slot]);
+            }
             running++;
             if (running < AT_ONCE) continue;
         }
@@ -315,15 +338,17 @@ static unsigned all_of(enum kind kind, uint64_t first, uint64_t step, unsigned *
         pid_t ended = wait(&status);
         for (slot = 0; pids[slot] != ended; slot++) CHECK(slot < AT_ONCE);
         if (WIFSIGNALED(status))
-            fprintf(stderr, "FAILED --only %s, about %" PRIu64 ": ended by signal %d\n", kind_names[kind], n, WTERMSIG(status));
+            fprintf(stderr, "FAILED --only %s %" PRIu64 ": ended by signal %d\n", kind_names[kind], numbers[slot], WTERMSIG(status));
         if (status) (*failed)++;
         over |= status == 0 && !reached[slot];
         pids[slot] = 0;
         running--;
         runs++;
-        char path[4096];
         snprintf(path, sizeof path, "%.3000s/%u", home, slot);
         nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+        snprintf(path, sizeof path, "%.3000s/%u-photos", home, slot);
+        nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+        if (status) show_failure(slot);
     }
     munmap(reached, AT_ONCE);
     printf("faults: %-8s %u runs\n", kind_names[kind], runs);

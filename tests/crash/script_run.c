@@ -134,7 +134,7 @@ bool script_first(struct script *s, struct err *e) {
         unsigned together = n == 14 ? 5 : n == 27 ? 3 : 1;
         if (!fly(s, n, together, e)) return false;
         n += together;
-        if ((n == 13 || n == 32) && !store_checkpoint(s->store, e)) return false;
+        if ((n == 23 || n == 36) && !store_checkpoint(s->store, e)) return false;
         if (n != 20 && n != 33) continue;
         script_close(s);
         if (!script_open(s, e)) return false;

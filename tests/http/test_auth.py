@@ -1,5 +1,4 @@
 """Who may do what: where a key may stand, which one decides, in which order faults are told, and the session cookie."""
-import json
 import subprocess
 import time
 import uuid

@@ -277,6 +277,7 @@ def test_inferences_of_a_workspace(make_server):
     assert "open_max" in send(s, inferences, status=507)["error"] and count(s) == 0
     send(s, inferences[:3])
     assert "open_max" in send(s, inferences[3], status=507)["error"]
+    assert statuses(s, inferences[:3]) == ["unchanged"] * 3
     assert s.put(api(s, f"/{inferences[0]['inference_id']}/metadata/a"), json={"value": 1}).ok  # attaching goes on
     s.restart()
     assert count(s) == 3 and send(s, inferences[3], status=507)

@@ -187,3 +187,21 @@ def test_more_connections_than_allowed_wait_or_are_closed(small):
     for s in crowd:
         s.close()
     wait_for(lambda: small.get("/healthz", anonymous=True).ok)
+
+
+# --- what a proxy in front could read differently
+
+
+@pytest.mark.parametrize("headers", ["Content-Length: 2\r\nContent-Length: 3\r\n", "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n"])
+def test_a_body_with_two_lengths_is_refused(server, headers):
+    answer = server.raw(f"POST /test/inference-stats/metadata HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n{{}}x".encode())
+    assert answer.startswith(b"HTTP/1.1 400 ")
+
+
+def test_http_1_1_without_a_host_is_refused(server):
+    assert server.raw(b"GET /info HTTP/1.1\r\nConnection: close\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+
+
+def test_a_query_of_many_parameters_is_answered_at_once(server):
+    answer = server.raw(b"GET /info?" + b"a&" * 500 + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 400 ")

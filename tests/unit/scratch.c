@@ -1,8 +1,10 @@
 #include "scratch.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,17 +12,32 @@
 #include <unistd.h>
 
 #include "base/check.h"
-#include "base/mem.h"
 
-static int ops_open(const char *path, int flags, unsigned mode) { return open(path, flags | O_CLOEXEC, mode); }
+/* One operation at a time, and none while a tree is copied: a copy is what a kill between two operations leaves. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+#define ALONE(type, call)               \
+    do {                                \
+        pthread_mutex_lock(&lock);      \
+        type result = call;             \
+        int saved = errno;              \
+        pthread_mutex_unlock(&lock);    \
+        errno = saved;                  \
+        return result;                  \
+    } while (0)
+
+static int ops_open(const char *path, int flags, unsigned mode) { ALONE(int, open(path, flags | O_CLOEXEC, mode)); }
+static ssize_t ops_pwrite(int fd, const void *p, size_t n, off_t at) { ALONE(ssize_t, pwrite(fd, p, n, at)); }
+static int ops_rename(const char *from, const char *to) { ALONE(int, rename(from, to)); }
+static int ops_unlink(const char *path) { ALONE(int, unlink(path)); }
+static int ops_mkdir(const char *path, unsigned mode) { ALONE(int, mkdir(path, mode)); }
 static int ops_sync(int fd, const char *site) { return (void)fd, (void)site, 0; }
 static int ops_sync_dir(const char *path, const char *site) { return (void)path, (void)site, 0; }
-static int ops_mkdir(const char *path, unsigned mode) { return mkdir(path, mode); }
 static void ops_forget(int fd, off_t at, off_t n) { (void)fd, (void)at, (void)n; }
 
 const struct io_ops scratch_ops = {
-    .open = ops_open, .close = close, .pread = pread, .pwrite = pwrite, .sync = ops_sync, .sync_dir = ops_sync_dir,
-    .rename = rename, .unlink = unlink, .mkdir = ops_mkdir, .forget = ops_forget,
+    .open = ops_open, .close = close, .pread = pread, .pwrite = ops_pwrite, .sync = ops_sync, .sync_dir = ops_sync_dir,
+    .rename = ops_rename, .unlink = ops_unlink, .mkdir = ops_mkdir, .forget = ops_forget,
 };
 
 void scratch_make(struct scratch *s) {
@@ -48,10 +65,16 @@ const char *scratch_path(const struct scratch *s, const char *fmt, ...) {
 }
 
 struct buf scratch_read(const char *path) {
-    size_t n;
-    char *bytes = io_read_file(path, 64 << 20, &n);
-    CHECK(bytes);
-    return (struct buf){bytes, n, n};
+    struct stat st;
+    struct buf bytes = {0};
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    CHECK(fd >= 0 && fstat(fd, &st) == 0);
+    buf_reserve(&bytes, (size_t)st.st_size + 1);
+    ssize_t n = read(fd, bytes.p, (size_t)st.st_size);
+    CHECK(n == st.st_size);
+    bytes.n = (size_t)n;
+    close(fd);
+    return bytes;
 }
 
 void scratch_write(const char *path, struct str bytes) {
@@ -60,7 +83,7 @@ void scratch_write(const char *path, struct str bytes) {
     close(fd);
 }
 
-void scratch_copy_tree(const char *from, const char *to) {
+static void copy_tree(const char *from, const char *to) {
     DIR *d = opendir(from);
     CHECK(d && mkdir(to, 0700) == 0);
     for (struct dirent *entry; (entry = readdir(d));) {
@@ -71,7 +94,7 @@ void scratch_copy_tree(const char *from, const char *to) {
         CHECK(snprintf(target, sizeof target, "%s/%s", to, entry->d_name) < (int)sizeof target);
         CHECK(stat(source, &st) == 0);
         if (S_ISDIR(st.st_mode)) {
-            scratch_copy_tree(source, target);
+            copy_tree(source, target);
             continue;
         }
         struct buf bytes = scratch_read(source);
@@ -79,6 +102,12 @@ void scratch_copy_tree(const char *from, const char *to) {
         buf_free(&bytes);
     }
     closedir(d);
+}
+
+void scratch_copy_tree(const char *from, const char *to) {
+    pthread_mutex_lock(&lock);
+    copy_tree(from, to);
+    pthread_mutex_unlock(&lock);
 }
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw) {

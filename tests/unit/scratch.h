@@ -23,5 +23,5 @@ const char *scratch_path(const struct scratch *s, const char *fmt, ...) __attrib
 
 struct buf scratch_read(const char *path);             /* the whole file; the caller frees it */
 void scratch_write(const char *path, struct str bytes); /* the file then holds these bytes and no others */
-void scratch_copy_tree(const char *from, const char *to);
+void scratch_copy_tree(const char *from, const char *to); /* at one moment between two operations of the table */
 void scratch_remove_tree(const char *path);

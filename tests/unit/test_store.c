@@ -348,10 +348,7 @@ static void workspaces_do_not_meet(void **state) {
 /* Many at once, from several groups: each is told its outcome, numbers and times do not go back. */
 static atomic_uint dones;
 
-static void count_done(struct store_write *w) {
-    assert_int_equal(w->err.code, ERR_NONE);
-    atomic_fetch_add(&dones, 1);
-}
+static void count_done(struct store_write *w) { atomic_fetch_add(&dones, w->err.code == ERR_NONE); }
 
 static void submitted_at_once(void **state) {
     struct store_kit *k = *state;
