@@ -19,9 +19,9 @@
 #include "base/log.h"
 #include "http/internal.h"
 
-/* A connection's memory holds its request line, headers and parsed query; it is touched only as far as it is used. Large
- * enough that what url.c refuses gets that far. */
-enum { CONNECTION_MEMORY = 256 << 10, BACKLOG = 511 };
+/* A connection's memory holds its request line, headers and parsed query. libmicrohttpd wipes all of it after each
+ * request, so it is no larger than it must be. */
+enum { CONNECTION_MEMORY = 32 << 10, BACKLOG = 511 };
 
 /* --- callbacks of libmicrohttpd, all on a worker thread --- */
 
@@ -61,8 +61,9 @@ static void on_over(void *arg, struct MHD_Connection *connection, void **context
 /* The address text of a client is made once a connection. */
 static void on_connection(void *arg, struct MHD_Connection *connection, void **context,
                           enum MHD_ConnectionNotificationCode how) {
-    (void)arg;
+    struct worker *w = arg;
     if (how == MHD_CONNECTION_NOTIFY_CLOSED) {
+        atomic_fetch_sub(&w->open, 1);
         free(*context);
         *context = NULL;
         return;
@@ -174,6 +175,61 @@ static struct bell *bell_new(struct err *e) {
     return b;
 }
 
+/* --- accepting --- */
+
+static void nap(void) { nanosleep(&(struct timespec){.tv_nsec = 2 * 1000 * 1000}, NULL); }
+
+/* The worker with the fewest connections, if it can take one more. Left to themselves the one that is awake takes
+ * them all, and serves them alone on its core. */
+static struct worker *least_busy(struct http *h) {
+    struct worker *least = &h->workers[0];
+    for (unsigned i = 1; i < h->config.workers; i++)
+        if (atomic_load(&h->workers[i].open) < atomic_load(&least->open)) least = &h->workers[i];
+    unsigned share = (h->config.max_connections + h->config.workers - 1) / h->config.workers;
+    pthread_mutex_lock(&least->lock);
+    bool room = least->arrived < INBOX && atomic_load(&least->open) < share;
+    pthread_mutex_unlock(&least->lock);
+    return room ? least : NULL;
+}
+
+/* What no worker can take waits in the kernel's backlog. */
+static void *accept_loop(void *arg) {
+    struct http *h = arg;
+    struct pollfd ready = {.fd = h->listen_fd, .events = POLLIN};
+    while (!atomic_load(&h->closing_soon)) {
+        poll(&ready, 1, -1);
+        struct worker *w = least_busy(h);
+        struct arrival a = {.size = sizeof a.address};
+        if (w) a.fd = accept4(h->listen_fd, (struct sockaddr *)&a.address, &a.size, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (!w || a.fd < 0) { /* full, out of descriptors, or the client is gone again */
+            nap();
+            continue;
+        }
+        atomic_fetch_add(&w->open, 1);
+        pthread_mutex_lock(&w->lock);
+        w->inbox[w->arrived++] = a;
+        pthread_mutex_unlock(&w->lock);
+        bell_ring(w->bell);
+    }
+    return NULL;
+}
+
+/* Takes in what the acceptor brought; with no daemon to give it to, closes it. */
+static void empty_inbox(struct worker *w, struct MHD_Daemon *daemon) {
+    struct arrival list[INBOX];
+    pthread_mutex_lock(&w->lock);
+    unsigned count = w->arrived;
+    memcpy(list, w->inbox, count * sizeof *list);
+    w->arrived = 0;
+    pthread_mutex_unlock(&w->lock);
+    for (unsigned i = 0; i < count; i++) {
+        if (!daemon)
+            close(list[i].fd);
+        else if (MHD_add_connection(daemon, list[i].fd, (struct sockaddr *)&list[i].address, list[i].size) != MHD_YES)
+            atomic_fetch_sub(&w->open, 1); /* it has closed it */
+    }
+}
+
 enum { TICK_MS = 200 }; /* how long a worker may sleep before it looks whether the server stops */
 
 /* A worker turns its own daemon. libmicrohttpd's own threads would do the same, but its loop (0.9.75) asks for events
@@ -182,7 +238,6 @@ enum { TICK_MS = 200 }; /* how long a worker may sleep before it looks whether t
 static void *serve(void *arg) {
     struct worker *w = arg;
     struct http *h = w->http;
-    bool quiet = false;
     uint64_t calls;
     struct pollfd ready[] = {
         {.fd = MHD_get_daemon_info(w->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd, .events = POLLIN},
@@ -194,10 +249,7 @@ static void *serve(void *arg) {
         /* Rung from here on means: resumed too late for this round. */
         if (atomic_exchange(&w->bell->rung, false) && read(w->bell->fd, &calls, sizeof calls) < 0)
             CHECK(errno == EAGAIN);
-        if (!quiet && atomic_load(&h->closing_soon)) {
-            MHD_quiesce_daemon(w->daemon);
-            quiet = true;
-        }
+        empty_inbox(w, w->daemon);
         MHD_run(w->daemon);
     }
     return NULL;
@@ -205,11 +257,9 @@ static void *serve(void *arg) {
 
 static bool start_worker(struct http *h, struct worker *w, struct err *e) {
     const struct http_config *c = &h->config;
-    unsigned share = (c->max_connections + c->workers - 1) / c->workers;
     struct MHD_OptionItem options[] = {
         {MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)on_log, NULL}, /* first, so that it hears of the others */
-        {MHD_OPTION_LISTEN_SOCKET, h->listen_fd, NULL},
-        {MHD_OPTION_CONNECTION_LIMIT, share, NULL},
+        {MHD_OPTION_CONNECTION_LIMIT, c->max_connections, NULL},
         {MHD_OPTION_CONNECTION_TIMEOUT, c->idle_timeout_s, NULL},
         {MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, NULL},
         {MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL}, /* HTTP/1.1 without Host is refused (RFC 9112, 3.2) */
@@ -222,7 +272,7 @@ static bool start_worker(struct http *h, struct worker *w, struct err *e) {
     w->http = h;
     if (!(w->bell = bell_new(e))) return false;
     w->next_id = (uint64_t)(w - h->workers) << 40;
-    w->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_data,
+    w->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_data,
                                  w, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
     if (w->daemon && pthread_create(&w->thread, NULL, serve, w) == 0) return w->running = true;
     return err_set(e, ERR_INTERNAL, "the HTTP server did not start: out of threads or descriptors?");
@@ -233,16 +283,24 @@ static void ring_all(struct http *h) {
         if (h->workers[i].running) bell_ring(h->workers[i].bell);
 }
 
+static void stop_accepting(struct http *h) {
+    atomic_store(&h->closing_soon, true);
+    if (!h->accepting) return;
+    shutdown(h->listen_fd, SHUT_RDWR); /* wakes the acceptor */
+    pthread_join(h->acceptor, NULL);
+    h->accepting = false;
+}
+
 /* Ends the workers and frees everything. */
 static void release(struct http *h) {
     atomic_store(&h->ended, true);
+    stop_accepting(h);
     ring_all(h);
     for (unsigned i = 0; i < h->config.workers; i++) {
         struct worker *w = &h->workers[i];
         if (w->running) pthread_join(w->thread, NULL);
-        /* The listening socket is ours; a daemon that was not told so (its worker ended before its first round) closes
-         * it. */
-        if (w->daemon) MHD_quiesce_daemon(w->daemon), MHD_stop_daemon(w->daemon);
+        empty_inbox(w, NULL);
+        if (w->daemon) MHD_stop_daemon(w->daemon);
         if (w->bell) bell_unref(w->bell);
         pthread_mutex_destroy(&w->lock);
     }
@@ -270,14 +328,13 @@ struct http *http_listen(const struct http_config *c, struct err *e) {
 bool http_serve(struct http *h, struct err *e) {
     bool ok = (h->closer = closer_new(e));
     for (unsigned i = 0; ok && i < h->config.workers; i++) ok = start_worker(h, &h->workers[i], e);
-    return ok;
+    h->accepting = ok && pthread_create(&h->acceptor, NULL, accept_loop, h) == 0;
+    return h->accepting || (ok && err_set(e, ERR_INTERNAL, "the HTTP server did not start: out of threads"));
 }
 
 uint16_t http_port(const struct http *h) { return h->port; }
 
 /* --- stop --- */
-
-static void nap(void) { nanosleep(&(struct timespec){.tv_nsec = 2 * 1000 * 1000}, NULL); }
 
 static bool any_live(struct http *h) {
     bool any = false;
@@ -313,8 +370,7 @@ static bool any_busy(struct http *h) {
 void http_stop(struct http *h, unsigned grace_ms) {
     if (!h) return;
     int64_t until = clock_mono_us() + (int64_t)grace_ms * 1000;
-    atomic_store(&h->closing_soon, true);
-    ring_all(h);
+    stop_accepting(h);
     while (any_live(h) && clock_mono_us() < until) nap();
     /* libmicrohttpd must not be stopped while a connection is suspended. No handler starts from here on. */
     atomic_store(&h->closing, true);

@@ -7,6 +7,7 @@
 #include <microhttpd.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/socket.h>
 
 #include "http/http.h"
 #include "http/closer.h"
@@ -29,15 +30,26 @@ struct bell {
     int fd;
 };
 
-/* One a worker thread, with a daemon of its own on the common socket, so that workers share nothing while they serve;
- * http_stop looks into all of them. */
+/* A connection on its way from the acceptor to its worker. */
+struct arrival {
+    int fd;
+    struct sockaddr_storage address;
+    socklen_t size;
+};
+enum { INBOX = 16 };
+
+/* One a worker thread, with a daemon of its own, so that workers share nothing while they serve; http_stop looks into
+ * all of them. */
 struct worker {
     struct http *http;
     struct MHD_Daemon *daemon;
     pthread_t thread;
     bool running;
     struct bell *bell;
-    pthread_mutex_t lock; /* guards `live`; nobody else takes it while the server runs */
+    atomic_uint open;     /* connections, those in the inbox included */
+    pthread_mutex_t lock; /* guards what follows up to `live`; only the acceptor takes it too while the server runs */
+    struct arrival inbox[INBOX];
+    unsigned arrived;
     struct exchange *live;
     atomic_bool busy;     /* a handler runs */
     atomic_int suspended; /* connections of this worker that wait */
@@ -73,6 +85,8 @@ struct exchange {
 struct http {
     struct http_config config;
     int listen_fd;
+    pthread_t acceptor;
+    bool accepting;
     uint16_t port;
     struct closer *closer;
     struct worker *workers;
