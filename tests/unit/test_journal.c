@@ -7,11 +7,9 @@
 
 #include <cmocka.h>
 #include <stdio.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "base/crc32c.h"
 #include "journal_kit.h"
+#include "record/record.h"
 
 static void nothing_in_nothing_out(void **state) {
     struct kit *k = *state;
@@ -401,6 +399,79 @@ static void a_visit_that_fails(void **state) {
     assert_string_equal(k->e.msg, "refused by the visitor");
 }
 
+/* ---- docs/journal.md ---- */
+
+/* The file that the page shows: lines of its block ```hex, each an offset and bytes. */
+static struct buf documented_file(void) {
+    struct buf page = scratch_read("docs/journal.md"), file = {0};
+    struct str rest = buf_str(&page), line;
+    buf_reserve(&file, 5120);
+    memset(file.p, 0, 5120);
+    while (str_cut(rest, '\n', &line, &rest) && !str_is(line, "```hex")) continue;
+    while (str_cut(rest, '\n', &line, &rest) && !str_is(line, "```")) {
+        unsigned at, byte;
+        int used;
+        char text[200];
+        snprintf(text, sizeof text, STR_FMT, STR_ARG(line));
+        assert_int_equal(sscanf(text, "%u%n", &at, &used), 1);
+        for (const char *p = text + used + 2; sscanf(p, "%2x", &byte) == 1; p += 3) {
+            assert_true(at < 5120);
+            file.p[at++] = (char)byte;
+            if (p[2] != ' ' || p[3] == ' ') break;
+        }
+    }
+    file.n = 5120;
+    buf_free(&page);
+    return file;
+}
+
+static bool documented_record(void *ctx, const struct record_header *h, struct str payload, uint64_t at) {
+    struct arena arena = {0};
+    struct inference inf;
+    struct attach a;
+    struct buf again = {0};
+    unsigned n = ++*(unsigned *)ctx;
+    assert_int_equal(h->seq, n);
+    assert_int_equal(h->workspace, 1);
+    assert_int_equal(at, n == 1 ? 4096 : n == 2 ? 4216 : 4608);
+    assert_int_equal(h->flags, n == 1 ? 0 : 3);
+    assert_int_equal(h->type, n == 1 ? RECORD_INFERENCE : RECORD_ATTACH);
+    if (n == 1) {
+        assert_true(inference_decode(payload, &arena, &inf));
+        inference_encode(&again, &inf);
+        assert_true(str_eq(buf_str(&again), payload)); /* what is written today is what the page says */
+        assert_true(str_is(inf.id, "e7f1") && str_is(inf.model_id, "coco/24") && inf.index == 0);
+        assert_true(inf.time_us == INT64_C(1795289949108638) && inf.latency_s == 0.0125);
+        assert_int_equal(inf.detection_count, 1);
+        assert_true(str_is(inf.detections[0].class_name, "dog") && inf.detections[0].confidence == 0.91);
+        assert_true(inf.detections[0].has_box && inf.detections[0].x == 320 && inf.detections[0].height == 80);
+    } else {
+        assert_true(attach_decode(payload, &arena, &a));
+        assert_int_equal(a.id_count, n - 1);
+        assert_true(str_is(a.field, n == 2 ? "line" : "verdict") && str_is(a.ids[0], "e7f1"));
+        assert_true(value_eq(&a.value, n == 2 ? &(struct value){.type = VALUE_NUMBER, .number = 3}
+                                              : &(struct value){.type = VALUE_STRING, .text = STR("ok")}));
+    }
+    buf_free(&again);
+    arena_free(&arena);
+    return true;
+}
+
+static void the_documented_file(void **state) {
+    (void)state;
+    struct journal_file_header h;
+    struct buf file = documented_file();
+    unsigned count = 0;
+    uint64_t end, next;
+    assert_true(journal_file_header(buf_str(&file), &h));
+    assert_true(h.number == 1 && h.first_seq == 1 && h.after_recovery);
+    journal_scan(buf_str(&file), &h, documented_record, &count, &end, &next);
+    assert_int_equal(count, 3);
+    assert_int_equal(end, 5120);
+    assert_int_equal(next, 4);
+    buf_free(&file);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, kit_setup, kit_teardown)
@@ -424,6 +495,7 @@ int main(void) {
         TEST(recovery_again_and_again),
         TEST(read_between_two_positions),
         TEST(a_visit_that_fails),
+        TEST(the_documented_file),
     };
     return cmocka_run_group_tests_name("journal", tests, NULL, NULL);
 }
