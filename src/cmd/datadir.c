@@ -25,12 +25,17 @@ static bool take(int fd, const char *dir, struct err *e) {
     return true;
 }
 
+/* The folder's own name is durable before anything in it is. A parent that may not be read was not made by us. */
+static bool make_dir(const char *dir, struct err *e) {
+    char parent[4200];
+    if (io_mkdir(dir, 0700) != 0) return err_errno(e, "making the data folder %s", dir);
+    snprintf(parent, sizeof parent, "%s/..", dir);
+    return io_sync_dir(parent, "datadir.name") == 0 || errno == EACCES || err_errno(e, "syncing the folder above %s", dir);
+}
+
 int datadir_lock(const char *dir, struct err *e) {
     char path[4200];
-    if (io_mkdir(dir, 0700) != 0) {
-        err_errno(e, "making the data folder %s", dir);
-        return -1;
-    }
+    if (!make_dir(dir, e)) return -1;
     snprintf(path, sizeof path, "%s/lock", dir);
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0) {

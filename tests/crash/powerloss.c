@@ -396,9 +396,10 @@ static int everything(void) {
     return failed != 0 || taken == 0;
 }
 
-/* The one sync that nothing rests on, and why it is there. */
+/* Syncs that cannot fail here: one that nothing rests on, and one of a folder above what the photos show. */
 static const char *exempt(const char *site) {
-    return strcmp(site, "journal.make") == 0 ? "for speed alone: the writer's first sync finds the zeros on disk" : NULL;
+    if (strcmp(site, "journal.make") == 0) return "for speed alone: the writer's first sync finds the zeros on disk";
+    return strcmp(site, "datadir.name") == 0 ? "its proof is tests/unit/test_datadir.c" : NULL;
 }
 
 static bool prove(const char *site, char verdict[400]) {
