@@ -66,7 +66,7 @@ TEST_AID := $(patsubst tests/unit/%.c,$(BUILD)/tests/%.o,$(filter-out tests/unit
 MODEL_JSON := $(wildcard models/*/model.json)
 MODELS     := $(MODEL_JSON:models/%/model.json=build/models/%/model.onnx)
 
-all: $(BUILD)/sightglass $(MODELS) $(if $(VARIANT),$(BUILD)/models) ## build the program, build/sightglass (the default)
+all: $(BUILD)/sightglass $(BUILD)/journal-dump $(MODELS) $(if $(VARIANT),$(BUILD)/models) ## build the program, build/sightglass (the default)
 	@:
 
 $(BUILD)/sightglass: $(MAIN_OBJ) $(BUILD)/libsightglass.a | $(ORT)
@@ -129,6 +129,10 @@ $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(TEST_AID) $(BUILD)/libsightglas
 	@echo "  link   $@"
 	@$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
 
+$(BUILD)/journal-dump: tools/journal-dump.c $(BUILD)/libsightglass.a | $(ORT)
+	@echo "  link   $@"
+	@$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
 $(CRASH): $(BUILD)/tests/%: tests/crash/%.c $(wildcard tests/crash/script*.[ch] tests/crash/io_sim.[ch]) $(TEST_AID) \
           $(BUILD)/libsightglass.a | $(ORT)
 	@echo "  link   $@"
@@ -156,7 +160,10 @@ run: ## install what is missing, build, start with a demo: make run PORT=9101 DE
 	@PORT=$(PORT) DEMO=$(DEMO) tools/run.sh
 
 test: test-deps ## all tests, installing what only they need
+	@$(MAKE) --no-print-directory -j$$(nproc) test-programs
 	@$(MAKE) --no-print-directory test-unit test-http test-crash test-web test-models test-browser check
+
+test-programs: all $(TESTS) $(CRASH)
 
 test-unit: all $(TESTS) ## unit tests (cmocka)
 	@tools/run-unit-tests $(TESTS)
@@ -210,5 +217,5 @@ help: ## this list
 clean: ## remove what was built; ./data is never touched
 	rm -rf build web/dist
 
-.PHONY: all deps test-deps run test test-unit test-http test-crash test-web test-models test-browser check docs fuzz fuzz-run \
+.PHONY: all deps test-deps run test test-programs test-unit test-http test-crash test-web test-models test-browser check docs fuzz fuzz-run \
         bench help clean

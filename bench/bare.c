@@ -176,10 +176,39 @@ static bool log_open(struct bare *b, const char *path, int64_t size, struct err 
     return true;
 }
 
+/* Hands out connections: left to themselves, the pool's threads race for them, and one often gets nearly all. */
+struct acceptor {
+    int fd;
+    struct MHD_Daemon *daemon;
+};
+
+static void *acceptor_main(void *arg) {
+    const struct acceptor *a = arg;
+    struct sockaddr_in from;
+    socklen_t size = sizeof from;
+    for (int fd; (fd = accept4(a->fd, (struct sockaddr *)&from, &size, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0;) {
+        MHD_add_connection(a->daemon, fd, (struct sockaddr *)&from, size); /* closes fd when it fails */
+        size = sizeof from;
+    }
+    return NULL;
+}
+
+static int listen_anywhere(uint16_t *port) {
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof to;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&to, sizeof to) != 0 || listen(fd, 512) != 0 ||
+        getsockname(fd, (struct sockaddr *)&to, &size) != 0)
+        return -1;
+    *port = ntohs(to.sin_port);
+    return fd;
+}
+
 static bool serve(const char *path, const char *mib, struct err *e) {
     struct bare b = {.lock = PTHREAD_MUTEX_INITIALIZER, .filled = PTHREAD_COND_INITIALIZER};
     unsigned long long size;
-    pthread_t writer;
+    pthread_t writer, accepting;
+    uint16_t port = 0;
     sigset_t ends;
     int which;
     if (!str_to_u64(str_of(mib), &size) || size < 1 || size > 65536)
@@ -191,20 +220,23 @@ static bool serve(const char *path, const char *mib, struct err *e) {
     b.bad = answer("{\"error\":\"Invalid request\"}");
     b.broken = answer("{\"error\":\"the log is full or cannot be written\"}");
     CHECK(pthread_create(&writer, NULL, writer_main, &b) == 0);
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     /* libmicrohttpd 0.9.75 waits again, without a limit, before it serves a batch of exactly 128 events; a closed-loop
      * client then waits for ever. So no thread may have that many connections. */
-    struct MHD_Daemon *d = MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, handle, &b, MHD_OPTION_SOCK_ADDR, &to,
+    struct acceptor acceptor = {.fd = listen_anywhere(&port)};
+    acceptor.daemon = MHD_start_daemon(
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL, handle, &b,
         MHD_OPTION_THREAD_POOL_SIZE, HTTP_THREADS, MHD_OPTION_CONNECTION_LIMIT, HTTP_THREADS * THREAD_CONNECTIONS,
         MHD_OPTION_NOTIFY_COMPLETED, completed, NULL, MHD_OPTION_END);
-    if (!d) return err_set(e, ERR_IO, "libmicrohttpd does not start");
-    printf("listening on http://127.0.0.1:%u\n", MHD_get_daemon_info(d, MHD_DAEMON_INFO_BIND_PORT)->port);
+    if (acceptor.fd < 0 || !acceptor.daemon) return err_errno(e, "the HTTP server does not start");
+    CHECK(pthread_create(&accepting, NULL, acceptor_main, &acceptor) == 0);
+    printf("listening on http://127.0.0.1:%u\n", port);
     CHECK(fflush(stdout) == 0 && sigwait(&ends, &which) == 0);
+    CHECK(shutdown(acceptor.fd, SHUT_RDWR) == 0 && pthread_join(accepting, NULL) == 0);
     CHECK(pthread_mutex_lock(&b.lock) == 0);
     b.stop = true;
     CHECK(pthread_mutex_unlock(&b.lock) == 0 && pthread_cond_signal(&b.filled) == 0 && pthread_join(writer, NULL) == 0);
-    MHD_stop_daemon(d);
+    MHD_stop_daemon(acceptor.daemon);
+    close(acceptor.fd);
     fprintf(stderr, "%" PRIu64 " requests in %" PRIu64 " groups\n", b.records, b.groups);
     MHD_destroy_response(b.ok), MHD_destroy_response(b.bad), MHD_destroy_response(b.broken);
     close(b.log);

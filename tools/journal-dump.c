@@ -1,5 +1,5 @@
-/* Prints what is in journal files and workspace logs (docs/journal.md), one JSON object a line: the file, each record with
- * its offset, and where the records end. It reads only, and needs no other file.
+/* Prints what is in journal files and workspace logs (docs/journal.md), one JSON object a line: the file, each record
+ * with its offset, and where the records end. It reads only, and needs no other file.
  *
  *   journal-dump FILE...        slot-NN.journal or workspaces/N/log, of a running server too
  *

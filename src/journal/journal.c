@@ -266,7 +266,7 @@ struct journal *journal_open(const struct journal_options *o, uint64_t after, jo
     j->o = *o;
     j->dir = mem_alloc(strlen(o->dir) + 1);
     memcpy(j->dir, o->dir, strlen(o->dir) + 1);
-    j->files = mem_zero(MOST_FILES, sizeof *j->files);
+    j->files = mem_zero(MOST_FILES + o->max_files, sizeof *j->files);
     j->after_recovery = true;
     pthread_mutex_init(&j->lock, NULL);
     if (io_mkdir(j->dir, 0700) != 0)

@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,7 +33,7 @@
 #include "io_sim.h"
 #include "script.h"
 
-enum { AT_ONCE = 8, LIMIT_S = 60 };
+enum { AT_ONCE = 16, LIMIT_S = 60 };
 enum kind { EIO_ONCE, SHORT_THEN_EIO, ENOSPC_ONCE, FULL, KINDS };
 static const char *const kind_names[KINDS] = {"eio", "short", "enospc", "full"};
 
@@ -140,35 +141,75 @@ static void open_again(struct run *r) {
     if (!script_open(&r->s, &r->e)) wrong("the store did not open after a failure that was over", r->e.msg);
 }
 
+/* The judge: a process without threads, that starts a fresh one for each photo. A process with threads had better not be
+ * copied: the copy may hold locks that nobody opens. */
+static struct photo {
+    pthread_mutex_t lock;
+    char path[4096];
+    unsigned numbers[SCRIPT_ALL], count, unknown[SCRIPT_ALL], unknown_count;
+    struct progress progress;
+    const char *when;
+    char what[128]; /* failed */
+} *photo; /* in shared memory; the lock is for the run's threads */
+static int to_judge[2], to_run[2];
+
+static _Noreturn void look_at_photo(void) {
+    struct script s = {.dir = photo->path, .progress = &photo->progress};
+    struct err e;
+    memcpy(fault.what, photo->what, sizeof fault.what);
+    if (!script_open(&s, &e)) wrong(photo->when, e.msg);
+    for (unsigned kept = 0; !shows(s.store, photo->numbers, photo->count);) {
+        if (kept == photo->unknown_count) wrong(photo->when, "there is not what was acknowledged");
+        photo->numbers[photo->count++] = photo->unknown[kept++];
+    }
+    _exit(0);
+}
+
+static _Noreturn void judge(void) {
+    char message;
+    close(to_judge[1]), close(to_run[0]);
+    while (read(to_judge[0], &message, 1) == 1) {
+        pid_t pid = fork();
+        CHECK(pid >= 0);
+        if (pid == 0) look_at_photo();
+        int status;
+        CHECK(waitpid(pid, &status, 0) == pid);
+        message = status == 0 ? 'y' : 'n';
+        CHECK(write(to_run[1], &message, 1) == 1);
+    }
+    _exit(0);
+}
+
+static void start_judge(void) {
+    photo = mmap(NULL, sizeof *photo, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    CHECK(photo != MAP_FAILED && pipe(to_judge) == 0 && pipe(to_run) == 0);
+    pthread_mutex_init(&photo->lock, NULL);
+    pid_t pid = fork();
+    CHECK(pid >= 0);
+    if (pid == 0) judge();
+    close(to_judge[0]), close(to_run[1]);
+}
+
 /* Power loss right now, and what a start finds then: the acknowledged, and of those under way or unknown some first part. */
 static void lose_power(struct run *r, const char *when, uint64_t seed) {
     static atomic_uint photos;
-    char path[4096];
+    char path[4096], answer;
     snprintf(path, sizeof path, "%.3000s/%u-photos/%u", home, test_number, atomic_fetch_add(&photos, 1));
     CHECK(mkdir(path, 0700) == 0);
     io_sim_photo(path, seed);
-    pid_t pid = fork();
-    CHECK(pid >= 0);
-    if (pid) {
-        int status;
-        CHECK(waitpid(pid, &status, 0) == pid);
-        nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-        if (status) _exit(1);
-        return;
-    }
-    io_use(NULL);
-    struct run after = {.s = {.dir = path, .progress = &r->progress}, .count = r->count};
-    memcpy(after.numbers, r->numbers, sizeof after.numbers);
-    memcpy(after.unknown, r->unknown, sizeof after.unknown);
-    after.unknown_count = r->unknown_count;
-    if (r->under_way && after.unknown_count == 0) after.unknown[after.unknown_count++] = r->under_way - 1;
-    if (!script_open(&after.s, &after.e)) wrong(when, after.e.msg);
-    while (!shows(after.s.store, after.numbers, after.count)) {
-        static unsigned kept;
-        if (kept == after.unknown_count) wrong(when, "there is not what was acknowledged");
-        after.numbers[after.count++] = after.unknown[kept++];
-    }
-    _exit(0);
+    pthread_mutex_lock(&photo->lock);
+    memcpy(photo->path, path, sizeof path);
+    memcpy(photo->numbers, r->numbers, sizeof r->numbers);
+    memcpy(photo->unknown, r->unknown, sizeof r->unknown);
+    photo->count = r->count;
+    photo->unknown_count = r->unknown_count;
+    if (r->under_way && photo->unknown_count == 0) photo->unknown[photo->unknown_count++] = r->under_way - 1;
+    photo->when = when;
+    memcpy(photo->what, fault.what, sizeof fault.what);
+    CHECK(write(to_judge[1], "p", 1) == 1 && read(to_run[0], &answer, 1) == 1);
+    pthread_mutex_unlock(&photo->lock);
+    nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    if (answer != 'y') _exit(1);
 }
 
 /* After the restart: the acknowledged, and of the unknown some first part. Those count as acknowledged from now on. */
@@ -281,6 +322,7 @@ static _Noreturn void run_one(enum kind kind, uint64_t at, bool *reached) {
     CHECK(mkdir(path, 0700) == 0);
     snprintf(path, sizeof path, "%.3000s/%u", home, test_number);
     CHECK(mkdir(path, 0700) == 0);
+    start_judge();
     io_sim_begin(path, hook, NULL);
     struct run *r = mem_zero(1, sizeof *r);
     r->s = (struct script){.dir = path, .progress = &r->progress};

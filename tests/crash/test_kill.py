@@ -7,7 +7,7 @@ inference comes later; and it sends inferences in, several in a request, with me
 in that, or while it starts. Started again on the same data, it is asked for all that the last life touched and for
 some of what older ones did; at the end for everything.
 
-    KILLS=200 SEED=7 pytest tests/crash/test_kill.py       SEED picks moments and operations; it is printed when it fails
+    KILLS=200 SEED=7 pytest -s tests/crash/test_kill.py       SEED picks moments and operations; it is always printed
 """
 import http.client
 import json
@@ -38,7 +38,8 @@ class Client:
     def call(self, method, path, body=None):
         """(status, answer); Lost when there is none."""
         try:
-            self.connection.request(method, path, None if body is None else json.dumps(body), {"Authorization": "Bearer " + KEY})
+            text = None if body is None else json.dumps(body)
+            self.connection.request(method, path, text, {"Authorization": "Bearer " + KEY})
             answer = self.connection.getresponse()
             return answer.status, json.loads(answer.read() or "null")
         except (OSError, http.client.HTTPException, ValueError) as why:
@@ -74,10 +75,10 @@ class Model:
 class Writer(threading.Thread):
     """One writer in one life. Ends when the connection breaks, at the latest."""
 
-    def __init__(self, server, number, life, start, model_lock, model, rng):
+    def __init__(self, lives, number, life, rng):
         super().__init__(daemon=True)
-        self.server, self.name_, self.n, self.rng = server, f"w{number}", start, rng
-        self.lock, self.model = model_lock, model
+        self.server, self.lock, self.model = lives.server, lives.lock, lives.model
+        self.who, self.n, self.rng = f"w{number}", lives.numbers[number], rng
         self.life, self.made = life, 0
         self.known, self.waiting = [], []   # ids with an inference, ids without
         self.unknown = None                 # the request without an answer
@@ -86,12 +87,12 @@ class Writer(threading.Thread):
 
     def new_id(self):
         self.made += 1
-        return f"{self.name_}-{self.life}-{self.made}"
+        return f"{self.who}-{self.life}-{self.made}"
 
     def value(self):
         """Unique and increasing; now a string, now a number."""
         self.n += 1
-        return self.n if self.n % 3 == 0 else f"{self.name_}:{self.n:07d}"
+        return self.n if self.n % 3 == 0 else f"{self.who}:{self.n:07d}"
 
     def some(self, ids, most):
         return self.rng.sample(ids, min(len(ids), self.rng.randint(1, most)))
@@ -100,7 +101,9 @@ class Writer(threading.Thread):
 
     def ingest(self):
         ids = [self.new_id() for _ in range(self.rng.randint(1, 4))]
-        late = [self.waiting.pop(self.rng.randrange(len(self.waiting)))] if self.waiting and self.rng.random() < 0.5 else []
+        late = []
+        if self.waiting and self.rng.random() < 0.5:
+            late = [self.waiting.pop(self.rng.randrange(len(self.waiting)))]
         body, request = [], Request()
         for one in ids + late:
             metadata = {f"born{k}": self.value() for k in range(self.rng.randint(0, 2))}
@@ -114,11 +117,12 @@ class Writer(threading.Thread):
     def attach_many(self):
         data, request = [], Request()
         for _ in range(self.rng.randint(1, 3)):
-            field, value = self.rng.choice(["line", "shift", "verdict"]), f"{self.name_}:{self.value()}"
+            field, value = self.rng.choice(["line", "shift", "verdict"]), str(self.value())
             ids = self.some(self.known, 5) if self.known else []
             if self.rng.random() < 0.4:
-                ids.append(self.new_id() if not self.waiting or self.rng.random() < 0.3 else self.rng.choice(self.waiting))
-                self.waiting += [i for i in ids[-1:] if i not in self.waiting]
+                if not self.waiting or self.rng.random() < 0.3:
+                    self.waiting.append(self.new_id())
+                ids.append(self.rng.choice(self.waiting))
             if ids:
                 data.append({"inference_ids": ids, "field_name": field, "field_value": value})
                 request.writes += [(one, field, value) for one in ids]
@@ -235,8 +239,8 @@ def count_all(client, model):
 
 def kill_while_starting(server, rng):
     """As one is started, and killed before or just after it is ready."""
-    process = subprocess.Popen(server.command(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                               env=server.environment(), cwd=server.log_path.parent)
+    process = subprocess.Popen(server.command(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL, env=server.environment(), cwd=server.log_path.parent)
     time.sleep(rng.uniform(0, 0.06))
     process.kill()
     process.wait()
@@ -249,8 +253,7 @@ class Lives:
         self.acknowledged = self.whole = self.nothing = self.at_start = 0
 
     def one(self, life):
-        writers = [Writer(self.server, n, life, self.numbers[n], self.lock, self.model, random.Random(self.rng.random()))
-                   for n in range(WRITERS)]
+        writers = [Writer(self, n, life, random.Random(self.rng.random())) for n in range(WRITERS)]
         for w in writers:
             w.start()
         time.sleep(self.rng.uniform(0.01, LOAD_SECONDS))

@@ -10,7 +10,8 @@
 int kit_setup(void **state) {
     struct kit *k = mem_zero(1, sizeof *k);
     scratch_make(&k->scratch);
-    k->o = (struct journal_options){.dir = k->scratch.dir, .store_id = "the store's own", .file_size = KIT_FILE, .max_files = 8};
+    k->o = (struct journal_options){.dir = k->scratch.dir, .store_id = "the store's own", .file_size = KIT_FILE};
+    k->o.max_files = 8;
     k->time_us = 1000000;
     *state = k;
     return 0;
@@ -25,7 +26,9 @@ int kit_teardown(void **state) {
     return 0;
 }
 
-static char letter(const char *name, unsigned n) { return (char)('a' + ((unsigned char)name[0] + (unsigned char)name[1] * 7 + n) % 26); }
+static char letter(const char *name, unsigned n) {
+    return (char)('a' + ((unsigned char)name[0] + (unsigned char)name[1] * 7 + n) % 26);
+}
 
 bool kit_visit(void *ctx, const struct record_header *h, struct str payload, struct err *e) {
     struct kit *k = ctx;
@@ -81,7 +84,8 @@ bool kit_append(struct kit *k, const char *name, unsigned count, size_t size) {
     }
     journal_prepare(k->j, &ignored);
     bool ok = journal_fits(k->j, buf_str(&chain), &k->e);
-    if (!ok && k->e.code == ERR_BUSY && journal_prepare(k->j, &ignored)) ok = journal_fits(k->j, buf_str(&chain), &k->e);
+    if (!ok && k->e.code == ERR_BUSY && journal_prepare(k->j, &ignored))
+        ok = journal_fits(k->j, buf_str(&chain), &k->e);
     uint64_t seq = journal_next_seq(k->j);
     ok = ok && journal_append(k->j, &chain, k->time_us, &k->e);
     CHECK(journal_next_seq(k->j) == (ok ? seq + count : seq));

@@ -1,10 +1,12 @@
 /* A journal in a scratch folder, whose records say what they are: the payload of record 2 of the chain "a" begins with
- * "a.2@TIME|" and is filled up with a letter. What a replay gives is checked against that and noted as "a.0 a.1 a.2 ", or as WRONG. */
+ * "a.2@TIME|" and is filled up with a letter. What a replay gives is checked against that and noted as "a.0 a.1 a.2 ",
+ * or as WRONG. */
 #pragma once
 #include "journal/journal.h"
 #include "scratch.h"
 
-enum { KIT_FILE = 16 << 10, KIT_WHOLE = KIT_FILE - JOURNAL_DATA - 32 }; /* the smallest file; the largest payload in it */
+/* The smallest file; the largest payload in it. */
+enum { KIT_FILE = 16 << 10, KIT_WHOLE = KIT_FILE - JOURNAL_DATA - 32 };
 
 struct kit {
     struct scratch scratch;
@@ -25,7 +27,7 @@ bool kit_open(struct kit *k, uint64_t after);
 void kit_close(struct kit *k);
 const char *kit_reopen(struct kit *k, uint64_t after); /* what it gave, or the error's text */
 
-/* A chain of `count` records with payloads of `size` bytes. False when the journal does not take it; it is not committed. */
+/* A chain of `count` records with payloads of `size` bytes, not committed. False when the journal does not take it. */
 bool kit_append(struct kit *k, const char *name, unsigned count, size_t size);
 void kit_put(struct kit *k, const char *name, unsigned count, size_t size); /* append and commit, which must go well */
 void kit_commit(struct kit *k);

@@ -14,8 +14,10 @@ int store_kit_setup(void **state) {
     hash_init();
     log_set_level(LOG_ERROR);
     scratch_make(&k->scratch);
-    k->o = (struct store_options){.id = "the store's own", .journal_file_size = 64 << 10, .journal_max = 512 << 10,
-                                  .checkpoint_interval_s = 3600, .open_max = 10000, .max_fields = 1024, .max_pending = 1000};
+    k->o = (struct store_options){
+        .id = "the store's own", .journal_file_size = 64 << 10, .journal_max = 512 << 10, .checkpoint_interval_s = 3600,
+        .open_max = 10000, .max_fields = 1024, .max_pending = 1000,
+    };
     *state = k;
     return store_kit_open(k) ? 0 : -1;
 }
@@ -50,7 +52,9 @@ void store_kit_kill(struct store_kit *k) {
 }
 
 struct inference plain(const char *id, const char *model, uint32_t index) {
-    return (struct inference){.id = str_of(id), .model_id = str_of(model), .index = index, .time_us = TIME_UNKNOWN, .latency_s = NAN};
+    return (struct inference){
+        .id = str_of(id), .model_id = str_of(model), .index = index, .time_us = TIME_UNKNOWN, .latency_s = NAN,
+    };
 }
 
 void more_inference(struct store_write *w, const struct inference *inf) {

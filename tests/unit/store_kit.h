@@ -35,8 +35,8 @@ struct inference plain(const char *id, const char *model, uint32_t index);
 bool add_inference(struct store_kit *k, const struct inference *inf);
 bool add_value(struct store_kit *k, const char *id, const char *field, struct value v);
 
-/* Several records in one request: begin with write_begin(w, STORE_KIT_WORKSPACE), add with write_* and these, then send_write,
- * which frees it. */
+/* Several records in one request: begin with write_begin(w, STORE_KIT_WORKSPACE), add with write_* and these, then
+ * send_write, which frees it. */
 void more_inference(struct store_write *w, const struct inference *inf);
 void more_value(struct store_write *w, const char *id, const char *field, struct value v);
 bool send_write(struct store_kit *k, struct store_write *w);

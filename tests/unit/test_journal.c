@@ -25,7 +25,8 @@ static void what_is_committed_comes_back(void **state) {
     struct kit *k = *state;
     static const size_t sizes[] = {20, 447, 448, 449, 480, 512, 1000, 4000};
     kit_open(k, 0);
-    for (unsigned i = 0; i < sizeof sizes / sizeof *sizes; i++) kit_put(k, (char[]){(char)('a' + i), '\0'}, 1 + i % 2, sizes[i]);
+    for (unsigned i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        kit_put(k, (char[]){(char)('a' + i), '\0'}, 1 + i % 2, sizes[i]);
     assert_string_equal(kit_reopen(k, 0), "a.0 b.0 b.1 c.0 d.0 d.1 e.0 f.0 f.1 g.0 h.0 h.1 ");
     assert_int_equal(journal_next_seq(k->j), 13);
     kit_put(k, "i", 1, 20);
@@ -63,7 +64,8 @@ static void a_record_without_payload(void **state) {
 static void a_chain_is_filled_in(void **state) {
     struct kit *k = *state;
     struct buf chain = {0};
-    struct record_header h[3] = {{.type = 2, .workspace = 9}, {.type = 1, .zero = 77, .flags = 255}, {.type = 1, .seq = 99}};
+    struct record_header h[3] = {
+        {.type = 2, .workspace = 9}, {.type = 1, .zero = 77, .flags = 255}, {.type = 1, .seq = 99}};
     kit_open(k, 100);
     assert_true(journal_prepare(k->j, &k->e));
     buf_add(&chain, h, sizeof h);
@@ -203,6 +205,19 @@ static void a_group_that_fills_its_file_to_the_last_byte(void **state) {
     assert_string_equal(kit_reopen(k, 0), "a.0 b.0 c.0 ");
 }
 
+static void a_file_of_no_whole_sectors(void **state) {
+    struct kit *k = *state;
+    k->o.file_size = KIT_FILE + 100;
+    kit_open(k, 0);
+    kit_put(k, "a", 1, KIT_WHOLE + 50); /* less than a sector is left to fill up */
+    kit_put(k, "b", 1, 50);
+    kit_reopen(k, 0);
+    struct buf bytes = scratch_read(kit_slot(k, 0));
+    assert_int_equal(bytes.n, KIT_FILE + 100);
+    buf_free(&bytes);
+    assert_string_equal(kit_reopen(k, 0), "a.0 b.0 ");
+}
+
 static void a_chain_over_several_files(void **state) {
     struct kit *k = *state;
     kit_open(k, 0);
@@ -278,7 +293,8 @@ static void a_setting_of_another_size(void **state) {
 
 static void other_files_are_left_alone(void **state) {
     struct kit *k = *state;
-    static const char *const names[] = {"slot-00.journal~", "slot-x.journal", "xslot-00.journal", "slot-00.journal.bak", "notes"};
+    static const char *const names[] = {"slot-00.journal~", "slot-x.journal", "xslot-00.journal", "slot-00.journal.bak",
+                                        "notes"};
     kit_open(k, 0);
     kit_put(k, "a", 1, 50);
     kit_close(k);
@@ -485,6 +501,7 @@ int main(void) {
         TEST(rotation),
         TEST(a_record_as_large_as_a_file),
         TEST(a_group_that_fills_its_file_to_the_last_byte),
+        TEST(a_file_of_no_whole_sectors),
         TEST(a_chain_over_several_files),
         TEST(a_chain_larger_than_all_files),
         TEST(files_are_used_again),

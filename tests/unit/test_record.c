@@ -16,8 +16,8 @@
 static const uint8_t hash[32] = {0xff, 1, 2, 3, [31] = 0x80};
 
 static const struct detection detections[] = {
-    {.class_name = STR("bottle"), .class_id = 3, .confidence = 0.910000000000001, .has_box = true, .x = 320.5, .y = -240.25, .width = 1e-300,
-     .height = 80, .detection_id = STR("d-1"), .other = STR("{\"points\":[{\"x\":1,\"y\":2}]}")},
+    {.class_name = STR("bottle"), .class_id = 3, .confidence = 0.910000000000001, .has_box = true, .x = 320.5, .y = -240.25,
+     .width = 1e-300, .height = 80, .detection_id = STR("d-1"), .other = STR("{\"points\":[{\"x\":1,\"y\":2}]}")},
     {.class_name = STR(""), .class_id = -1, .confidence = NAN},
     {.class_name = STR("\xc3\xa4"), .class_id = INT64_MAX, .confidence = 0, .has_box = false},
     {.class_name = STR("box at the corner"), .class_id = 0, .confidence = 1, .has_box = true},
@@ -26,10 +26,11 @@ static const struct detection detections[] = {
 static struct inference whole(void) {
     return (struct inference){
         .id = STR("5b6c2c0e-0000-4000-8000-000000000001"), .model_id = STR("line-3/7"), .model_name = STR("A name"),
-        .model_sha256 = STR("0011"), .index = UINT32_MAX, .assign_index = true, .partial = true, .time_us = 1795289949145208,
+        .model_sha256 = STR("0011"), .index = UINT32_MAX, .assign_index = true, .partial = true,
+        .time_us = 1795289949145208,
         .latency_s = 0.0125, .width = 1920, .height = 1080, .device_id = STR("edge-7"), .source = STR("plc"),
-        .source_info = STR("cam\0" "1"), .server_id = STR("srv"), .server_version = STR("1.5.0"), .error = STR("no light"),
-        .picture = hash, .detections = detections, .detection_count = 4,
+        .source_info = STR("cam\0" "1"), .server_id = STR("srv"), .server_version = STR("1.5.0"),
+        .error = STR("no light"), .picture = hash, .detections = detections, .detection_count = 4,
     };
 }
 
@@ -120,8 +121,8 @@ static void each_member_alone(void **state) {
         inf.member = all.member; \
         goes_round(&inf);       \
     } while (0)
-    WITH(model_name); WITH(model_sha256); WITH(index); WITH(assign_index); WITH(partial); WITH(time_us); WITH(latency_s);
-    WITH(width); WITH(height); WITH(device_id); WITH(source); WITH(source_info); WITH(server_id); WITH(server_version);
+    WITH(model_name); WITH(model_sha256); WITH(index); WITH(assign_index); WITH(partial); WITH(time_us);
+    WITH(latency_s); WITH(width); WITH(height); WITH(device_id); WITH(source); WITH(source_info); WITH(server_id); WITH(server_version);
     WITH(error); WITH(picture);
     struct inference inf = bare();
     inf.time_us = -1;
@@ -145,7 +146,8 @@ static void long_texts_and_many_detections(void **state) {
     struct detection *many = calloc(1000, sizeof *many);
     char *text = malloc(70000);
     for (size_t i = 0; i < 70000; i++) text[i] = (char)i;
-    for (size_t i = 0; i < 1000; i++) many[i] = (struct detection){.class_id = (int64_t)i, .confidence = (double)i / 1000, .class_name = {text + i, i % 300}};
+    for (size_t i = 0; i < 1000; i++)
+        many[i] = (struct detection){.class_id = (int64_t)i, .confidence = (double)i / 1000, .class_name = {text + i, i % 300}};
     static const size_t lengths[] = {0, 1, 127, 128, 16383, 16384, 70000};
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
         inf.error = (struct str){text, lengths[i]};
@@ -212,7 +214,10 @@ static void attach_goes_round(const struct value *v, uint32_t key, struct str fi
     char id[40];
     buf_addz(&b, "before"); /* a record begins behind another */
     attach_encode_begin(&enc, &b, key, field, v);
-    for (size_t i = 0; i < count; i++) attach_encode_id(&enc, (struct str){id, (size_t)snprintf(id, sizeof id, "id %zu", i)});
+    for (size_t i = 0; i < count; i++) {
+        snprintf(id, sizeof id, "id %zu", i);
+        attach_encode_id(&enc, str_of(id));
+    }
     attach_encode_end(&enc);
     struct str bytes = str_from(buf_str(&b), 6);
     assert_true(attach_decode(bytes, &arena, &a));
@@ -277,6 +282,11 @@ static void an_attach_with_wrong_bytes(void **state) {
     assert_false(decode_copy(buf_str(&b), true));
     b.p[5] = 0x0f;
     assert_true(decode_copy(buf_str(&b), true));
+    b.n = 0;
+    buf_add(&b, "\x01\x01\x01" "f\x00\x00\x00\x00\x00", 9);
+    assert_true(decode_copy(buf_str(&b), true));
+    b.p[4] = VALUE_BOOL + 1;
+    assert_false(decode_copy(buf_str(&b), true));
     buf_free(&b);
 }
 

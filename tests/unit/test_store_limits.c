@@ -118,7 +118,8 @@ static void pending_at_the_limit_and_one_past(void **state) {
     assert_true(add_value(k, "a", "f", TEXT_VALUE("waited for already")));
     assert_true(add_value(k, "d", "f", NO_VALUE)); /* waits for nothing */
     assert_true(add_value(k, "a", "f", NO_VALUE));
-    write_begin(&w, STORE_KIT_WORKSPACE); /* an id whose inference comes with it is not waited for, whichever is first */
+    /* An id whose inference comes with it is not waited for, whichever is first. */
+    write_begin(&w, STORE_KIT_WORKSPACE);
     inf = plain("e", "m", 0);
     more_inference(&w, &inf);
     more_value(&w, "e", "f", TEXT_VALUE("v"));
