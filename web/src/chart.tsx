@@ -4,7 +4,7 @@ import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import { NONE, span } from "./format";
-import { sparkline } from "./series";
+import { alone, sparkline } from "./series";
 import { useMedia } from "./state";
 
 interface Props {
@@ -128,7 +128,12 @@ function options(latest: { current: Props }, width: number, setAt: (i: number | 
           points: { show: false },
           paths: uPlot.paths.bars!({ align: 1, size: [0.86, 40], gap: 0 }),
         }
-      : { stroke: colour, width: 1.5, spanGaps: false, points: { size: 4, fill: colour, width: 0 } };
+      : {
+          stroke: colour,
+          width: 1.5,
+          spanGaps: false,
+          points: { show: true, size: 5, fill: colour, width: 0, filter: (plot, index) => alone(plot.data[index]!) },
+        };
   return {
     width,
     height,

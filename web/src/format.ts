@@ -46,7 +46,7 @@ export interface Delta {
 // shown.
 export function change(now: number | null, before: number | null, empty: boolean): Delta {
   if (now === null) return { kind: "unknown", text: NONE };
-  if (empty) return { kind: "new", text: "new" };
+  if (empty) return now === 0 ? { kind: "unknown", text: NONE } : { kind: "new", text: "new" };
   if (before === null) return { kind: "unknown", text: NONE };
   if (now === before) return { kind: "same", text: "no change" };
   const kind = now > before ? "up" : "down",

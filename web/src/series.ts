@@ -30,3 +30,11 @@ export function sparkline(values: (number | null)[], zero: boolean): string {
   });
   return d;
 }
+
+// Where a value stands between gaps: a line does not show it, so it is drawn as a dot.
+export function alone(values: ArrayLike<number | null | undefined>): number[] {
+  const found: number[] = [];
+  for (let i = 0; i < values.length; i++)
+    if (values[i] != null && values[i - 1] == null && values[i + 1] == null) found.push(i);
+  return found;
+}

@@ -26,6 +26,7 @@ describe("change", () => {
   it("is new against an empty period, whatever its numbers say", () => {
     expect(f.change(12, 0, true)).toEqual({ kind: "new", text: "new" });
     expect(f.change(0.5, null, true)).toEqual({ kind: "new", text: "new" });
+    expect(f.change(0, 0, true).text).toBe("–");
   });
   it("is unknown where a number is missing", () => {
     expect(f.change(null, 4, false).text).toBe("–");

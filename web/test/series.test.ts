@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { bucketWindow, sparkline } from "../src/series";
+import { alone, bucketWindow, sparkline } from "../src/series";
 
 it("a bucket's window stays inside the range", () => {
   expect(bucketWindow(0, 10_000, 4000, 60_000)).toEqual({
@@ -14,4 +14,9 @@ it("a sparkline breaks at gaps and never divides by zero", () => {
   expect(sparkline([0, 10], true)).toBe("M0.0 23.0L100.0 1.0");
   expect(sparkline([1, null, 1], false)).toBe("M0.0 12.0h0.1M100.0 12.0h0.1");
   expect(sparkline([0, 0], true)).toBe("M0.0 23.0L100.0 23.0");
+});
+
+it("a value between gaps is alone", () => {
+  expect(alone([5, null, 1, 2, null, 3, null])).toEqual([0, 5]);
+  expect(alone([])).toEqual([]);
 });

@@ -17,10 +17,10 @@ type Link = (...clauses: string[]) => string;
 const EXPLAINED: Record<Counting, string> = {
   inference:
     "Per inference: confidence is the mean of each inference's top detection, over the inferences that have one; " +
-    "time is the mean over those that report one. Failed ones are in neither. The median is over detections.",
+    "time is the mean over those that report one. Failed ones are in neither. The median is over top detections.",
   monitoring:
     "As Model Monitoring counts: confidence and time are means over detections. An inference without " +
-    "detections is one row of confidence 0, and an unknown time counts as 0. The median is over detections.",
+    "detections is one row of confidence 0, and an unknown time counts as 0. The median is over top detections.",
 };
 
 export function Overview({ scope, counting }: { scope: Scope; counting: Counting }) {
