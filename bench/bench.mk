@@ -5,7 +5,7 @@ BENCH_OBJ     = $(addprefix $(BUILD)/obj/base/,buf.o check.o clock.o err.o mem.o
 BENCH_HEADERS = $(wildcard bench/*.h src/base/*.h) bench/bench.mk
 BENCH_LINK    = $(CC) $(CFLAGS) -Ibench -o $@ $(filter %.c %.o,$^) -lpthread
 
-bench-programs: $(BUILD)/loadgen $(BUILD)/bench/bare $(BUILD)/bench/pg ## load generator and peers of `make bench`
+bench-programs: $(BUILD)/loadgen $(BUILD)/bench/bare $(BUILD)/bench/pg $(BUILD)/bench/query ## load generator and peers of `make bench`
 
 $(BUILD)/loadgen: tools/loadgen.c bench/client.c bench/check.c bench/work.c $(BENCH_OBJ) $(BENCH_HEADERS)
 	@echo "  link   $@"
@@ -20,5 +20,11 @@ $(BUILD)/bench/pg: bench/pg.c bench/work.c $(BENCH_OBJ) $(BENCH_HEADERS)
 	@mkdir -p $(@D)
 	@echo "  link   $@"
 	@$(BENCH_LINK) -isystem $(shell pg_config --includedir) -lpq
+
+# Times the executor alone over a chunk in memory: build/bench/query
+$(BUILD)/bench/query: bench/query_bench.c $(BUILD)/libsightglass.a
+	@mkdir -p $(@D)
+	@echo "  link   $@"
+	@$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 .PHONY: bench-programs
