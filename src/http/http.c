@@ -185,7 +185,7 @@ static struct worker *least_busy(struct http *h) {
     struct worker *least = &h->workers[0];
     for (unsigned i = 1; i < h->config.workers; i++)
         if (atomic_load(&h->workers[i].open) < atomic_load(&least->open)) least = &h->workers[i];
-    unsigned share = (h->config.max_connections + h->config.workers - 1) / h->config.workers;
+    int share = (int)((h->config.max_connections + h->config.workers - 1) / h->config.workers);
     pthread_mutex_lock(&least->lock);
     bool room = least->arrived < INBOX && atomic_load(&least->open) < share;
     pthread_mutex_unlock(&least->lock);

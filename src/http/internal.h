@@ -46,7 +46,7 @@ struct worker {
     pthread_t thread;
     bool running;
     struct bell *bell;
-    atomic_uint open;     /* connections, those in the inbox included */
+    atomic_int open;      /* connections, those in the inbox included */
     pthread_mutex_t lock; /* guards what follows up to `live`; only the acceptor takes it too while the server runs */
     struct arrival inbox[INBOX];
     unsigned arrived;
