@@ -5,7 +5,9 @@ BENCH_OBJ     = $(addprefix $(BUILD)/obj/base/,buf.o check.o clock.o err.o mem.o
 BENCH_HEADERS = $(wildcard bench/*.h src/base/*.h) bench/bench.mk
 BENCH_LINK    = $(CC) $(CFLAGS) -Ibench -o $@ $(filter %.c %.o,$^) -lpthread
 
-bench-programs: $(BUILD)/loadgen $(BUILD)/bench/bare $(BUILD)/bench/pg $(BUILD)/bench/query ## load generator and peers of `make bench`
+BENCH = $(BUILD)/loadgen $(BUILD)/bench/bare $(BUILD)/bench/pg $(BUILD)/bench/query
+
+bench-programs: $(BENCH) ## load generator and peers of `make bench`
 
 $(BUILD)/loadgen: tools/loadgen.c bench/client.c bench/check.c bench/work.c $(BENCH_OBJ) $(BENCH_HEADERS)
 	@echo "  link   $@"

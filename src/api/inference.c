@@ -109,7 +109,8 @@ static void stored(struct store_write *w) {
 static void job_done(struct infer_job *job) {
     struct inference_call *call = job->user;
     bool ok = true;
-    if (call->monitored) {
+    /* A model that is not there or is broken fails like a picture that is; a full queue wants the request again. */
+    if (call->monitored && (job->ok || job->err.code != ERR_BUSY)) {
         if (!job->ok) ok = write_failure(call);
         for (size_t i = 0; job->ok && ok && i < job->count; i++) ok = write_result(call, i);
         call->write.done = stored;
@@ -175,9 +176,7 @@ void inference_run(struct inference_call *call) {
     job->done = job_done;
     request_wait(r, answer);
     if (infer_submit(app_of(r)->infer, job, &job->err)) return;
-    /* A model that is not there or is broken fails like a picture that is; a full queue wants the request again. */
     job->elapsed_s = (double)(clock_mono_us() - r->started_us) / 1e6;
-    if (job->err.code == ERR_BUSY) call->monitored = false;
     job_done(job);
 }
 

@@ -148,7 +148,7 @@ static void stop(struct server *s) {
     http_stop(s->http, GRACE_MS);
     if (s->sweep) sweep_stop(s->sweep);
     if (s->app.queries) pool_free(s->app.queries);
-    if (s->app.infer) infer_free(s->app.infer);
+    if (s->app.infer) infer_stop(s->app.infer), infer_free(s->app.infer);
     if (s->app.store) store_close(s->app.store);
     if (s->app.keep) keep_free(s->app.keep);
     if (s->app.blobs) blobs_free(s->app.blobs);

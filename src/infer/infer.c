@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -27,6 +28,7 @@ struct infer {
     struct entry *entries;
     size_t entry_count;
     struct pool *pool;
+    atomic_bool stopping;
     pthread_mutex_t lock; /* over the three below */
     struct infer_listed *listed;
     size_t listed_count;
@@ -90,6 +92,12 @@ struct infer *infer_new(const struct infer_config *config, struct err *e) {
         return s;
     infer_free(s);
     return NULL;
+}
+
+void infer_stop(struct infer *s) { atomic_store(&s->stopping, true); }
+
+static bool going_on(struct infer *s, struct err *e) {
+    return !atomic_load(&s->stopping) || err_set(e, ERR_BUSY, "The server is stopping. Send it again soon.");
 }
 
 void infer_free(struct infer *s) {
@@ -273,6 +281,7 @@ static void name_picture(struct err *e, size_t i, size_t count) {
 static bool work(struct infer_job *job) {
     struct entry *entry = find(job->service, job->model_id, &job->err);
     CHECK(entry); /* infer_submit looked */
+    if (!going_on(job->service, &job->err)) return false;
     struct session *session = session_of(job->service, entry, &job->err);
     if (!session) return false;
     job->model_sha256 = session_sha256(session);
@@ -291,7 +300,7 @@ static bool work(struct infer_job *job) {
     float *tensor = new_tensor(job->model);
     bool ok = true;
     for (size_t i = 0; i < job->count && ok; i++) {
-        ok = work_picture(job, i, session, &options, tensor);
+        ok = going_on(job->service, &job->err) && work_picture(job, i, session, &options, tensor);
         if (!ok) name_picture(&job->err, i, job->count);
     }
     free(tensor);

@@ -37,6 +37,7 @@ struct infer_config {
 /* After image_start. A model folder that is broken is logged and answers its ids with an error; the service starts all
  * the same. */
 struct infer *infer_new(const struct infer_config *config, struct err *e);
+void infer_stop(struct infer *s); /* from now on what is not begun fails with ERR_BUSY, pictures of a job too */
 void infer_free(struct infer *s); /* finishes the jobs that were taken, then frees everything */
 
 /* The model that answers to the id. NULL with ERR_NOT_FOUND (nothing does) or ERR_INTERNAL (its folder is broken).

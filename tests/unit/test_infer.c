@@ -255,6 +255,30 @@ static void wait_at_gate(struct infer_job *job) {
     while (sem_wait(&g->go) != 0) assert_int_equal(errno, EINTR);
 }
 
+static void what_is_not_begun_when_it_stops_fails_at_once(void **state) {
+    (void)state;
+    struct err e;
+    struct gate gate;
+    sem_init(&gate.at, 0, 0);
+    sem_init(&gate.go, 0, 0);
+    write_file("a", "model.json", right);
+    write_file("a", "model.onnx", "x");
+    struct infer *s = start(root, 1, 2);
+    struct infer_job jobs[2];
+    for (size_t i = 0; i < 2; i++) {
+        jobs[i] = (struct infer_job){.model_id = STR("t/1"), .done = wait_at_gate, .user = &gate};
+        assert_true(infer_submit(s, &jobs[i], &e));
+    }
+    while (sem_wait(&gate.at) != 0) assert_int_equal(errno, EINTR);
+    infer_stop(s);
+    for (int i = 0; i < 2; i++) sem_post(&gate.go);
+    infer_free(s);
+    assert_int_equal(jobs[0].err.code, ERR_INTERNAL); /* begun before: the folder is broken */
+    assert_false(jobs[1].ok);
+    assert_int_equal(jobs[1].err.code, ERR_BUSY);
+    for (size_t i = 0; i < 2; i++) infer_job_free(&jobs[i]);
+}
+
 static void a_full_queue_says_no_at_once(void **state) {
     (void)state;
     struct err e;
@@ -528,6 +552,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(no_folder_means_no_models, setup, teardown),
         cmocka_unit_test_setup_teardown(a_broken_folder_breaks_no_other, setup, teardown),
         cmocka_unit_test_setup_teardown(a_full_queue_says_no_at_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_not_begun_when_it_stops_fails_at_once, setup, teardown),
         cmocka_unit_test(a_dog_a_bicycle_a_truck),
         cmocka_unit_test(options_choose),
         cmocka_unit_test(a_batch_is_worked_off_in_order),
