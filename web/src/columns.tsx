@@ -50,7 +50,17 @@ export const COLUMNS: Column[] = [
       </>
     ),
   },
-  { id: "model", title: "Model", width: 168, cell: (r, c) => value("model", r.model, c) },
+  {
+    id: "model",
+    title: "Model",
+    width: 208,
+    cell: (r, c) => (
+      <span class="pair">
+        {value("model", r.model, c)}
+        {r.modelName && <span class="sub">({r.modelName})</span>}
+      </span>
+    ),
+  },
   { id: "classes", title: "Classes", width: 208, cell: (r, c) => <Classes row={r} context={c} /> },
   { id: "confidence", title: "Top conf.", width: 88, numeric: true, cell: r => confidence(topConfidence(r)) },
   { id: "latency", title: "Time taken", width: 92, numeric: true, cell: r => seconds(r.latency) },

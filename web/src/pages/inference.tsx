@@ -416,7 +416,7 @@ function Facts({ row, scope }: { row: Detail; scope: Scope }) {
           ) : (
             <>
               {row.model}
-              {row.modelName && <span class="sub"> {row.modelName}</span>}
+              {row.modelName && <span class="sub"> ({row.modelName})</span>}
             </>
           ),
           clause("model", row.model),

@@ -439,7 +439,7 @@ function Models({
                   <th scope="row">
                     <span class="named">
                       <a href={link(clause)}>{m.id || NONE}</a>
-                      {m.name && <span class="sub">{m.name}</span>}
+                      {m.name && <span class="sub">({m.name})</span>}
                       <Pick field="model" value={m.id} filter={filter} onFilter={onFilter} tab={false} />
                     </span>
                   </th>
