@@ -82,8 +82,7 @@ static const struct row table[] = {
 enum { COUNT = sizeof table / sizeof *table };
 _Static_assert((int)COUNT <= (int)ROUTES_MOST, "the table fits");
 
-/* First segments of the wire protocol that this program does not serve (yet), so that no workspace stands in the way.
- */
+/* First segments of the wire protocol that this program does not serve: no workspace may stand in their way. */
 static const char *const protocol[] = {
     "_next",
     "apiproxy",

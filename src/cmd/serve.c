@@ -8,7 +8,6 @@
 #include "api/routes.h"
 #include "base/check.h"
 #include "base/hash.h"
-#include "base/io.h"
 #include "base/log.h"
 #include "base/pool.h"
 #include "cmd/cmd.h"
@@ -103,7 +102,11 @@ static bool open_store(struct server *s, struct err *e) {
     };
     store_id(catalog_store_id(s->app.catalog), o.id);
     s->app.store = store_open(&o, e);
-    return s->app.store || err_wrap(e, "opening the store in %s", c->data);
+    if (!s->app.store) return err_wrap(e, "opening the store in %s", c->data);
+    char workspaces[4096];
+    snprintf(workspaces, sizeof workspaces, "%s/workspaces", c->data);
+    s->app.blobs = blobs_new(workspaces); /* store_open has made the folder */
+    return true;
 }
 
 /* models/ beside the program, wherever it was started from. */
@@ -134,10 +137,6 @@ static bool start(struct server *s, struct err *e) {
     s->app.conf = &s->conf;
     s->lock_fd = datadir_lock(s->conf.data, e);
     if (s->lock_fd < 0) return false;
-    char workspaces[4096];
-    snprintf(workspaces, sizeof workspaces, "%s/workspaces", s->conf.data);
-    if (io_mkdir(workspaces, 0700) != 0) return err_errno(e, "%s", workspaces);
-    s->app.blobs = blobs_new(workspaces);
     return (s->app.catalog = catalog_open(s->conf.data, routes_reserved, e)) && make_workspace(s, e) &&
            open_store(s, e) && start_inference(s, e) &&
            (s->app.queries = pool_new("query", s->conf.query_threads, QUERY_QUEUE, e)) &&

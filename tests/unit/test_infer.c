@@ -255,15 +255,25 @@ static void wait_at_gate(struct infer_job *job) {
     while (sem_wait(&g->go) != 0) assert_int_equal(errno, EINTR);
 }
 
+/* A service with one thread, a queue of two and one broken model, t/1. */
+static struct infer *start_gated(struct gate *g) {
+    sem_init(&g->at, 0, 0);
+    sem_init(&g->go, 0, 0);
+    write_file("a", "model.json", right);
+    write_file("a", "model.onnx", "x");
+    return start(root, 1, 2);
+}
+
+static void gate_free(struct gate *g) {
+    sem_destroy(&g->at);
+    sem_destroy(&g->go);
+}
+
 static void what_is_not_begun_when_it_stops_fails_at_once(void **state) {
     (void)state;
     struct err e;
     struct gate gate;
-    sem_init(&gate.at, 0, 0);
-    sem_init(&gate.go, 0, 0);
-    write_file("a", "model.json", right);
-    write_file("a", "model.onnx", "x");
-    struct infer *s = start(root, 1, 2);
+    struct infer *s = start_gated(&gate);
     struct infer_job jobs[2];
     for (size_t i = 0; i < 2; i++) {
         jobs[i] = (struct infer_job){.model_id = STR("t/1"), .done = wait_at_gate, .user = &gate};
@@ -277,17 +287,14 @@ static void what_is_not_begun_when_it_stops_fails_at_once(void **state) {
     assert_false(jobs[1].ok);
     assert_int_equal(jobs[1].err.code, ERR_BUSY);
     for (size_t i = 0; i < 2; i++) infer_job_free(&jobs[i]);
+    gate_free(&gate);
 }
 
 static void a_full_queue_says_no_at_once(void **state) {
     (void)state;
     struct err e;
     struct gate gate;
-    sem_init(&gate.at, 0, 0);
-    sem_init(&gate.go, 0, 0);
-    write_file("a", "model.json", right);
-    write_file("a", "model.onnx", "x");
-    struct infer *s = start(root, 1, 2);
+    struct infer *s = start_gated(&gate);
     struct infer_job jobs[4];
     for (size_t i = 0; i < 4; i++)
         jobs[i] = (struct infer_job){.model_id = STR("t/1"), .done = wait_at_gate, .user = &gate};
@@ -304,8 +311,7 @@ static void a_full_queue_says_no_at_once(void **state) {
     sem_getvalue(&gate.at, &reached);
     assert_int_equal(reached, 2);
     for (size_t i = 0; i < 3; i++) infer_job_free(&jobs[i]);
-    sem_destroy(&gate.at);
-    sem_destroy(&gate.go);
+    gate_free(&gate);
 }
 
 /* ---- the real network ---- */
