@@ -1,5 +1,5 @@
-/* GET and POST /:project/:version (protocol 2.5): the way of the hosted API's clients and of roboflow-python. The body is
- * the picture: base64 text whatever its Content-Type says, or the part `file` of a form. */
+/* GET and POST /:project/:version (protocol 2.5): the way of the hosted API's clients and of roboflow-python. The body
+ * is the picture: base64 text whatever its Content-Type says, or the part `file` of a form. */
 #include "api/auth.h"
 #include "api/check_input.h"
 #include "api/handlers.h"
@@ -11,14 +11,16 @@
 static bool number(struct request *r, const char *name, double *out) {
     struct str text = request_query(r, name);
     if (text.n == 0 || str_to_double(text, out)) return true;
-    respond_fail(r, ERR_INVALID, "%s must be a number, not '" STR_FMT "'", name, (int)(text.n < 60 ? text.n : 60), text.p);
+    respond_fail(r, ERR_INVALID, "%s must be a number, not '" STR_FMT "'", name, (int)(text.n < 60 ? text.n : 60),
+                 text.p);
     return false;
 }
 
 static bool truth(struct request *r, const char *name, bool *out) {
     struct str text = request_query(r, name);
     if (text.n == 0 || option_truth(text, out)) return true;
-    respond_fail(r, ERR_INVALID, "%s must be true or false, not '" STR_FMT "'", name, (int)(text.n < 60 ? text.n : 60), text.p);
+    respond_fail(r, ERR_INVALID, "%s must be true or false, not '" STR_FMT "'", name, (int)(text.n < 60 ? text.n : 60),
+                 text.p);
     return false;
 }
 
@@ -42,13 +44,16 @@ static bool read_options(struct request *r, struct inference_call *call) {
     o->model_confidence = str_is(confidence, "best") || str_is(confidence, "default");
     if (!o->model_confidence && !number(r, "confidence", &o->confidence)) return false;
     if (!number(r, "overlap", &o->iou_threshold) || !number(r, "max_detections", &most)) return false;
-    if (!truth(r, "disable_preproc_auto_orient", &as_stored) || !truth(r, "disable_model_monitoring", &unmonitored)) return false;
+    if (!truth(r, "disable_preproc_auto_orient", &as_stored) || !truth(r, "disable_model_monitoring", &unmonitored))
+        return false;
     if (!read_text(r, "source", &call->source) || !read_text(r, "source_info", &call->source_info)) return false;
     if (most < 1 || most > 1e6) return respond_fail(r, ERR_INVALID, "max_detections must be from 1 to 1000000"), false;
     if (o->confidence < 0 || o->iou_threshold < 0 || o->confidence > 100 || o->iou_threshold > 100)
         return respond_fail(r, ERR_INVALID, "confidence and overlap must be from 0 to 100"), false;
     if (str_is(format, "image") || str_is(format, "image_and_json"))
-        return respond_fail(r, ERR_NOT_IMPLEMENTED, "format=" STR_FMT ": this server draws no pictures; leave format out", STR_ARG(format)), false;
+        return respond_fail(r, ERR_NOT_IMPLEMENTED,
+                            "format=" STR_FMT ": this server draws no pictures; leave format out", STR_ARG(format)),
+               false;
     o->confidence = share(o->confidence);
     if (o->confidence < 0.01) o->confidence = 0.01;
     o->iou_threshold = share(o->iou_threshold);
@@ -68,7 +73,9 @@ static bool form_file(struct request *r, struct str *bytes) {
         *bytes = parts[i].bytes;
         return true;
     }
-    respond_fail(r, ERR_INVALID, "Invalid Content-Type header provided with request. A form must have the picture as its part `file`, with a file name.");
+    respond_fail(r, ERR_INVALID,
+                 "Invalid Content-Type header provided with request. A form must have the picture as its part `file`, "
+                 "with a file name.");
     return false;
 }
 
@@ -76,15 +83,23 @@ static bool read_picture(struct request *r, struct inference_call *call) {
     struct infer_input *input = arena_alloc(&r->arena, sizeof *input);
     struct str type = request_header(r, "Content-Type"), image_type = request_query(r, "image_type");
     if (request_query(r, "image").n)
-        return respond_fail(r, ERR_INVALID, "Could not load input image. Cause: Providing images via URL is not enabled on this server; "
-                            "send the picture as base64 in the body, or as the form part `file`."), false;
+        return respond_fail(
+                   r, ERR_INVALID,
+                   "Could not load input image. Cause: Providing images via URL is not enabled on this server; "
+                   "send the picture as base64 in the body, or as the form part `file`."),
+               false;
     if (type.n == 0) return respond_fail(r, ERR_INVALID, "Content-Type header not provided with request."), false;
     if (image_type.n && !str_eq_nocase(image_type, STR("base64")))
-        return respond_fail(r, ERR_INVALID, "Could not load input image. Cause: NumPy image type is not supported in this configuration of `inference`."), false;
+        return respond_fail(r, ERR_INVALID,
+                            "Could not load input image. Cause: NumPy image type is not supported in this "
+                            "configuration of `inference`."),
+               false;
     bool form = type.n >= 19 && str_eq_nocase((struct str){type.p, 19}, STR("multipart/form-data"));
     if (!form) {
         *input = (struct infer_input){.bytes = r->body, .base64 = true};
-        if (r->body.n == 0) return respond_fail(r, ERR_INVALID, "Could not load input image. Cause: Image not found in request body."), false;
+        if (r->body.n == 0)
+            return respond_fail(r, ERR_INVALID, "Could not load input image. Cause: Image not found in request body."),
+                   false;
     } else if (!form_file(r, &input->bytes)) {
         return false;
     }
@@ -104,7 +119,8 @@ static void run_legacy(struct request *r) {
         respond_error(r, &e);
     } else if (str_is(r->method, "HEAD")) {
         respond_empty(r, 200);
-    } else if (str_is(r->method, "GET") && r->body.n == 0 && request_query(r, "image").n == 0 && str_is(project, call->who.slug)) {
+    } else if (str_is(r->method, "GET") && r->body.n == 0 && request_query(r, "image").n == 0 &&
+               str_is(project, call->who.slug)) {
         /* The platform's dataset look-up has the same two segments (protocol 3.6). */
         respond_static(r, 200, "application/json", "{\"project\":{\"type\":\"object-detection\"}}", 39);
     } else if (read_options(r, call) && read_picture(r, call)) {

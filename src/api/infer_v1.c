@@ -6,7 +6,8 @@
 #include "api/options.h"
 
 #define NO_URL "Could not load input image. Cause: Providing images via URL is not enabled on this server."
-#define NO_NUMPY "Could not load input image. Cause: NumPy image type is not supported in this configuration of `inference`."
+#define NO_NUMPY \
+    "Could not load input image. Cause: NumPy image type is not supported in this configuration of `inference`."
 #define NO_TYPE "Could not load input image. Cause: Image declaration contains not recognised image type."
 
 enum { IMAGES_MOST = 256 };
@@ -37,7 +38,8 @@ static json_t *read_body(struct request *r, struct identity *who) {
     if (!authenticate_inference(r, text_of(json_object_get(body, "api_key")), who, &e)) {
         respond_error(r, &e);
     } else if (!body) {
-        unprocessable(r, NULL, arena_printf(&r->arena, "the body is not JSON: %s (byte %d)", fault.text, fault.position));
+        unprocessable(r, NULL,
+                      arena_printf(&r->arena, "the body is not JSON: %s (byte %d)", fault.text, fault.position));
     } else if (!json_is_object(body)) {
         unprocessable(r, NULL, "the body must be an object");
     } else {
@@ -87,9 +89,7 @@ void post_model_add(struct request *r) {
 
 /* The SDK sends these without a key. The models here serve everyone, so nothing is unloaded; the empty registry is
  * what the caller then expects to see. */
-void post_model_remove(struct request *r) {
-    respond_static(r, 200, "application/json", "{\"models\":[]}", 13);
-}
+void post_model_remove(struct request *r) { respond_static(r, 200, "application/json", "{\"models\":[]}", 13); }
 
 /* ---- POST /infer/object_detection ---- */
 
@@ -113,9 +113,11 @@ static bool read_image(struct request *r, const json_t *v, struct infer_input *i
 static bool read_images(struct request *r, struct inference_call *call, const json_t *image) {
     call->as_list = json_is_array(image);
     size_t count = call->as_list ? json_array_size(image) : 1;
-    if (!call->as_list && !json_is_object(image)) return unprocessable(r, "image", "an object, or a list of objects, is needed"), false;
+    if (!call->as_list && !json_is_object(image))
+        return unprocessable(r, "image", "an object, or a list of objects, is needed"), false;
     if (count == 0 || count > IMAGES_MOST)
-        return unprocessable(r, "image", arena_printf(&r->arena, "%zu images; 1 to %d are taken", count, IMAGES_MOST)), false;
+        return unprocessable(r, "image", arena_printf(&r->arena, "%zu images; 1 to %d are taken", count, IMAGES_MOST)),
+               false;
     struct infer_input *inputs = arena_alloc(&r->arena, count * sizeof *inputs);
     for (size_t i = 0; i < count; i++)
         if (!read_image(r, call->as_list ? json_array_get(image, i) : image, &inputs[i])) return false;
@@ -169,23 +171,35 @@ static bool read_options(struct request *r, struct inference_call *call) {
     json_t *v;
     json_object_foreach(call->body, name, v) {
         if (json_is_null(v)) continue;
-        if (strcmp(name, "confidence") == 0 && !read_confidence(v, o)) needed = "a number from 0 to 1, \"best\" or \"default\"";
-        if (strcmp(name, "iou_threshold") == 0 && !(option_number_json(v, &o->iou_threshold) && o->iou_threshold >= 0 && o->iou_threshold <= 1))
+        if (strcmp(name, "confidence") == 0 && !read_confidence(v, o))
+            needed = "a number from 0 to 1, \"best\" or \"default\"";
+        if (strcmp(name, "iou_threshold") == 0 &&
+            !(option_number_json(v, &o->iou_threshold) && o->iou_threshold >= 0 && o->iou_threshold <= 1))
             needed = "a number from 0 to 1";
-        if (strcmp(name, "max_detections") == 0 && !read_count(v, &o->max_detections)) needed = "a whole number from 1 to 1000000";
-        if (strcmp(name, "max_candidates") == 0 && !read_count(v, &o->max_candidates)) needed = "a whole number from 1 to 1000000";
+        if (strcmp(name, "max_detections") == 0 && !read_count(v, &o->max_detections))
+            needed = "a whole number from 1 to 1000000";
+        if (strcmp(name, "max_candidates") == 0 && !read_count(v, &o->max_candidates))
+            needed = "a whole number from 1 to 1000000";
         if (strcmp(name, "class_filter") == 0 && !read_classes(r, v, o)) needed = "a list of class names";
-        if (strcmp(name, "class_agnostic_nms") == 0 && !option_truth_json(v, &o->class_agnostic_nms)) needed = "a boolean";
+        if (strcmp(name, "class_agnostic_nms") == 0 && !option_truth_json(v, &o->class_agnostic_nms))
+            needed = "a boolean";
         if (strcmp(name, "disable_preproc_auto_orient") == 0 && !option_truth_json(v, &as_stored)) needed = "a boolean";
         if (strcmp(name, "disable_model_monitoring") == 0 && !option_truth_json(v, &unmonitored)) needed = "a boolean";
         if (strcmp(name, "visualize_predictions") == 0 && !option_truth_json(v, &visualize)) needed = "a boolean";
-        if (strcmp(name, "source") == 0 && !read_text(v, &call->source)) needed = "a string of at most 1024 bytes without control characters";
-        if (strcmp(name, "source_info") == 0 && !read_text(v, &call->source_info)) needed = "a string of at most 1024 bytes without control characters";
-        if (strcmp(name, "id") == 0 && !read_id(v, &call->id)) needed = "a string of 1 to 256 bytes without control characters";
-        if (strcmp(name, "model_id") == 0 && !(read_text(v, &call->job.model_id) && call->job.model_id.n)) needed = "a string";
+        if (strcmp(name, "source") == 0 && !read_text(v, &call->source))
+            needed = "a string of at most 1024 bytes without control characters";
+        if (strcmp(name, "source_info") == 0 && !read_text(v, &call->source_info))
+            needed = "a string of at most 1024 bytes without control characters";
+        if (strcmp(name, "id") == 0 && !read_id(v, &call->id))
+            needed = "a string of 1 to 256 bytes without control characters";
+        if (strcmp(name, "model_id") == 0 && !(read_text(v, &call->job.model_id) && call->job.model_id.n))
+            needed = "a string";
         if (needed) return unprocessable(r, name, arena_printf(&r->arena, "%s is needed", needed)), false;
     }
-    if (visualize) return respond_fail(r, ERR_NOT_IMPLEMENTED, "visualize_predictions: this server draws no pictures; leave it out"), false;
+    if (visualize)
+        return respond_fail(r, ERR_NOT_IMPLEMENTED,
+                            "visualize_predictions: this server draws no pictures; leave it out"),
+               false;
     if (call->job.model_id.n == 0) return unprocessable(r, "model_id", "Field required"), false;
     o->auto_orient = !as_stored;
     call->monitored = !unmonitored;

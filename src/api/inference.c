@@ -43,10 +43,12 @@ static void picture_done(struct infer_job *job, size_t i, const struct image *pi
     struct buf thumbnail = {0};
     struct err e = {0};
     char quoted[LOG_QUOTE];
-    call->kept[i] = image_thumbnail(pixels, &thumbnail, &e) &&
-                    blob_put(app->blobs, call->who.workspace_id, result->bytes, buf_str(&thumbnail), call->pictures[i], &e);
+    call->kept[i] =
+        image_thumbnail(pixels, &thumbnail, &e) &&
+        blob_put(app->blobs, call->who.workspace_id, result->bytes, buf_str(&thumbnail), call->pictures[i], &e);
     if (!call->kept[i])
-        log_event(LOG_ERROR, "picture_not_kept", "workspace=%s error=%s", call->who.slug, log_quote(quoted, str_of(e.msg)));
+        log_event(LOG_ERROR, "picture_not_kept", "workspace=%s error=%s", call->who.slug,
+                  log_quote(quoted, str_of(e.msg)));
     buf_free(&thumbnail);
 }
 
@@ -77,8 +79,15 @@ static bool write_result(struct inference_call *call, size_t i) {
     for (size_t k = 0; k < result->count; k++) {
         const struct infer_detection *d = &result->detections[k];
         list[k] = (struct detection){
-            .class_name = d->class_name, .class_id = d->box.class_id, .confidence = d->box.confidence, .has_box = true,
-            .x = d->box.x, .y = d->box.y, .width = d->box.width, .height = d->box.height, .detection_id = str_of(d->id),
+            .class_name = d->class_name,
+            .class_id = d->box.class_id,
+            .confidence = d->box.confidence,
+            .has_box = true,
+            .x = d->box.x,
+            .y = d->box.y,
+            .width = d->box.width,
+            .height = d->box.height,
+            .detection_id = str_of(d->id),
         };
     }
     struct inference inf;
@@ -201,8 +210,9 @@ static void write_listed(struct buf *b, const struct infer_listed *listed) {
 }
 
 void respond_registry(struct request *r) {
-    static const char *const unknown[] = {"total_vram_bytes", "gpu_memory_used", "gpu_memory_total", "torch_cuda_allocated",
-                                          "torch_cuda_reserved", "torch_cuda_allocator_cache", "non_torch_gpu_memory"};
+    static const char *const unknown[] = {"total_vram_bytes",     "gpu_memory_used",     "gpu_memory_total",
+                                          "torch_cuda_allocated", "torch_cuda_reserved", "torch_cuda_allocator_cache",
+                                          "non_torch_gpu_memory"};
     size_t count;
     const struct infer_listed *listed = infer_registry(app_of(r)->infer, &r->arena, &count);
     put_object(&r->out);

@@ -137,7 +137,8 @@ static bool read_image(struct ingest *g) {
 
 /* ---- predictions ---- */
 
-static bool read_detection_member(struct ingest *g, struct detection *d, struct str name, unsigned *box, struct buf *other) {
+static bool read_detection_member(struct ingest *g, struct detection *d, struct str name, unsigned *box,
+                                  struct buf *other) {
     static const char *const sides[] = {"x", "y", "width", "height"};
     double *const values[] = {&d->x, &d->y, &d->width, &d->height};
     for (unsigned i = 0; i < 4; i++) {
@@ -180,7 +181,8 @@ static bool read_detection(struct ingest *g, struct detection *d) {
     d->has_box = box == 15;
     if (!ok || j->token != PULL_OBJECT_END) return false;
     if (d->class_name.n == 0) return fault(g, "predictions[%zu].class is missing", g->inf.detection_count);
-    return box == 0 || box == 15 || fault(g, "predictions[%zu] has some of x, y, width, height but not all", g->inf.detection_count);
+    return box == 0 || box == 15 ||
+           fault(g, "predictions[%zu] has some of x, y, width, height but not all", g->inf.detection_count);
 }
 
 static bool read_predictions(struct ingest *g) {
@@ -194,7 +196,8 @@ static bool read_predictions(struct ingest *g) {
         if (!read_detection(g, &g->detections[n])) return false;
         g->inf.detection_count++;
     }
-    return j->token == PULL_ARRAY_END || (j->token != PULL_ERROR && fault(g, "predictions[%zu] must be an object", g->inf.detection_count));
+    return j->token == PULL_ARRAY_END ||
+           (j->token != PULL_ERROR && fault(g, "predictions[%zu] must be an object", g->inf.detection_count));
 }
 
 /* ---- metadata ---- */
@@ -211,7 +214,8 @@ static bool read_metadata(struct ingest *g) {
         *a = (struct attach){.field = j->text, .key_id = g->key_id, .id_count = 1};
         if (!check_field(a->field, &e)) return fault(g, "metadata: %s", e.msg);
         if (json_next(j) == PULL_ERROR) return false;
-        if (!value_of_token(j, &a->value)) return fault(g, "metadata: a value must be a string, a number, true, false or null");
+        if (!value_of_token(j, &a->value))
+            return fault(g, "metadata: a value must be a string, a number, true, false or null");
         if (!check_value(&a->value, &e)) return fault(g, "metadata: %s", e.msg);
         if (a->value.type != VALUE_NONE) g->metadata_count++;
     }
@@ -293,14 +297,16 @@ static bool read_items(struct ingest *g) {
             if (!read_item(g)) return false;
             if (!list) break;
         }
-        if (g->j.token != (list ? PULL_ARRAY_END : PULL_OBJECT_END)) return g->j.token != PULL_ERROR && fault(g, "must be an object");
+        if (g->j.token != (list ? PULL_ARRAY_END : PULL_OBJECT_END))
+            return g->j.token != PULL_ERROR && fault(g, "must be an object");
         rest = str_trim((struct str){g->j.p, (size_t)(g->j.end - g->j.p)});
     } while (rest.n);
     return true;
 }
 
 static void write_results(struct request *r, const struct ingest *g) {
-    static const char *const outcomes[] = {[OUTCOME_CREATED] = "created", [OUTCOME_UNCHANGED] = "unchanged", [OUTCOME_CONFLICT] = "conflict"};
+    static const char *const outcomes[] = {
+        [OUTCOME_CREATED] = "created", [OUTCOME_UNCHANGED] = "unchanged", [OUTCOME_CONFLICT] = "conflict"};
     put_object(&r->out);
     put_key(&r->out, "results"), put_array(&r->out);
     for (size_t i = 0; i < g->items; i++) {

@@ -88,7 +88,10 @@ static void read_entry(struct request *r, struct json_pull *j, struct body *b, s
     }
     while (json_next(j) == PULL_KEY) {
         struct str name = j->text;
-        unsigned which = str_is(name, "inference_ids") ? 1 : str_is(name, "field_name") ? 2 : str_is(name, "field_value") ? 4 : 0;
+        unsigned which = str_is(name, "inference_ids") ? 1
+                         : str_is(name, "field_name")  ? 2
+                         : str_is(name, "field_value") ? 4
+                                                       : 0;
         if (seen & which) fault_at(b, entry, "." STR_FMT " stands there twice", STR_ARG(name));
         seen |= which;
         if (json_next(j) == PULL_ERROR) return;
@@ -101,7 +104,10 @@ static void read_entry(struct request *r, struct json_pull *j, struct body *b, s
     }
     if (j->token == PULL_ERROR) return;
     if (seen != 7)
-        fault_at(b, entry, ".%s is missing", !(seen & 1) ? "inference_ids" : !(seen & 2) ? "field_name" : "field_value");
+        fault_at(b, entry, ".%s is missing",
+                 !(seen & 1)   ? "inference_ids"
+                 : !(seen & 2) ? "field_name"
+                               : "field_value");
     else if (!check_field(a.field, &e))
         fault_at(b, entry, ".field_name: %s", e.msg);
     else if (!check_value(&a.value, &e))
@@ -141,7 +147,8 @@ static void read_body(struct request *r, struct body *b) {
                 json_skip(&j, NULL);
                 continue;
             }
-            for (size_t entry = 0; json_next(&j) != PULL_ARRAY_END && j.token != PULL_ERROR; entry++) read_entry(r, &j, b, entry);
+            for (size_t entry = 0; json_next(&j) != PULL_ARRAY_END && j.token != PULL_ERROR; entry++)
+                read_entry(r, &j, b, entry);
         }
     }
     if (j.token != PULL_ERROR && json_next(&j) == PULL_END) {
@@ -186,8 +193,8 @@ void post_metadata(struct request *r) {
     }
     uint64_t most = app_of(r)->conf->max_ids_per_request;
     if (b.fault.code == ERR_NONE && b.entries.ids > most)
-        err_set(&b.fault, ERR_INVALID, "data names %llu ids, a request may name %llu", (unsigned long long)b.entries.ids,
-                (unsigned long long)most);
+        err_set(&b.fault, ERR_INVALID, "data names %llu ids, a request may name %llu",
+                (unsigned long long)b.entries.ids, (unsigned long long)most);
     if (!authorize_workspace(r, request_param(r, "workspace"), b.key, &who, &e)) {
         respond_error(r, &e);
     } else if (b.fault.code != ERR_NONE) {
@@ -226,7 +233,8 @@ static void attach_one(struct request *r, struct str body_key, const struct valu
     struct str id = request_param(r, "id"), field = request_param(r, "field");
     if (!authorize_workspace(r, request_param(r, "workspace"), body_key, &who, &e)) {
         respond_error(r, &e);
-    } else if (fault->code != ERR_NONE || !check_id(id, fault) || !check_field(field, fault) || !check_value(v, fault)) {
+    } else if (fault->code != ERR_NONE || !check_id(id, fault) || !check_field(field, fault) ||
+               !check_value(v, fault)) {
         respond_error(r, fault);
     } else {
         struct attach a = {.key_id = (uint32_t)who.key_id, .field = field, .value = *v, .ids = &id, .id_count = 1};
@@ -253,8 +261,11 @@ static void read_value(struct request *r, struct value *v, struct str *key, stru
         }
         if (j.token == PULL_OBJECT_END) json_next(&j);
     }
-    if (j.token != PULL_END) err_set(fault, ERR_INVALID, "the body must be JSON: {\"value\": ...}; %s at byte %zu", j.error ? j.error : "an object is due", j.at);
-    else if (!found && fault->code == ERR_NONE) err_set(fault, ERR_INVALID, "value is missing: {\"value\": ...}");
+    if (j.token != PULL_END)
+        err_set(fault, ERR_INVALID, "the body must be JSON: {\"value\": ...}; %s at byte %zu",
+                j.error ? j.error : "an object is due", j.at);
+    else if (!found && fault->code == ERR_NONE)
+        err_set(fault, ERR_INVALID, "value is missing: {\"value\": ...}");
 }
 
 void put_metadata(struct request *r) {

@@ -62,7 +62,8 @@ static bool zone(struct str *s, int64_t *offset_s) {
 bool clock_parse(struct str s, int64_t *us) {
     int year, month, day, h = 0, m = 0, sec = 0;
     int64_t part = 0, offset = 0;
-    if (!number(&s, 4, &year) || !skip(&s, "-") || !number(&s, 2, &month) || !skip(&s, "-") || !number(&s, 2, &day)) return false;
+    if (!number(&s, 4, &year) || !skip(&s, "-") || !number(&s, 2, &month) || !skip(&s, "-") || !number(&s, 2, &day))
+        return false;
     if (month < 1 || month > 12 || day < 1 || day > days_in(year, month)) return false;
     if (s.n) {
         if (!skip(&s, "Tt ") || !number(&s, 2, &h) || !skip(&s, ":") || !number(&s, 2, &m)) return false;
@@ -78,7 +79,8 @@ bool clock_parse(struct str s, int64_t *us) {
         if (!zone(&s, &offset)) return false;
     }
     if (s.n) return false;
-    struct tm tm = {.tm_year = year - 1900, .tm_mon = month - 1, .tm_mday = day, .tm_hour = h, .tm_min = m, .tm_sec = sec};
+    struct tm tm = {
+        .tm_year = year - 1900, .tm_mon = month - 1, .tm_mday = day, .tm_hour = h, .tm_min = m, .tm_sec = sec};
     *us = ((int64_t)timegm(&tm) - offset) * 1000000 + part;
     return true;
 }

@@ -4,7 +4,8 @@
 #include <stdlib.h>
 
 void json_pull_init(struct json_pull *j, struct str text, struct arena *arena) {
-    *j = (struct json_pull){.p = text.p, .start = text.p, .end = text.p + text.n, .arena = arena, .expect = EXPECT_VALUE};
+    *j = (struct json_pull){
+        .p = text.p, .start = text.p, .end = text.p + text.n, .arena = arena, .expect = EXPECT_VALUE};
 }
 
 static enum json_token fail(struct json_pull *j, const char *error) {
@@ -26,7 +27,9 @@ static bool hex4(const char *p, const char *end, unsigned *out) {
     *out = 0;
     for (int i = 0; i < 4; i++) {
         char c = p[i];
-        unsigned digit = is_digit(c) ? (unsigned)(c - '0') : (c | 32) >= 'a' && (c | 32) <= 'f' ? (unsigned)((c | 32) - 'a') + 10 : 16;
+        unsigned digit = is_digit(c)                          ? (unsigned)(c - '0')
+                         : (c | 32) >= 'a' && (c | 32) <= 'f' ? (unsigned)((c | 32) - 'a') + 10
+                                                              : 16;
         if (digit == 16) return false;
         *out = *out << 4 | digit;
     }
@@ -58,7 +61,8 @@ static const char *unicode_escape(const char *p, const char *end, unsigned *code
     if (!hex4(p, end, code)) return NULL;
     p += 4;
     if (*code < 0xd800 || *code > 0xdfff) return p;
-    if (*code > 0xdbff || end - p < 6 || p[0] != '\\' || p[1] != 'u' || !hex4(p + 2, end, &low) || low < 0xdc00 || low > 0xdfff)
+    if (*code > 0xdbff || end - p < 6 || p[0] != '\\' || p[1] != 'u' || !hex4(p + 2, end, &low) || low < 0xdc00 ||
+        low > 0xdfff)
         return NULL;
     *code = 0x10000 + ((*code & 0x3ff) << 10 | (low & 0x3ff));
     return p + 6;

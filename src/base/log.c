@@ -14,7 +14,8 @@ void log_event(enum log_level level, const char *event, const char *fmt, ...) {
     static const char *const names[] = {"debug", "info", "warn", "error"};
     if (level < least_level) return;
     char line[2048], when[CLOCK_TEXT];
-    int n = snprintf(line, sizeof line, "time=%s level=%s event=%s ", clock_format(clock_now_us(), when), names[level], event);
+    int n = snprintf(line, sizeof line, "time=%s level=%s event=%s ", clock_format(clock_now_us(), when), names[level],
+                     event);
     va_list ap;
     va_start(ap, fmt);
     int m = vsnprintf(line + n, sizeof line - (size_t)n - 1, fmt, ap);

@@ -77,7 +77,8 @@ bool str_to_u64(struct str s, unsigned long long *out) {
     unsigned long long v = 0;
     for (size_t i = 0; i < s.n; i++) {
         if (s.p[i] < '0' || s.p[i] > '9') return false;
-        if (__builtin_mul_overflow(v, 10ULL, &v) || __builtin_add_overflow(v, (unsigned)(s.p[i] - '0'), &v)) return false;
+        if (__builtin_mul_overflow(v, 10ULL, &v) || __builtin_add_overflow(v, (unsigned)(s.p[i] - '0'), &v))
+            return false;
     }
     *out = v;
     return true;

@@ -30,7 +30,8 @@ static bool make_dir(const char *dir, struct err *e) {
     char parent[4200];
     if (io_mkdir(dir, 0700) != 0) return err_errno(e, "making the data folder %s", dir);
     snprintf(parent, sizeof parent, "%s/..", dir);
-    return io_sync_dir(parent, "datadir.name") == 0 || errno == EACCES || err_errno(e, "syncing the folder above %s", dir);
+    return io_sync_dir(parent, "datadir.name") == 0 || errno == EACCES ||
+           err_errno(e, "syncing the folder above %s", dir);
 }
 
 int datadir_lock(const char *dir, struct err *e) {

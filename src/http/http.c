@@ -272,8 +272,9 @@ static bool start_worker(struct http *h, struct worker *w, struct err *e) {
     w->http = h;
     if (!(w->bell = bell_new(e))) return false;
     w->next_id = (uint64_t)(w - h->workers) << 40;
-    w->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_data,
-                                 w, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
+    w->daemon =
+        MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0,
+                         NULL, NULL, on_data, w, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
     if (w->daemon && pthread_create(&w->thread, NULL, serve, w) == 0) return w->running = true;
     return err_set(e, ERR_INTERNAL, "the HTTP server did not start: out of threads or descriptors?");
 }

@@ -20,7 +20,7 @@ enum { GROUP_KEEP = 8 << 20, ZERO_STEP = 1 << 20, MOST_FILES = 4096 };
 
 struct file {
     char name[32];
-    int fd; /* -1: removed, the entry stands for nothing */
+    int fd;                                     /* -1: removed, the entry stands for nothing */
     uint64_t size, number, first_seq, last_seq; /* last_seq: not of the current one */
     bool free, after_recovery;
 };
@@ -30,21 +30,21 @@ struct journal {
     char *dir;
 
     /* the writer's */
-    struct buf group;     /* what the next commit writes at `at` */
-    size_t last;          /* where the last record in it begins, its crc still to come */
+    struct buf group; /* what the next commit writes at `at` */
+    size_t last;      /* where the last record in it begins, its crc still to come */
     bool has_last;
-    uint64_t at;          /* offset in the current file */
+    uint64_t at; /* offset in the current file */
     uint64_t next_seq;
     uint64_t records, bytes; /* in the group */
-    bool after_recovery;  /* the next file begun is the first since opening */
+    bool after_recovery;     /* the next file begun is the first since opening */
 
     pthread_mutex_t lock; /* below: the list of files, and what is durable */
     struct file *files;
     unsigned count;
     struct file *current;
-    uint64_t newest;      /* highest number given */
-    unsigned wanted;      /* files that a waiting chain needs, 0: none waits */
-    bool no_space;        /* the last attempt to make a file failed for want of space */
+    uint64_t newest; /* highest number given */
+    unsigned wanted; /* files that a waiting chain needs, 0: none waits */
+    bool no_space;   /* the last attempt to make a file failed for want of space */
     struct journal_position durable;
     struct journal_stats stats;
 };
@@ -87,7 +87,8 @@ static void scan_from(struct str bytes, uint64_t number, uint64_t *at, uint64_t 
     }
 }
 
-void journal_scan(struct str bytes, const struct journal_file_header *h, record_visit *visit, void *ctx, uint64_t *end, uint64_t *next) {
+void journal_scan(struct str bytes, const struct journal_file_header *h, record_visit *visit, void *ctx, uint64_t *end,
+                  uint64_t *next) {
     *end = JOURNAL_DATA;
     *next = h->first_seq;
     scan_from(bytes, h->number, end, next, visit, ctx);
@@ -95,7 +96,7 @@ void journal_scan(struct str bytes, const struct journal_file_header *h, record_
 
 /* Puts chains together and gives on the whole ones. */
 struct chains {
-    struct buf records; /* of the unfinished chain */
+    struct buf records;   /* of the unfinished chain */
     uint64_t after, stop; /* numbers to leave out: up to `after`, from `stop` on */
     journal_visit *visit;
     void *ctx;
@@ -126,7 +127,8 @@ static char *file_bytes(const struct file *f, uint64_t at, uint64_t size, struct
     char *bytes = mem_alloc(size);
     uint64_t more = size > at ? size - at : 0;
     if (more == 0 || io_pread(f->fd, bytes + at, more, (off_t)at) == (ssize_t)more) return bytes;
-    err_errno(e, "journal file %s: reading %llu bytes at %llu", f->name, (unsigned long long)more, (unsigned long long)at);
+    err_errno(e, "journal file %s: reading %llu bytes at %llu", f->name, (unsigned long long)more,
+              (unsigned long long)at);
     free(bytes);
     return NULL;
 }
@@ -168,7 +170,8 @@ static bool adopt_file(struct journal *j, const char *name, struct err *e) {
     if (io_pread(f.fd, head, sizeof head, 0) < 0) return err_errno(e, "journal file %s: reading its header", path);
     j->files[j->count++] = f;
     if (!journal_file_header((struct str){head, sizeof head}, &h)) return true;
-    if (memcmp(h.store_id, j->o.store_id, 16) != 0) return err_set(e, ERR_DAMAGED, "journal file %s belongs to another store", path);
+    if (memcmp(h.store_id, j->o.store_id, 16) != 0)
+        return err_set(e, ERR_DAMAGED, "journal file %s belongs to another store", path);
     j->files[j->count - 1].number = h.number;
     j->files[j->count - 1].first_seq = h.first_seq;
     j->files[j->count - 1].after_recovery = h.after_recovery;
@@ -222,8 +225,8 @@ static bool check_headerless(const struct journal *j, struct err *e) {
         scan_from((struct str){bytes, f->size}, j->newest + 1, &at, &seq, nothing, NULL);
         free(bytes);
         if (seq != j->next_seq)
-            return err_set(e, ERR_DAMAGED, "journal file %s: its header is damaged, over records from number %llu on", f->name,
-                           (unsigned long long)j->next_seq);
+            return err_set(e, ERR_DAMAGED, "journal file %s: its header is damaged, over records from number %llu on",
+                           f->name, (unsigned long long)j->next_seq);
     }
     return true;
 }
@@ -232,13 +235,16 @@ static bool replay_all(struct journal *j, uint64_t after, journal_visit *visit, 
     struct chains c = {.after = after, .stop = UINT64_MAX, .visit = visit, .ctx = ctx, .e = e};
     j->next_seq = after + 1;
     unsigned first = j->count;
-    while (first > 0 && j->files[first - 1].number != 0 && (first == j->count || j->files[first].first_seq > after + 1)) {
+    while (first > 0 && j->files[first - 1].number != 0 &&
+           (first == j->count || j->files[first].first_seq > after + 1)) {
         first--;
         if (first + 1 < j->count && j->files[first + 1].number != j->files[first].number + 1)
-            return err_set(e, ERR_DAMAGED, "journal file number %llu is missing", (unsigned long long)j->files[first + 1].number - 1);
+            return err_set(e, ERR_DAMAGED, "journal file number %llu is missing",
+                           (unsigned long long)j->files[first + 1].number - 1);
     }
     if (first < j->count && j->files[first].first_seq > after + 1)
-        return err_set(e, ERR_DAMAGED, "journal file number %llu is missing", (unsigned long long)j->files[first].number - 1);
+        return err_set(e, ERR_DAMAGED, "journal file number %llu is missing",
+                       (unsigned long long)j->files[first].number - 1);
 
     bool ok = true;
     for (unsigned i = first; ok && i < j->count; i++) {
@@ -260,7 +266,8 @@ static bool replay_all(struct journal *j, uint64_t after, journal_visit *visit, 
     return true;
 }
 
-struct journal *journal_open(const struct journal_options *o, uint64_t after, journal_visit *visit, void *ctx, struct err *e) {
+struct journal *journal_open(const struct journal_options *o, uint64_t after, journal_visit *visit, void *ctx,
+                             struct err *e) {
     CHECK(o->file_size >= 4 * JOURNAL_DATA && o->max_files >= 2 && o->max_files <= 100);
     struct journal *j = mem_zero(1, sizeof *j);
     j->o = *o;
@@ -317,10 +324,11 @@ bool journal_fits(const struct journal *j, struct str chain, struct err *e) {
     pthread_mutex_unlock(&locked->lock);
     if (needed <= ready) return true;
     if (too_large)
-        return err_set(e, ERR_TOO_LARGE, "the request needs %u further journal files, journal_max allows %u in all", needed,
-                       j->o.max_files);
-    return no_space ? err_set(e, ERR_NO_SPACE, "the disk is full: no journal file can be made; nothing was stored")
-                    : err_set(e, ERR_BUSY, "the journal is full and waits for a checkpoint; nothing was stored, send again");
+        return err_set(e, ERR_TOO_LARGE, "the request needs %u further journal files, journal_max allows %u in all",
+                       needed, j->o.max_files);
+    return no_space
+               ? err_set(e, ERR_NO_SPACE, "the disk is full: no journal file can be made; nothing was stored")
+               : err_set(e, ERR_BUSY, "the journal is full and waits for a checkpoint; nothing was stored, send again");
 }
 
 /* The last record in the group gets its flags and checksum. */
@@ -338,7 +346,8 @@ static void seal_last(struct journal *j, uint8_t flags) {
 static bool flush(struct journal *j, struct err *e) {
     if (j->group.n == 0) return true;
     if (io_write_all(j->current->fd, j->group.p, j->group.n, (off_t)j->at) != 0)
-        return err_errno(e, "journal file %s: writing %zu bytes at %llu", j->current->name, j->group.n, (unsigned long long)j->at);
+        return err_errno(e, "journal file %s: writing %zu bytes at %llu", j->current->name, j->group.n,
+                         (unsigned long long)j->at);
     if (io_sync(j->current->fd, "journal.group") != 0) return err_errno(e, "journal file %s: sync", j->current->name);
     j->at += j->group.n;
     j->group.n = 0;
@@ -460,7 +469,8 @@ bool journal_prepare(struct journal *j, struct err *e) {
         unsigned wanted = j->wanted ? j->wanted : 1;
         pthread_mutex_unlock(&j->lock);
         if (ready >= wanted) return true;
-        if (count >= j->o.max_files) return err_set(e, ERR_BUSY, "all %u journal files are in use until the next checkpoint", count);
+        if (count >= j->o.max_files)
+            return err_set(e, ERR_BUSY, "all %u journal files are in use until the next checkpoint", count);
         struct file f = {.free = true, .size = j->o.file_size};
         ok = make_file(j, &f, e);
         pthread_mutex_lock(&j->lock);
@@ -478,13 +488,14 @@ struct journal_position journal_durable(struct journal *j) {
     return p;
 }
 
-bool journal_read(struct journal *j, struct journal_position *from, struct journal_position to, journal_visit *visit, void *ctx,
-                  struct err *e) {
+bool journal_read(struct journal *j, struct journal_position *from, struct journal_position to, journal_visit *visit,
+                  void *ctx, struct err *e) {
     pthread_mutex_lock(&j->lock);
     struct file *live = mem_alloc(j->count * sizeof *live);
     unsigned n = 0;
     for (unsigned i = 0; i < j->count; i++)
-        if (j->files[i].fd >= 0 && !j->files[i].free && j->files[i].number >= from->file && j->files[i].number <= to.file)
+        if (j->files[i].fd >= 0 && !j->files[i].free && j->files[i].number >= from->file &&
+            j->files[i].number <= to.file)
             live[n++] = j->files[i];
     pthread_mutex_unlock(&j->lock);
     qsort(live, n, sizeof *live, by_number);

@@ -168,7 +168,8 @@ bool inference_decode(struct str payload, struct arena *arena, struct inference 
     return !c.bad && c.p == c.end;
 }
 
-void attach_encode_begin(struct attach_encoder *e, struct buf *to, uint32_t key_id, struct str field, const struct value *v) {
+void attach_encode_begin(struct attach_encoder *e, struct buf *to, uint32_t key_id, struct str field,
+                         const struct value *v) {
     buf_addc(to, RECORD_VERSION);
     enc_varint(to, key_id);
     enc_str(to, field);

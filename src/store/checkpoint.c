@@ -21,8 +21,8 @@ struct log {
     size_t last;     /* where the last record in it begins, its crc still to come */
     bool has_last;
     uint64_t written; /* of this checkpoint, already in the file but not in the manifest */
-    int fd;          /* open while a checkpoint runs, else -1 */
-    bool made;       /* its folder and file are new and not yet synced */
+    int fd;           /* open while a checkpoint runs, else -1 */
+    bool made;        /* its folder and file are new and not yet synced */
 };
 
 struct checkpoint {
@@ -31,7 +31,7 @@ struct checkpoint {
     uint64_t seq;
     struct journal_position from;
     bool name_unsynced; /* the folder's sync failed when the manifest was last renamed */
-    struct log *logs; /* by workspace number */
+    struct log *logs;   /* by workspace number */
     size_t count;
 };
 
@@ -119,7 +119,8 @@ static bool log_damaged(struct err *e, const char *path, uint64_t at) {
 }
 
 /* Gives the records of one log, through a window that grows to hold the largest. */
-static bool log_replay(const struct checkpoint *c, const struct log *l, journal_visit *visit, void *ctx, struct err *e) {
+static bool log_replay(const struct checkpoint *c, const struct log *l, journal_visit *visit, void *ctx,
+                       struct err *e) {
     char path[4096], head[LOG_HEAD], found[LOG_HEAD];
     log_path(c, l->workspace, "/log", path);
     int fd = io_open(path, O_RDONLY, 0);
@@ -159,7 +160,8 @@ static bool log_replay(const struct checkpoint *c, const struct log *l, journal_
     return ok;
 }
 
-struct checkpoint *checkpoint_open(const char *dir, const uint8_t store_id[16], journal_visit *visit, void *ctx, struct err *e) {
+struct checkpoint *checkpoint_open(const char *dir, const uint8_t store_id[16], journal_visit *visit, void *ctx,
+                                   struct err *e) {
     struct checkpoint *c = mem_zero(1, sizeof *c);
     c->dir = mem_alloc(strlen(dir) + 1);
     memcpy(c->dir, dir, strlen(dir) + 1);
@@ -258,7 +260,8 @@ bool checkpoint_run(struct checkpoint *c, struct journal *j, struct err *e) {
     struct buf text = {0};
     if (ok) {
         manifest_text(c, to.seq, &text);
-        int replaced = io_replace_file(c->dir, "MANIFEST", text.p, text.n, 0600, "checkpoint.manifest", "checkpoint.manifest.dir");
+        int replaced =
+            io_replace_file(c->dir, "MANIFEST", text.p, text.n, 0600, "checkpoint.manifest", "checkpoint.manifest.dir");
         if (replaced != 0) err_errno(e, "%s/MANIFEST", c->dir);
         ok = replaced >= 0; /* the new one counts, but nothing may rest on it before a folder sync went well */
         if (ok) c->name_unsynced = replaced > 0;

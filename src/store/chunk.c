@@ -50,7 +50,8 @@ static uint32_t dict_intern(struct dict *d, struct arena *heap, const struct val
     uint32_t code = count + 1, place;
     unsigned block = dict_place(code, &place);
     if (!atomic_load_explicit(&d->blocks[block], memory_order_relaxed))
-        atomic_store_explicit(&d->blocks[block], mem_zero((size_t)DICT_FIRST << block, sizeof(struct value)), memory_order_release);
+        atomic_store_explicit(&d->blocks[block], mem_zero((size_t)DICT_FIRST << block, sizeof(struct value)),
+                              memory_order_release);
     struct value *to = &atomic_load_explicit(&d->blocks[block], memory_order_relaxed)[place];
     *to = *v;
     if (v->type == VALUE_STRING) to->text.p = arena_copy(heap, v->text.p, v->text.n);
@@ -141,8 +142,9 @@ void chunk_each_id(const struct chunk *c, void (*call)(void *ctx, const struct i
 }
 
 bool row_next(const struct chunk *c, const struct ident *i, uint32_t *row, bool *started) {
-    uint32_t next = *started ? atomic_load_explicit(&chunk_block(c, *row)->next_same_id[*row % BLOCK_ROWS], memory_order_acquire)
-                             : atomic_load_explicit(&i->first_row, memory_order_acquire);
+    uint32_t next =
+        *started ? atomic_load_explicit(&chunk_block(c, *row)->next_same_id[*row % BLOCK_ROWS], memory_order_acquire)
+                 : atomic_load_explicit(&i->first_row, memory_order_acquire);
     *started = true;
     if (next == 0) return false;
     *row = next - 1;
@@ -195,7 +197,8 @@ static struct id_field *id_field_of(struct chunk *c, struct ident *i, uint32_t f
 /* ---- rows ---- */
 
 /* The place of a row for this inference: OUTCOME_CREATED and the index it gets, or why it gets none. */
-static enum outcome place_row(struct chunk *c, const struct ident *i, struct str payload, const struct inference *inf, uint32_t *index) {
+static enum outcome place_row(struct chunk *c, const struct ident *i, struct str payload, const struct inference *inf,
+                              uint32_t *index) {
     uint32_t model = intern_text(c, COLUMN_MODEL, inf->model_id), row = 0;
     *index = inf->index;
     for (bool moved = true; moved;) { /* rows need not be in order of index: until a round finds nothing */
@@ -204,7 +207,8 @@ static enum outcome place_row(struct chunk *c, const struct ident *i, struct str
         while (row_next(c, i, &row, &started)) {
             const struct block *b = chunk_block(c, row);
             uint32_t at = row % BLOCK_ROWS;
-            if (b->model[at] != model || b->index[at] != *index || !(row_flags(b, at) & ROW_PARTIAL) != !inf->partial) continue;
+            if (b->model[at] != model || b->index[at] != *index || !(row_flags(b, at) & ROW_PARTIAL) != !inf->partial)
+                continue;
             if (!inf->assign_index) return str_eq(b->payload[at], payload) ? OUTCOME_UNCHANGED : OUTCOME_CONFLICT;
             (*index)++;
             moved = true;
@@ -215,12 +219,16 @@ static enum outcome place_row(struct chunk *c, const struct ident *i, struct str
 
 bool chunk_holds(const struct chunk *c, const struct inference *inf) {
     const struct ident *i = inf->assign_index ? NULL : chunk_find(c, inf->id);
-    uint32_t model = i ? dict_find(&c->columns[COLUMN_MODEL], &(struct value){.type = VALUE_STRING, .text = inf->model_id}) : 0, row = 0;
+    uint32_t model =
+                 i ? dict_find(&c->columns[COLUMN_MODEL], &(struct value){.type = VALUE_STRING, .text = inf->model_id})
+                   : 0,
+             row = 0;
     bool started = false;
     while (model && row_next(c, i, &row, &started)) {
         const struct block *b = chunk_block(c, row);
         uint32_t at = row % BLOCK_ROWS;
-        if (b->model[at] == model && b->index[at] == inf->index && !(row_flags(b, at) & ROW_PARTIAL) == !inf->partial) return true;
+        if (b->model[at] == model && b->index[at] == inf->index && !(row_flags(b, at) & ROW_PARTIAL) == !inf->partial)
+            return true;
     }
     return false;
 }
@@ -246,7 +254,8 @@ static void link_row(struct chunk *c, struct ident *i, uint32_t row) {
     uint32_t last = i->last_row;
     i->last_row = row + 1;
     if (last) {
-        atomic_store_explicit(&c->blocks[(last - 1) / BLOCK_ROWS]->next_same_id[(last - 1) % BLOCK_ROWS], row + 1, memory_order_release);
+        atomic_store_explicit(&c->blocks[(last - 1) / BLOCK_ROWS]->next_same_id[(last - 1) % BLOCK_ROWS], row + 1,
+                              memory_order_release);
     } else {
         c->pending_count--;
         atomic_store_explicit(&i->first_row, row + 1, memory_order_release);
@@ -267,13 +276,14 @@ static const struct row_detection *copy_detections(struct chunk *c, const struct
 enum { DAY_S = 86400 };
 
 static uint8_t flags_of(const struct inference *inf, int64_t time_us, int64_t received_us) {
-    bool suspect = time_us > received_us + (int64_t)DAY_S * 1000000 || time_us < received_us - (int64_t)DAY_S * 365 * 1000000;
-    return (uint8_t)((inf->error.n ? ROW_ERROR : 0) | (inf->partial ? ROW_PARTIAL : 0) | (inf->picture ? ROW_PICTURE : 0) |
-                     (suspect ? ROW_CLOCK_SUSPECT : 0));
+    bool suspect =
+        time_us > received_us + (int64_t)DAY_S * 1000000 || time_us < received_us - (int64_t)DAY_S * 365 * 1000000;
+    return (uint8_t)((inf->error.n ? ROW_ERROR : 0) | (inf->partial ? ROW_PARTIAL : 0) |
+                     (inf->picture ? ROW_PICTURE : 0) | (suspect ? ROW_CLOCK_SUSPECT : 0));
 }
 
-enum outcome chunk_add(struct chunk *c, uint64_t seq, int64_t received_us, struct str payload, const struct inference *inf,
-                       uint32_t *index) {
+enum outcome chunk_add(struct chunk *c, uint64_t seq, int64_t received_us, struct str payload,
+                       const struct inference *inf, uint32_t *index) {
     atomic_store_explicit(&c->seq, seq, memory_order_release);
     struct ident *ident = ident_of(c, inf->id, true);
     enum outcome outcome = place_row(c, ident, payload, inf, index);
@@ -311,7 +321,8 @@ enum outcome chunk_add(struct chunk *c, uint64_t seq, int64_t received_us, struc
 
 /* ---- metadata ---- */
 
-void chunk_attach(struct chunk *c, uint64_t seq, int64_t time_us, const struct attach *a, struct attach_counts *counts) {
+void chunk_attach(struct chunk *c, uint64_t seq, int64_t time_us, const struct attach *a,
+                  struct attach_counts *counts) {
     atomic_store_explicit(&c->seq, seq, memory_order_release);
     *counts = (struct attach_counts){0};
     bool removal = a->value.type == VALUE_NONE;

@@ -17,11 +17,11 @@
 #include "store/checkpoint.h"
 
 enum {
-    PAGE = 1024,              /* workspaces a page of the table */
-    GROUP_MOST = 4 << 20,     /* bytes after which a group is written, more waiting or not */
-    QUEUE_MOST = 256 << 20,   /* bytes that may wait */
-    RESERVE = 1 << 20,        /* bytes set aside for when the disk is full */
-    JOURNAL_WAIT_MS = 2000,   /* how long a write waits for a checkpoint to free a journal file */
+    PAGE = 1024,            /* workspaces a page of the table */
+    GROUP_MOST = 4 << 20,   /* bytes after which a group is written, more waiting or not */
+    QUEUE_MOST = 256 << 20, /* bytes that may wait */
+    RESERVE = 1 << 20,      /* bytes set aside for when the disk is full */
+    JOURNAL_WAIT_MS = 2000, /* how long a write waits for a checkpoint to free a journal file */
 };
 
 struct workspace {
@@ -42,13 +42,13 @@ struct store {
     struct store_write *group, **group_end; /* appended, not yet committed */
     uint64_t group_bytes;
     struct additions group_adds; /* what it can add to any chunk, at the most */
-    uint64_t file; /* the journal file that was current at the last commit */
-    bool journal_full; /* the last one that needed a further file did not get it */
+    uint64_t file;               /* the journal file that was current at the last commit */
+    bool journal_full;           /* the last one that needed a further file did not get it */
 
     pthread_mutex_t lock; /* below */
-    pthread_cond_t work;   /* for the writer: something waits, or stop */
-    pthread_cond_t keep;   /* for the keeper: a file was begun, the journal is full, or stop */
-    pthread_cond_t room;   /* for the writer: the keeper has been round */
+    pthread_cond_t work;  /* for the writer: something waits, or stop */
+    pthread_cond_t keep;  /* for the keeper: a file was begun, the journal is full, or stop */
+    pthread_cond_t room;  /* for the writer: the keeper has been round */
     struct store_write *queue, **queue_end;
     uint64_t queued;
     bool stopping, keeper_stop, keeper_due, failed;
@@ -106,10 +106,11 @@ void view_each_picture(const struct view *v, void (*call)(void *ctx, const uint8
 static bool apply_inference(struct store *s, struct workspace *w, const struct record_header *h, struct str payload,
                             struct write_result *result, struct err *e) {
     struct inference inf;
-    if (!inference_decode(payload, &s->arena, &inf)) return err_set(e, ERR_DAMAGED, "record %" PRIu64 " is no inference", h->seq);
+    if (!inference_decode(payload, &s->arena, &inf))
+        return err_set(e, ERR_DAMAGED, "record %" PRIu64 " is no inference", h->seq);
     if (chunk_rows(w->open) >= w->open->capacity && !chunk_holds(w->open, &inf))
-        return err_set(e, ERR_NO_SPACE, "workspace %" PRIu32 " holds more inferences than open_max (%" PRIu32 ")", h->workspace,
-                       s->o.open_max);
+        return err_set(e, ERR_NO_SPACE, "workspace %" PRIu32 " holds more inferences than open_max (%" PRIu32 ")",
+                       h->workspace, s->o.open_max);
     result->outcome = chunk_add(w->open, h->seq, h->time_us, payload, &inf, &result->index);
     return true;
 }
@@ -117,15 +118,19 @@ static bool apply_inference(struct store *s, struct workspace *w, const struct r
 static bool apply_attach(struct store *s, struct workspace *w, const struct record_header *h, struct str payload,
                          struct write_result *result, struct err *e) {
     struct attach a;
-    if (!attach_decode(payload, &s->arena, &a)) return err_set(e, ERR_DAMAGED, "record %" PRIu64 " is no attach", h->seq);
-    if (a.value.type != VALUE_NONE && chunk_field_count(w->open) >= s->o.max_fields && chunk_field_index(w->open, a.field) < 0)
-        return err_set(e, ERR_NO_SPACE, "workspace %" PRIu32 " holds more metadata fields than max_fields (%" PRIu32 ")",
-                       h->workspace, s->o.max_fields);
+    if (!attach_decode(payload, &s->arena, &a))
+        return err_set(e, ERR_DAMAGED, "record %" PRIu64 " is no attach", h->seq);
+    if (a.value.type != VALUE_NONE && chunk_field_count(w->open) >= s->o.max_fields &&
+        chunk_field_index(w->open, a.field) < 0)
+        return err_set(e, ERR_NO_SPACE,
+                       "workspace %" PRIu32 " holds more metadata fields than max_fields (%" PRIu32 ")", h->workspace,
+                       s->o.max_fields);
     chunk_attach(w->open, h->seq, h->time_us, &a, &result->attach);
     return true;
 }
 
-static bool apply(struct store *s, const struct record_header *h, struct str payload, struct write_result *result, struct err *e) {
+static bool apply(struct store *s, const struct record_header *h, struct str payload, struct write_result *result,
+                  struct err *e) {
     struct workspace *w = workspace_of(s, h->workspace, true);
     bool ok = w || err_set(e, ERR_DAMAGED, "record %" PRIu64 " names workspace %" PRIu32, h->seq, h->workspace);
     if (ok && h->type == RECORD_INFERENCE)
@@ -149,12 +154,13 @@ static bool replayed(void *ctx, const struct record_header *h, struct str payloa
 
 static int by_bytes(const void *a, const void *b) { return str_cmp(*(const struct str *)a, *(const struct str *)b); }
 
-/* What this request would add to the chunk: inferences that are not there yet; new fields and ids to wait for, each counted once. An id whose
- * inference comes in the same request is not waited for. */
+/* What this request would add to the chunk: inferences that are not there yet; new fields and ids to wait for, each
+ * counted once. An id whose inference comes in the same request is not waited for. */
 static struct additions count_new(struct store *s, const struct store_write *w, const struct chunk *c) {
     struct additions add = {0};
     struct str *ids = arena_alloc(&s->arena, w->most.ids * sizeof *ids);
-    struct str *fields = arena_alloc(&s->arena, w->records * sizeof *fields), *here = arena_alloc(&s->arena, w->records * sizeof *here);
+    struct str *fields = arena_alloc(&s->arena, w->records * sizeof *fields),
+               *here = arena_alloc(&s->arena, w->records * sizeof *here);
     size_t id_count = 0, field_count = 0, here_count = 0;
     struct record_header h;
     for (size_t pos = 0; pos < w->chain.n; pos += sizeof h + h.length) {
@@ -178,7 +184,8 @@ static struct additions count_new(struct store *s, const struct store_write *w, 
     qsort(ids, id_count, sizeof *ids, by_bytes);
     qsort(fields, field_count, sizeof *fields, by_bytes);
     for (size_t i = 0; i < id_count; i++)
-        add.ids += (i == 0 || !str_eq(ids[i], ids[i - 1])) && !bsearch(&ids[i], here, here_count, sizeof *here, by_bytes);
+        add.ids +=
+            (i == 0 || !str_eq(ids[i], ids[i - 1])) && !bsearch(&ids[i], here, here_count, sizeof *here, by_bytes);
     for (size_t i = 0; i < field_count; i++) add.fields += i == 0 || !str_eq(fields[i], fields[i - 1]);
     arena_free(&s->arena);
     return add;
@@ -203,13 +210,19 @@ static bool within_limits(struct store *s, const struct store_write *w, struct a
             return true;
     }
     if (too_many(fields, add->fields, s->o.max_fields))
-        return err_set(e, ERR_INVALID, "the workspace has %" PRIu64 " metadata fields, %" PRIu64 " more would pass the limit of %" PRIu32
-                       " (max_fields); nothing was stored", fields, add->fields, s->o.max_fields);
+        return err_set(e, ERR_INVALID,
+                       "the workspace has %" PRIu64 " metadata fields, %" PRIu64
+                       " more would pass the limit of %" PRIu32 " (max_fields); nothing was stored",
+                       fields, add->fields, s->o.max_fields);
     if (too_many(waiting, add->ids, s->o.max_pending))
-        return err_set(e, ERR_NO_SPACE, "metadata already waits for %" PRIu64 " inferences, %" PRIu64
-                       " more would pass the limit of %" PRIu32 " (max_pending); nothing was stored", waiting, add->ids, s->o.max_pending);
-    return err_set(e, ERR_NO_SPACE, "the workspace holds %" PRIu64 " inferences, %" PRIu64 " more would pass the limit of %" PRIu32
-                   " (open_max); nothing was stored", rows, add->inferences, s->o.open_max);
+        return err_set(e, ERR_NO_SPACE,
+                       "metadata already waits for %" PRIu64 " inferences, %" PRIu64
+                       " more would pass the limit of %" PRIu32 " (max_pending); nothing was stored",
+                       waiting, add->ids, s->o.max_pending);
+    return err_set(e, ERR_NO_SPACE,
+                   "the workspace holds %" PRIu64 " inferences, %" PRIu64 " more would pass the limit of %" PRIu32
+                   " (open_max); nothing was stored",
+                   rows, add->inferences, s->o.open_max);
 }
 
 /* ---- the writer ---- */
@@ -252,7 +265,8 @@ static void commit_group(struct store *s) {
         if (ok)
             apply_write(s, w);
         else
-            err_set(&w->err, ERR_UNKNOWN_OUTCOME, "the disk failed while this was being stored; the outcome is unknown, send it again "
+            err_set(&w->err, ERR_UNKNOWN_OUTCOME,
+                    "the disk failed while this was being stored; the outcome is unknown, send it again "
                     "after the server has been restarted");
         w->done(w);
     }
@@ -289,10 +303,13 @@ static bool wait_for_room(struct store *s, const struct store_write *w, struct e
 }
 
 static bool admit(struct store *s, struct store_write *w, struct additions *add) {
-    bool fits = !s->failed && within_limits(s, w, add, &w->err) && journal_fits(s->journal, buf_str(&w->chain), &w->err);
+    bool fits =
+        !s->failed && within_limits(s, w, add, &w->err) && journal_fits(s->journal, buf_str(&w->chain), &w->err);
     if (!fits && !s->failed) commit_group(s); /* the group it would not fit beside; this may fail */
     if (s->failed)
-        return err_set(&w->err, ERR_BUSY, "storing has stopped since the disk failed (%s); mend it and restart the server", s->failure.msg);
+        return err_set(&w->err, ERR_BUSY,
+                       "storing has stopped since the disk failed (%s); mend it and restart the server",
+                       s->failure.msg);
     if (!fits && !(within_limits(s, w, add, &w->err) && wait_for_room(s, w, &w->err))) return false;
     s->journal_full = false;
     w->err.code = ERR_NONE;
@@ -341,7 +358,8 @@ static void *write_loop(void *ctx) {
 
 bool store_submit(struct store *s, struct store_write *w, struct err *e) {
     CHECK(w->records > 0 && w->done);
-    if (w->workspace / PAGE >= PAGE) return err_set(e, ERR_INVALID, "workspace number %" PRIu32 " is over %d", w->workspace, PAGE * PAGE);
+    if (w->workspace / PAGE >= PAGE)
+        return err_set(e, ERR_INVALID, "workspace number %" PRIu32 " is over %d", w->workspace, PAGE * PAGE);
     free(w->results); /* of a submission before that was refused */
     w->results = mem_zero(w->records, sizeof *w->results);
     w->next = NULL;
@@ -451,7 +469,8 @@ static void *keep_loop(void *ctx) {
         until.tv_sec += 1;
         pthread_mutex_lock(&s->lock);
         /* After a round that failed the next is a second later, however many ask: it will hardly do better at once. */
-        while (!s->keeper_stop && !(s->keeper_due && well) && pthread_cond_timedwait(&s->keep, &s->lock, &until) == 0) continue;
+        while (!s->keeper_stop && !(s->keeper_due && well) && pthread_cond_timedwait(&s->keep, &s->lock, &until) == 0)
+            continue;
         bool due = s->keeper_due, stop = s->keeper_stop;
         s->keeper_due = false;
         pthread_mutex_unlock(&s->lock);
@@ -478,15 +497,19 @@ static bool load(struct store *s, struct err *e) {
     if (!s->checkpoint) return false;
     snprintf(path, sizeof path, "%s/journal", s->dir);
     unsigned most = (unsigned)(s->o.journal_max / s->o.journal_file_size);
-    struct journal_options jo = {.dir = path, .file_size = s->o.journal_file_size, .max_files = most < 2 ? 2 : most > 100 ? 100 : most};
+    struct journal_options jo = {.dir = path,
+                                 .file_size = s->o.journal_file_size,
+                                 .max_files = most < 2     ? 2
+                                              : most > 100 ? 100
+                                                           : most};
     memcpy(jo.store_id, s->o.id, 16);
     s->journal = journal_open(&jo, checkpoint_seq(s->checkpoint), replayed, s, e);
     if (!s->journal) return false;
     /* The names of both folders, and of a manifest that a killed run had just put in place. */
     if (io_sync_dir(s->dir, "store.folder") != 0) return err_errno(e, "%s", s->dir);
     s->file = journal_durable(s->journal).file;
-    log_event(LOG_INFO, "store_open", "checkpoint_seq=%" PRIu64 " seq=%" PRIu64 " ms=%" PRId64, checkpoint_seq(s->checkpoint),
-              journal_next_seq(s->journal) - 1, (clock_mono_us() - begun) / 1000);
+    log_event(LOG_INFO, "store_open", "checkpoint_seq=%" PRIu64 " seq=%" PRIu64 " ms=%" PRId64,
+              checkpoint_seq(s->checkpoint), journal_next_seq(s->journal) - 1, (clock_mono_us() - begun) / 1000);
     return true;
 }
 
@@ -549,6 +572,7 @@ void store_close(struct store *s) {
     pthread_join(s->keeper, NULL);
     struct err e = {0};
     char quoted[LOG_QUOTE];
-    if (!s->failed && !store_checkpoint(s, &e)) log_event(LOG_ERROR, "checkpoint_failed", "error=%s", log_quote(quoted, str_of(e.msg)));
+    if (!s->failed && !store_checkpoint(s, &e))
+        log_event(LOG_ERROR, "checkpoint_failed", "error=%s", log_quote(quoted, str_of(e.msg)));
     store_free(s);
 }

@@ -48,8 +48,8 @@ static char home[4096];
 static unsigned test_number;
 
 static _Noreturn void wrong(const char *what, const char *more) {
-    fprintf(stderr, "FAILED --only %s %" PRIu64 " (%s): %s%s%s\n", kind_names[fault.kind], fault.at, fault.what[0] ? fault.what : "nothing failed",
-            what, *more ? ": " : "", more);
+    fprintf(stderr, "FAILED --only %s %" PRIu64 " (%s): %s%s%s\n", kind_names[fault.kind], fault.at,
+            fault.what[0] ? fault.what : "nothing failed", what, *more ? ": " : "", more);
     _exit(1);
 }
 
@@ -73,7 +73,8 @@ static int full_disk(struct io_sim_event *event) {
     fault.failed |= ends_here(event);
     if (!fault.failed || fault.space_again) return 0;
     if (event->op == SIM_UNLINK && strstr(event->what, "reserve")) left += 1 << 20;
-    if (event->op == SIM_CREATE || event->op == SIM_MKDIR) return strstr(event->what, "/journal/") || left == 0 ? ENOSPC : 0;
+    if (event->op == SIM_CREATE || event->op == SIM_MKDIR)
+        return strstr(event->what, "/journal/") || left == 0 ? ENOSPC : 0;
     if (event->op != SIM_WRITE || event->grows == 0) return 0;
     if (event->grows > left || strstr(event->path, "slot-")) return ENOSPC;
     left -= event->grows;
@@ -86,9 +87,11 @@ static void lose_power(struct run *r, const char *when, uint64_t seed);
 /* What the keeper does next may rest on what has failed: power losses in the middle of that. */
 static void look_closely(const struct io_sim_event *event) {
     static unsigned looks;
-    bool telling = event->op == SIM_RENAME || event->op == SIM_SYNC_DIR || (event->op == SIM_SYNC && strstr(event->what, "checkpoint"));
+    bool telling = event->op == SIM_RENAME || event->op == SIM_SYNC_DIR ||
+                   (event->op == SIM_SYNC && strstr(event->what, "checkpoint"));
     if (!telling || looks == (strstr(fault.what, "manifest.dir") ? 30 : 5)) return;
-    for (uint64_t seed = SIM_DROP_ALL; seed <= SIM_RANDOM; seed++) lose_power(this_run, "power loss within a checkpoint after a failure", seed);
+    for (uint64_t seed = SIM_DROP_ALL; seed <= SIM_RANDOM; seed++)
+        lose_power(this_run, "power loss within a checkpoint after a failure", seed);
     looks++;
 }
 
@@ -120,7 +123,7 @@ struct run {
     struct progress progress;
     unsigned numbers[SCRIPT_ALL], count; /* acknowledged */
     unsigned unknown[SCRIPT_ALL], unknown_count;
-    unsigned under_way;    /* number + 1 */
+    unsigned under_way;     /* number + 1 */
     unsigned since_failure; /* requests */
     struct err e;
 };
@@ -141,8 +144,8 @@ static void open_again(struct run *r) {
     if (!script_open(&r->s, &r->e)) wrong("the store did not open after a failure that was over", r->e.msg);
 }
 
-/* The judge: a process without threads, that starts a fresh one for each photo. A process with threads had better not be
- * copied: the copy may hold locks that nobody opens. */
+/* The judge: a process without threads, that starts a fresh one for each photo. A process with threads had better not
+ * be copied: the copy may hold locks that nobody opens. */
 static struct photo {
     pthread_mutex_t lock;
     char path[4096];
@@ -150,7 +153,7 @@ static struct photo {
     struct progress progress;
     const char *when;
     char what[128]; /* failed */
-} *photo; /* in shared memory; the lock is for the run's threads */
+} * photo;          /* in shared memory; the lock is for the run's threads */
 static int to_judge[2], to_run[2];
 
 static _Noreturn void look_at_photo(void) {
@@ -190,7 +193,8 @@ static void start_judge(void) {
     close(to_judge[0]), close(to_run[1]);
 }
 
-/* Power loss right now, and what a start finds then: the acknowledged, and of those under way or unknown some first part. */
+/* Power loss right now, and what a start finds then: the acknowledged, and of those under way or unknown some first
+ * part. */
 static void lose_power(struct run *r, const char *when, uint64_t seed) {
     static atomic_uint photos;
     char path[4096], answer;
@@ -242,7 +246,8 @@ static void request(struct run *r, unsigned number) {
     if (!r->unknown_count) return;
     struct err why = {0};
     if (store_writable(r->s.store, &why)) wrong("the store says it is writable after a failure", "");
-    if (!shows(r->s.store, r->numbers, r->count)) wrong("after a failure reads show something else than what was acknowledged", "");
+    if (!shows(r->s.store, r->numbers, r->count))
+        wrong("after a failure reads show something else than what was acknowledged", "");
     script_request(&r->s, number + 1, &why);
     if (why.code != ERR_BUSY) wrong("a request after a failure was not refused", why.msg);
     script_close(&r->s);
@@ -291,7 +296,8 @@ static void full(struct run *r) {
             r->numbers[r->count++] = n;
             continue;
         }
-        if (!fault.failed || e.code != ERR_NO_SPACE) wrong("a request was refused otherwise than for want of space", e.msg);
+        if (!fault.failed || e.code != ERR_NO_SPACE)
+            wrong("a request was refused otherwise than for want of space", e.msg);
         if (!shows(r->s.store, r->numbers, r->count)) wrong("a refused request left a trace", "");
         if (++refused < 3) continue;
         struct err why = {0};
@@ -380,7 +386,8 @@ static unsigned all_of(enum kind kind, uint64_t first, uint64_t step, unsigned *
         pid_t ended = wait(&status);
         for (slot = 0; pids[slot] != ended; slot++) CHECK(slot < AT_ONCE);
         if (WIFSIGNALED(status))
-            fprintf(stderr, "FAILED --only %s %" PRIu64 ": ended by signal %d\n", kind_names[kind], numbers[slot], WTERMSIG(status));
+            fprintf(stderr, "FAILED --only %s %" PRIu64 ": ended by signal %d\n", kind_names[kind], numbers[slot],
+                    WTERMSIG(status));
         if (status) (*failed)++;
         over |= status == 0 && !reached[slot];
         pids[slot] = 0;

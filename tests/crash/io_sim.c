@@ -14,7 +14,8 @@
 
 enum { SECTOR = 512, MOST_FDS = 1024, PATH = 4096, MOST_SITES = 64 };
 
-const char *const io_sim_op_names[SIM_OPS] = {"create", "write", "sync", "sync folder", "rename", "unlink", "mkdir", "open", "read"};
+const char *const io_sim_op_names[SIM_OPS] = {"create", "write", "sync", "sync folder", "rename",
+                                              "unlink", "mkdir", "open", "read"};
 
 enum sector_state { CLEAN, DIRTY, LOST }; /* lost: a sync of it failed */
 
@@ -43,7 +44,7 @@ struct change {
 struct object {
     struct object *next; /* all of them */
     bool folder;
-    char name[256];      /* it was made under */
+    char name[256]; /* it was made under */
     /* a file */
     struct bytes now, disk;
     unsigned char *sectors; /* enum sector_state each */
@@ -358,7 +359,8 @@ out:
 static void sim_forget(int fd, off_t from, off_t length) {
     pthread_mutex_lock(&sim.lock);
     struct object *o = sim.fds[fd];
-    for (size_t s = (size_t)from / SECTOR; s < o->sector_count && (length == 0 || s * SECTOR < (size_t)(from + length)); s++) {
+    for (size_t s = (size_t)from / SECTOR; s < o->sector_count && (length == 0 || s * SECTOR < (size_t)(from + length));
+         s++) {
         size_t at = s * SECTOR, n = o->now.n - at < SECTOR ? o->now.n - at : SECTOR;
         if (o->sectors[s] != LOST) continue;
         memset(o->now.p + at, 0, n);
@@ -370,8 +372,16 @@ static void sim_forget(int fd, off_t from, off_t length) {
 }
 
 static const struct io_ops sim_ops = {
-    .open = sim_open, .close = sim_close, .pread = sim_pread, .pwrite = sim_pwrite, .sync = sim_sync, .sync_dir = sim_sync_dir,
-    .rename = sim_rename, .unlink = sim_unlink, .mkdir = sim_mkdir, .forget = sim_forget,
+    .open = sim_open,
+    .close = sim_close,
+    .pread = sim_pread,
+    .pwrite = sim_pwrite,
+    .sync = sim_sync,
+    .sync_dir = sim_sync_dir,
+    .rename = sim_rename,
+    .unlink = sim_unlink,
+    .mkdir = sim_mkdir,
+    .forget = sim_forget,
 };
 
 /* ---- photos ---- */

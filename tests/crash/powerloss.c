@@ -3,8 +3,8 @@
  * A child runs the script. Before each operation that changes something it stops, and several photos are made of what
  * could be on the platter then; a fresh process opens the store on each and compares it with what was acknowledged:
  * everything acknowledged is there, each further request that was under way is there whole or not at all, in order,
- * nothing else is. Second stage: at an operation a copy of the child begins as after kill -9 (what was written is there,
- * synced or not), opens the store, goes on, and is photographed in the same way.
+ * nothing else is. Second stage: at an operation a copy of the child begins as after kill -9 (what was written is
+ * there, synced or not), opens the store, goes on, and is photographed in the same way.
  *
  *   powerloss [--seed S] [--photos K] [--kill-every N] [--long]     all of it
  *   powerloss --prove SITE...       each site's sync is taken away in turn: every one must be missed
@@ -44,8 +44,8 @@ static struct {
 /* Between the processes of one worker. */
 struct board {
     struct progress progress[2];
-    unsigned stage;   /* 0, or 1 after a kill */
-    bool opened;      /* stage 1: the store was opened after the kill, with `base` requests in it */
+    unsigned stage; /* 0, or 1 after a kill */
+    bool opened;    /* stage 1: the store was opened after the kill, with `base` requests in it */
     unsigned base;
     uint64_t number, killed; /* the operation photographed; that of the kill */
     char what[128];
@@ -56,7 +56,7 @@ struct board {
     char first_failure[200];
 };
 
-static char home[4096];      /* of this run, in memory if there is /dev/shm */
+static char home[4096];              /* of this run, in memory if there is /dev/shm */
 static unsigned worker, sharing = 1; /* how many share the operations of one run */
 static struct board *board;
 static int to_judge[2], to_child[2];
@@ -114,7 +114,8 @@ static uint64_t mix(uint64_t a, uint64_t b) { return (a ^ b << 20 ^ b >> 44) * 0
 
 static void tell_judge(char what) {
     char answer;
-    if (write(to_judge[1], &what, 1) != 1 || read(to_child[0], &answer, 1) != 1) _exit(0); /* the judge has seen enough */
+    if (write(to_judge[1], &what, 1) != 1 || read(to_child[0], &answer, 1) != 1)
+        _exit(0); /* the judge has seen enough */
 }
 
 static void photograph(uint64_t number, const char *what) {
@@ -124,7 +125,10 @@ static void photograph(uint64_t number, const char *what) {
     board->photos = options.one_photo ? 1 : options.photos;
     for (unsigned i = 0; i < board->photos; i++) {
         uint64_t random = SIM_RANDOM + (mix(mix(options.seed, number), mix(board->killed, i)) >> 1);
-        board->seeds[i] = options.one_photo ? options.photo : i < 2 && board->stage == 0 ? i : i == 0 ? SIM_DROP_ALL : random;
+        board->seeds[i] = options.one_photo            ? options.photo
+                          : i < 2 && board->stage == 0 ? i
+                          : i == 0                     ? SIM_DROP_ALL
+                                                       : random;
         io_sim_photo(empty_folder(path, "photo", i), board->seeds[i]);
     }
     tell_judge('p');
@@ -157,7 +161,8 @@ static int before_operation(void *ctx, struct io_sim_event *event) {
     board->stage = 0;
     board->killed = 0;
     if (status != 0) {
-        snprintf(board->broken, sizeof board->broken, "the program that was started after a kill at operation %" PRIu64 " ended with status %d",
+        snprintf(board->broken, sizeof board->broken,
+                 "the program that was started after a kill at operation %" PRIu64 " ended with status %d",
                  event->number, status);
         tell_judge('b');
     }
@@ -279,7 +284,8 @@ static bool judge_photo(const char *path, unsigned least, unsigned most, bool go
     bool ok = false;
     for (unsigned n = least; n <= most && !ok; n++) ok = str_eq(buf_str(&shown), expected(stage, base, n));
     if (!ok) {
-        err_set(e, ERR_DAMAGED, "what is there is not what was acknowledged (%u to %u requests%s)", least, most, stage ? " after a kill" : "");
+        err_set(e, ERR_DAMAGED, "what is there is not what was acknowledged (%u to %u requests%s)", least, most,
+                stage ? " after a kill" : "");
         buf_addc(&shown, '\0');
         show_difference((struct str){shown.p, shown.n - 1}, expected(stage, base, least));
     }
@@ -312,7 +318,8 @@ static void judge(char message) {
     if (message == 'b') {
         atomic_fetch_add(&board->failed, 1);
         if (!options.quiet) fprintf(stderr, "FAILED (killed at %" PRIu64 "): %s\n", board->killed, board->broken);
-        snprintf(board->first_failure, sizeof board->first_failure, "killed at %" PRIu64 ": %.150s", board->killed, board->broken);
+        snprintf(board->first_failure, sizeof board->first_failure, "killed at %" PRIu64 ": %.150s", board->killed,
+                 board->broken);
         return;
     }
     struct progress *p = &board->progress[board->stage];
@@ -327,12 +334,13 @@ static void judge(char message) {
     int status;
     CHECK(waitpid(pid, &status, 0) == pid);
     unsigned bad = WIFEXITED(status) ? (unsigned)WEXITSTATUS(status) : board->photos;
-    if (!WIFEXITED(status) && !options.quiet) fprintf(stderr, "FAILED --at %" PRIu64 ": the program broke, signal %d\n", board->number, WTERMSIG(status));
+    if (!WIFEXITED(status) && !options.quiet)
+        fprintf(stderr, "FAILED --at %" PRIu64 ": the program broke, signal %d\n", board->number, WTERMSIG(status));
     atomic_fetch_add(&board->taken, board->photos);
     atomic_fetch_add(&board->failed, bad);
     if (bad && !board->first_failure[0])
-        snprintf(board->first_failure, sizeof board->first_failure, "before operation %" PRIu64 " (%.100s)%s", board->number, board->what,
-                 board->killed ? " after a kill" : "");
+        snprintf(board->first_failure, sizeof board->first_failure, "before operation %" PRIu64 " (%.100s)%s",
+                 board->number, board->what, board->killed ? " after a kill" : "");
 }
 
 /* One run of the script: photographed and judged. */
@@ -390,8 +398,8 @@ static int everything(void) {
         taken += atomic_load(&boards[i]->taken);
         failed += atomic_load(&boards[i]->failed) + (status != 0);
     }
-    printf("powerloss: seed %" PRIu64 ", %u photos%s%s\n", options.seed, taken, options.without ? " without the sync " : "",
-           options.without ? options.without : "");
+    printf("powerloss: seed %" PRIu64 ", %u photos%s%s\n", options.seed, taken,
+           options.without ? " without the sync " : "", options.without ? options.without : "");
     printf("%u passed, %u failed\n", taken - (failed < taken ? failed : taken), failed);
     return failed != 0 || taken == 0;
 }
@@ -414,7 +422,8 @@ static bool prove(const char *site, char verdict[400]) {
     else if (failed)
         snprintf(verdict, 400, "missed %s", board->first_failure);
     else
-        snprintf(verdict, 400, "NOT MISSED in %u photos: nothing proves that this sync is needed", atomic_load(&board->taken));
+        snprintf(verdict, 400, "NOT MISSED in %u photos: nothing proves that this sync is needed",
+                 atomic_load(&board->taken));
     return !why == (failed != 0);
 }
 
@@ -456,15 +465,24 @@ int main(int argc, char **argv) {
     int first_site = 0;
     for (int i = 1; i < argc && !first_site; i++) {
         bool more = i + 1 < argc;
-        if (strcmp(argv[i], "--prove") == 0) first_site = i + 1;
-        else if (strcmp(argv[i], "--long") == 0) options.photos = 16, options.kill_every = 1;
-        else if (strcmp(argv[i], "--seed") == 0 && more) options.seed = strtoull(argv[++i], NULL, 10);
-        else if (strcmp(argv[i], "--photos") == 0 && more) options.photos = (unsigned)atol(argv[++i]);
-        else if (strcmp(argv[i], "--kill-every") == 0 && more) options.kill_every = (unsigned)atol(argv[++i]);
-        else if (strcmp(argv[i], "--without") == 0 && more) options.without = argv[++i];
-        else if (strcmp(argv[i], "--at") == 0 && more) options.at = strtoull(argv[++i], NULL, 10);
-        else if (strcmp(argv[i], "--killed") == 0 && more) options.killed = strtoull(argv[++i], NULL, 10);
-        else if (strcmp(argv[i], "--photo") == 0 && more) options.photo = strtoull(argv[++i], NULL, 10), options.one_photo = true;
+        if (strcmp(argv[i], "--prove") == 0)
+            first_site = i + 1;
+        else if (strcmp(argv[i], "--long") == 0)
+            options.photos = 16, options.kill_every = 1;
+        else if (strcmp(argv[i], "--seed") == 0 && more)
+            options.seed = strtoull(argv[++i], NULL, 10);
+        else if (strcmp(argv[i], "--photos") == 0 && more)
+            options.photos = (unsigned)atol(argv[++i]);
+        else if (strcmp(argv[i], "--kill-every") == 0 && more)
+            options.kill_every = (unsigned)atol(argv[++i]);
+        else if (strcmp(argv[i], "--without") == 0 && more)
+            options.without = argv[++i];
+        else if (strcmp(argv[i], "--at") == 0 && more)
+            options.at = strtoull(argv[++i], NULL, 10);
+        else if (strcmp(argv[i], "--killed") == 0 && more)
+            options.killed = strtoull(argv[++i], NULL, 10);
+        else if (strcmp(argv[i], "--photo") == 0 && more)
+            options.photo = strtoull(argv[++i], NULL, 10), options.one_photo = true;
         else {
             fprintf(stderr, "powerloss: what is %s? The top of tests/crash/powerloss.c says what there is\n", argv[i]);
             return 2;

@@ -33,18 +33,29 @@ static struct inference *add_inference(struct request *r, unsigned number, struc
     struct detection *d = arena_alloc(&r->arena, 2 * sizeof *d);
     char *pad = arena_alloc(&r->arena, padding + 1);
     for (size_t i = 0; i < padding; i++) pad[i] = (char)('a' + (i * 7 + number) % 26);
-    d[0] = (struct detection){.class_name = STR("dog"), .class_id = 1, .confidence = 0.5 + number / 1000.0, .has_box = true, .x = 1, .y = 2};
+    d[0] = (struct detection){
+        .class_name = STR("dog"), .class_id = 1, .confidence = 0.5 + number / 1000.0, .has_box = true, .x = 1, .y = 2};
     d[1] = (struct detection){.class_name = STR("cat"), .class_id = -1, .confidence = 0.25};
-    item->inf = (struct inference){.id = id, .model_id = STR("coco/24"), .time_us = TIME_UNKNOWN, .latency_s = 0.01, .device_id = STR("cam"),
-                                   .source_info = text_of(r, "r%u", number), .server_version = {pad, padding},
-                                   .detections = d, .detection_count = number % 3};
+    item->inf = (struct inference){.id = id,
+                                   .model_id = STR("coco/24"),
+                                   .time_us = TIME_UNKNOWN,
+                                   .latency_s = 0.01,
+                                   .device_id = STR("cam"),
+                                   .source_info = text_of(r, "r%u", number),
+                                   .server_version = {pad, padding},
+                                   .detections = d,
+                                   .detection_count = number % 3};
     return &item->inf;
 }
 
-static void add_attach(struct request *r, unsigned number, const char *field, struct value v, const struct str *ids, size_t count) {
+static void add_attach(struct request *r, unsigned number, const char *field, struct value v, const struct str *ids,
+                       size_t count) {
     struct item *item = &r->items[r->count++];
     *item = (struct item){.is_attach = true};
-    item->attach = (struct attach){.key_id = number + 1, .field = str_of(field), .value = v, .id_count = count,
+    item->attach = (struct attach){.key_id = number + 1,
+                                   .field = str_of(field),
+                                   .value = v,
+                                   .id_count = count,
                                    .ids = arena_copy(&r->arena, ids, count * sizeof *ids)};
 }
 
@@ -64,7 +75,7 @@ static void repeated(struct request *r, unsigned n) {
     unsigned base = n / 10 * 10;
     struct str id = text_of(r, "i%u", base);
     with_picture(r, add_inference(r, base, id, 1200), base); /* the same again */
-    add_inference(r, n, id, 10);      /* a conflict */
+    add_inference(r, n, id, 10);                             /* a conflict */
     add_inference(r, n, id, 30)->assign_index = true;
     struct inference *partial = add_inference(r, n, id, 20);
     partial->partial = true;
@@ -75,7 +86,8 @@ static void repeated(struct request *r, unsigned n) {
 void script_build(unsigned n, struct request *r) {
     unsigned base = n / 10 * 10;
     struct str first = text_of(r, "i%u", base), late = text_of(r, "late%u", base), some[30];
-    *r = (struct request){.workspace = n % 10 == 2 || n % 10 == 6 ? SCRIPT_WORKSPACE_B : SCRIPT_WORKSPACE_A, .arena = r->arena};
+    *r = (struct request){.workspace = n % 10 == 2 || n % 10 == 6 ? SCRIPT_WORKSPACE_B : SCRIPT_WORKSPACE_A,
+                          .arena = r->arena};
     switch (n % 10) {
     case 0: with_picture(r, add_inference(r, n, first, 1200), n); return;
     case 1: add_attach(r, n, "line", text_value(text_of(r, "L%u", n)), &first, 1); return;
@@ -127,13 +139,18 @@ struct model {
 static void model_inference(struct model *m, uint32_t workspace, const struct inference *inf, struct arena *arena) {
     struct buf payload = {0};
     inference_encode(&payload, inf);
-    struct model_row row = {.workspace = workspace, .index = inf->index, .inf = *inf,
+    struct model_row row = {.workspace = workspace,
+                            .index = inf->index,
+                            .inf = *inf,
                             .payload = {arena_copy(arena, payload.p, payload.n), payload.n},
-                            .flags = (inf->error.n ? ROW_ERROR : 0u) | (inf->partial ? ROW_PARTIAL : 0u) | (inf->picture ? ROW_PICTURE : 0u)};
+                            .flags = (inf->error.n ? ROW_ERROR : 0u) | (inf->partial ? ROW_PARTIAL : 0u) |
+                                     (inf->picture ? ROW_PICTURE : 0u)};
     buf_free(&payload);
     for (unsigned i = 0; i < m->row_count; i++) {
         const struct model_row *other = &m->rows[i];
-        if (other->workspace != workspace || !str_eq(other->inf.id, inf->id) || !str_eq(other->inf.model_id, inf->model_id)) continue;
+        if (other->workspace != workspace || !str_eq(other->inf.id, inf->id) ||
+            !str_eq(other->inf.model_id, inf->model_id))
+            continue;
         if (other->index != row.index || other->inf.partial != inf->partial) continue;
         if (!inf->assign_index) return;
         row.index++;
@@ -141,7 +158,9 @@ static void model_inference(struct model *m, uint32_t workspace, const struct in
     }
     for (unsigned i = 0; i < m->row_count; i++) {
         struct model_row *other = &m->rows[i];
-        if (other->workspace != workspace || !str_eq(other->inf.id, inf->id) || !str_eq(other->inf.model_id, inf->model_id)) continue;
+        if (other->workspace != workspace || !str_eq(other->inf.id, inf->id) ||
+            !str_eq(other->inf.model_id, inf->model_id))
+            continue;
         if (other->index != row.index) continue;
         if (inf->partial && !other->inf.partial) row.flags |= ROW_HIDDEN;
         if (!inf->partial && other->inf.partial) other->flags |= ROW_HIDDEN;
@@ -150,7 +169,8 @@ static void model_inference(struct model *m, uint32_t workspace, const struct in
     m->rows[m->row_count++] = row;
 }
 
-static const struct model_write *model_newest(const struct model *m, uint32_t workspace, struct str id, struct str field) {
+static const struct model_write *model_newest(const struct model *m, uint32_t workspace, struct str id,
+                                              struct str field) {
     for (unsigned i = m->write_count; i-- > 0;) {
         const struct model_write *w = &m->writes[i];
         if (w->workspace == workspace && str_eq(w->id, id) && str_eq(w->field, field)) return w;
@@ -164,8 +184,8 @@ static void model_attach(struct model *m, uint32_t workspace, const struct attac
         const struct model_write *newest = model_newest(m, workspace, a->ids[i], a->field);
         if (value_eq(newest ? &newest->value : &none, &a->value)) continue;
         CHECK(m->write_count < 2048);
-        m->writes[m->write_count++] =
-            (struct model_write){.workspace = workspace, .id = a->ids[i], .field = a->field, .value = a->value, .key = a->key_id};
+        m->writes[m->write_count++] = (struct model_write){
+            .workspace = workspace, .id = a->ids[i], .field = a->field, .value = a->value, .key = a->key_id};
     }
 }
 
@@ -176,17 +196,20 @@ static void print_id(const struct model *m, uint32_t workspace, struct str id, s
         const struct model_row *r = &m->rows[i];
         if (r->workspace != workspace || !str_eq(r->inf.id, id)) continue;
         any = true;
-        buf_printf(out, "  row \"" STR_FMT "\" %" PRIu32 " flags=%u device=" STR_FMT " info=" STR_FMT, STR_ARG(r->inf.model_id), r->index,
-                   r->flags, STR_ARG(r->inf.device_id), STR_ARG(r->inf.source_info));
+        buf_printf(out, "  row \"" STR_FMT "\" %" PRIu32 " flags=%u device=" STR_FMT " info=" STR_FMT,
+                   STR_ARG(r->inf.model_id), r->index, r->flags, STR_ARG(r->inf.device_id),
+                   STR_ARG(r->inf.source_info));
         for (size_t k = 0; k < r->inf.detection_count; k++)
-            buf_printf(out, " " STR_FMT ":%g", STR_ARG(r->inf.detections[k].class_name), r->inf.detections[k].confidence);
+            buf_printf(out, " " STR_FMT ":%g", STR_ARG(r->inf.detections[k].class_name),
+                       r->inf.detections[k].confidence);
         buf_printf(out, " crc=%08" PRIx32 "\n", crc32c(0, r->payload.p, r->payload.n));
     }
     *pending += !any;
     for (unsigned f = 0; f < m->write_count; f++) { /* fields in the order of their first use */
         const struct str field = m->writes[f].field;
         bool first = m->writes[f].workspace == workspace, begun = false;
-        for (unsigned i = 0; i < f; i++) first &= m->writes[i].workspace != workspace || !str_eq(m->writes[i].field, field);
+        for (unsigned i = 0; i < f; i++)
+            first &= m->writes[i].workspace != workspace || !str_eq(m->writes[i].field, field);
         for (unsigned i = m->write_count; first && i-- > 0;) {
             const struct model_write *w = &m->writes[i];
             if (w->workspace != workspace || !str_eq(w->id, id) || !str_eq(w->field, field)) continue;

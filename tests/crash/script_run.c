@@ -17,8 +17,14 @@
 
 struct store_options script_options(const char *dir) {
     return (struct store_options){
-        .dir = dir, .id = "power loss test", .journal_file_size = JOURNAL_FILE, .journal_max = 4 * JOURNAL_FILE,
-        .checkpoint_interval_s = 3600, .open_max = 4096, .max_fields = 16, .max_pending = 1000,
+        .dir = dir,
+        .id = "power loss test",
+        .journal_file_size = JOURNAL_FILE,
+        .journal_max = 4 * JOURNAL_FILE,
+        .checkpoint_interval_s = 3600,
+        .open_max = 4096,
+        .max_fields = 16,
+        .max_pending = 1000,
     };
 }
 
@@ -128,7 +134,8 @@ bool script_request(struct script *s, unsigned number, struct err *e) { return f
 /* ---- the stages ---- */
 
 bool script_first(struct script *s, struct err *e) {
-    if (!script_open(s, e) || !datadir_write_first_key(s->dir, "demo", "sg_0123456789abcdef0123456789abcdef", e)) return false;
+    if (!script_open(s, e) || !datadir_write_first_key(s->dir, "demo", "sg_0123456789abcdef0123456789abcdef", e))
+        return false;
     atomic_store(&s->progress->key_acked, true);
     for (unsigned n = 0; n < SCRIPT_REQUESTS;) {
         unsigned together = n == 14 ? 5 : n == 27 ? 3 : 1;
@@ -180,7 +187,8 @@ static void receipt(struct receipts *r, unsigned number, uint64_t seq, int64_t t
     r->all[r->count].seq = seq;
     r->all[r->count++].time_us = time_us;
     if (number >= SCRIPT_ALL || p->received_us[number] == 0 || p->received_us[number] == time_us) return;
-    r->ok = err_set(r->e, ERR_DAMAGED, "request %u was received at %" PRId64 ", now it says %" PRId64, number, p->received_us[number], time_us);
+    r->ok = err_set(r->e, ERR_DAMAGED, "request %u was received at %" PRId64 ", now it says %" PRId64, number,
+                    p->received_us[number], time_us);
 }
 
 static void check_picture(struct receipts *r, const struct inference *inf, unsigned number) {
@@ -192,7 +200,8 @@ static void check_picture(struct receipts *r, const struct inference *inf, unsig
         r->ok = err_wrap(r->e, "the picture of request %u", number);
         return;
     }
-    if (pread(fd, got, sizeof got, 0) != SCRIPT_PICTURE || memcmp(script_picture(number, want).p, got, SCRIPT_PICTURE) != 0)
+    if (pread(fd, got, sizeof got, 0) != SCRIPT_PICTURE ||
+        memcmp(script_picture(number, want).p, got, SCRIPT_PICTURE) != 0)
         r->ok = err_set(r->e, ERR_DAMAGED, "the picture of request %u is not what was put", number);
     close(fd);
     fd = blob_open(r->blobs, r->workspace, inf->picture, BLOB_THUMBNAIL, &size, r->e);
@@ -210,7 +219,8 @@ static void check_id(void *ctx, const struct ident *i) {
         const struct block *b = chunk_block(r->c, row);
         struct inference inf;
         CHECK(inference_decode(b->payload[row % BLOCK_ROWS], &arena, &inf));
-        unsigned number = (unsigned)strtoul(arena_printf(&arena, STR_FMT, STR_ARG(str_from(inf.source_info, 1))), NULL, 10);
+        unsigned number =
+            (unsigned)strtoul(arena_printf(&arena, STR_FMT, STR_ARG(str_from(inf.source_info, 1))), NULL, 10);
         receipt(r, number, b->seq[row % BLOCK_ROWS], b->received_us[row % BLOCK_ROWS]);
         check_picture(r, &inf, number);
     }

@@ -54,8 +54,8 @@ static void dump_row(struct dump *d, const struct ident *i, uint32_t row, struct
         buf_addz(d->out, "BROKEN payload\n");
         return;
     }
-    buf_printf(d->out, "  row \"" STR_FMT "\" %" PRIu32 " flags=%u device=" STR_FMT " info=" STR_FMT, STR_ARG(inf.model_id), b->index[at],
-               row_flags(b, at), STR_ARG(inf.device_id), STR_ARG(inf.source_info));
+    buf_printf(d->out, "  row \"" STR_FMT "\" %" PRIu32 " flags=%u device=" STR_FMT " info=" STR_FMT,
+               STR_ARG(inf.model_id), b->index[at], row_flags(b, at), STR_ARG(inf.device_id), STR_ARG(inf.source_info));
     for (size_t k = 0; k < inf.detection_count; k++)
         buf_printf(d->out, " " STR_FMT ":%g", STR_ARG(inf.detections[k].class_name), inf.detections[k].confidence);
     buf_printf(d->out, " crc=%08" PRIx32, crc32c(0, b->payload[at].p, b->payload[at].n));
@@ -118,7 +118,8 @@ void store_dump(struct store *s, uint32_t workspace, bool receipts, struct buf *
         dump_fields(&d, i);
         if (chunk_find(v->open, ident_str(i)) != i) buf_addz(out, "BROKEN chunk_find\n");
     }
-    buf_printf(out, "rows %" PRIu32 " ids %" PRIu32 " pending %" PRIu32 "\n", chunk_rows(v->open), v->open->id_count, v->open->pending_count);
+    buf_printf(out, "rows %" PRIu32 " ids %" PRIu32 " pending %" PRIu32 "\n", chunk_rows(v->open), v->open->id_count,
+               v->open->pending_count);
     if (d.rows != chunk_rows(v->open) || d.count != v->open->id_count || d.pending != v->open->pending_count)
         buf_addz(out, "BROKEN counts\n");
     free(d.ids);

@@ -15,9 +15,9 @@
 #include "store_kit.h"
 
 enum {
-    IDS = 5000,      /* over one block of rows, and several sizes of the table of ids */
-    ROUNDS = 3,      /* values an id gets, one after the other */
-    TOGETHER = 25,   /* records a request */
+    IDS = 5000,    /* over one block of rows, and several sizes of the table of ids */
+    ROUNDS = 3,    /* values an id gets, one after the other */
+    TOGETHER = 25, /* records a request */
     FIELDS = 40,
     READERS = 3,
 };
@@ -54,7 +54,8 @@ static void look_at_history(const struct chunk *c, const struct ident *i) {
         if (f->field >= chunk_field_count(c)) found_wrong("a field that is not there", f->field);
         for (const struct history *h = atomic_load(&f->newest); h; h = h->older) {
             if (h->seq >= newer) found_wrong("history out of order", f->field);
-            if (h->code && dict_value(&c->fields[f->field]->dict, h->code)->type != VALUE_NUMBER) found_wrong("a value in history", h->code);
+            if (h->code && dict_value(&c->fields[f->field]->dict, h->code)->type != VALUE_NUMBER)
+                found_wrong("a value in history", h->code);
             newer = h->seq;
         }
     }
@@ -96,7 +97,8 @@ static void look_at_rows(const struct chunk *c) {
         uint32_t at = row % BLOCK_ROWS;
         if (b->seq[at] <= seq) found_wrong("rows out of order", row);
         seq = b->seq[at];
-        if (!b->model[at] || dict_value(&c->columns[COLUMN_MODEL], b->model[at])->text.n == 0) found_wrong("no model", row);
+        if (!b->model[at] || dict_value(&c->columns[COLUMN_MODEL], b->model[at])->text.n == 0)
+            found_wrong("no model", row);
         for (uint32_t k = 0; k < b->detection_count[at]; k++) sum += b->detections[at][k].confidence;
         if (b->detection_count[at] != 2 || row_flags(b, at) != 0) found_wrong("a row that was never sent", row);
         uint32_t code = fields ? field_code(c->fields[row % fields], row) : 0;
@@ -116,9 +118,7 @@ static void look_at_names(const struct chunk *c) {
     if (dict_find(&c->columns[COLUMN_MODEL], &TEXT_VALUE("never sent"))) found_wrong("a model that was never sent", 0);
 }
 
-static void count_id(void *ctx, const struct ident *i) {
-    *(unsigned *)ctx += ident_str(i).n > 3;
-}
+static void count_id(void *ctx, const struct ident *i) { *(unsigned *)ctx += ident_str(i).n > 3; }
 
 static void *reader(void *ctx) {
     unsigned n = *(unsigned *)ctx * 1237, known = 0;
@@ -142,7 +142,8 @@ static void *reader(void *ctx) {
 
 static void add_id(struct store_write *w, unsigned n) {
     char id[32], model[32];
-    struct detection d[2] = {{.class_name = STR("dog"), .class_id = -1, .confidence = 0.5}, {.class_name = STR("cat"), .class_id = -1, .confidence = 0.25}};
+    struct detection d[2] = {{.class_name = STR("dog"), .class_id = -1, .confidence = 0.5},
+                             {.class_name = STR("cat"), .class_id = -1, .confidence = 0.25}};
     struct inference inf = plain("", "", 0);
     inf.id = name_of("id-%u", n, id);
     inf.model_id = name_of("model/%u", n % 400, model);
@@ -154,7 +155,11 @@ static void add_id(struct store_write *w, unsigned n) {
 static void add_number(struct store_write *w, unsigned n, unsigned value) {
     char id[32], field[32];
     struct str one = name_of("id-%u", n, id);
-    struct attach a = {.key_id = 1, .field = name_of("f%u", n % FIELDS, field), .value = NUMBER_VALUE(value), .ids = &one, .id_count = 1};
+    struct attach a = {.key_id = 1,
+                       .field = name_of("f%u", n % FIELDS, field),
+                       .value = NUMBER_VALUE(value),
+                       .ids = &one,
+                       .id_count = 1};
     atomic_store(&world.sent[n], value);
     write_attach(w, &a);
 }
@@ -207,7 +212,8 @@ static void readers_beside_writers(void **state) {
     atomic_store(&world.over, true);
     pthread_join(keeper, NULL);
     for (unsigned i = 0; i < READERS; i++) pthread_join(threads[i], NULL);
-    if (atomic_load(&world.wrong)) fail_msg("%u looks were wrong, the first: %s", atomic_load(&world.wrong), world.what);
+    if (atomic_load(&world.wrong))
+        fail_msg("%u looks were wrong, the first: %s", atomic_load(&world.wrong), world.what);
 
     /* And a start from what they wrote shows the same. */
     char *before = strdup(show(k));

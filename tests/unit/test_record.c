@@ -16,8 +16,16 @@
 static const uint8_t hash[32] = {0xff, 1, 2, 3, [31] = 0x80};
 
 static const struct detection detections[] = {
-    {.class_name = STR("bottle"), .class_id = 3, .confidence = 0.910000000000001, .has_box = true, .x = 320.5, .y = -240.25,
-     .width = 1e-300, .height = 80, .detection_id = STR("d-1"), .other = STR("{\"points\":[{\"x\":1,\"y\":2}]}")},
+    {.class_name = STR("bottle"),
+     .class_id = 3,
+     .confidence = 0.910000000000001,
+     .has_box = true,
+     .x = 320.5,
+     .y = -240.25,
+     .width = 1e-300,
+     .height = 80,
+     .detection_id = STR("d-1"),
+     .other = STR("{\"points\":[{\"x\":1,\"y\":2}]}")},
     {.class_name = STR(""), .class_id = -1, .confidence = NAN},
     {.class_name = STR("\xc3\xa4"), .class_id = INT64_MAX, .confidence = 0, .has_box = false},
     {.class_name = STR("box at the corner"), .class_id = 0, .confidence = 1, .has_box = true},
@@ -25,12 +33,27 @@ static const struct detection detections[] = {
 
 static struct inference whole(void) {
     return (struct inference){
-        .id = STR("5b6c2c0e-0000-4000-8000-000000000001"), .model_id = STR("line-3/7"), .model_name = STR("A name"),
-        .model_sha256 = STR("0011"), .index = UINT32_MAX, .assign_index = true, .partial = true,
+        .id = STR("5b6c2c0e-0000-4000-8000-000000000001"),
+        .model_id = STR("line-3/7"),
+        .model_name = STR("A name"),
+        .model_sha256 = STR("0011"),
+        .index = UINT32_MAX,
+        .assign_index = true,
+        .partial = true,
         .time_us = 1795289949145208,
-        .latency_s = 0.0125, .width = 1920, .height = 1080, .device_id = STR("edge-7"), .source = STR("plc"),
-        .source_info = STR("cam\0" "1"), .server_id = STR("srv"), .server_version = STR("1.5.0"),
-        .error = STR("no light"), .picture = hash, .detections = detections, .detection_count = 4,
+        .latency_s = 0.0125,
+        .width = 1920,
+        .height = 1080,
+        .device_id = STR("edge-7"),
+        .source = STR("plc"),
+        .source_info = STR("cam\0"
+                           "1"),
+        .server_id = STR("srv"),
+        .server_version = STR("1.5.0"),
+        .error = STR("no light"),
+        .picture = hash,
+        .detections = detections,
+        .detection_count = 4,
     };
 }
 
@@ -115,15 +138,28 @@ static void an_inference_goes_round(void **state) {
 static void each_member_alone(void **state) {
     (void)state;
     const struct inference all = whole();
-#define WITH(member)            \
-    do {                        \
+#define WITH(member)                   \
+    do {                               \
         struct inference inf = bare(); \
-        inf.member = all.member; \
-        goes_round(&inf);       \
+        inf.member = all.member;       \
+        goes_round(&inf);              \
     } while (0)
-    WITH(model_name); WITH(model_sha256); WITH(index); WITH(assign_index); WITH(partial); WITH(time_us);
-    WITH(latency_s); WITH(width); WITH(height); WITH(device_id); WITH(source); WITH(source_info); WITH(server_id); WITH(server_version);
-    WITH(error); WITH(picture);
+    WITH(model_name);
+    WITH(model_sha256);
+    WITH(index);
+    WITH(assign_index);
+    WITH(partial);
+    WITH(time_us);
+    WITH(latency_s);
+    WITH(width);
+    WITH(height);
+    WITH(device_id);
+    WITH(source);
+    WITH(source_info);
+    WITH(server_id);
+    WITH(server_version);
+    WITH(error);
+    WITH(picture);
     struct inference inf = bare();
     inf.time_us = -1;
     goes_round(&inf);
@@ -147,7 +183,8 @@ static void long_texts_and_many_detections(void **state) {
     char *text = malloc(70000);
     for (size_t i = 0; i < 70000; i++) text[i] = (char)i;
     for (size_t i = 0; i < 1000; i++)
-        many[i] = (struct detection){.class_id = (int64_t)i, .confidence = (double)i / 1000, .class_name = {text + i, i % 300}};
+        many[i] = (struct detection){
+            .class_id = (int64_t)i, .confidence = (double)i / 1000, .class_name = {text + i, i % 300}};
     static const size_t lengths[] = {0, 1, 127, 128, 16383, 16384, 70000};
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
         inf.error = (struct str){text, lengths[i]};
@@ -278,12 +315,18 @@ static void an_attach_with_wrong_bytes(void **state) {
     }
     /* A key that does not fit its 32 bits. */
     b.n = 0;
-    buf_add(&b, "\x01\x80\x80\x80\x80\x10\x01" "f\x00\x00\x00\x00\x00", 13);
+    buf_add(&b,
+            "\x01\x80\x80\x80\x80\x10\x01"
+            "f\x00\x00\x00\x00\x00",
+            13);
     assert_false(decode_copy(buf_str(&b), true));
     b.p[5] = 0x0f;
     assert_true(decode_copy(buf_str(&b), true));
     b.n = 0;
-    buf_add(&b, "\x01\x01\x01" "f\x00\x00\x00\x00\x00", 9);
+    buf_add(&b,
+            "\x01\x01\x01"
+            "f\x00\x00\x00\x00\x00",
+            9);
     assert_true(decode_copy(buf_str(&b), true));
     b.p[4] = VALUE_BOOL + 1;
     assert_false(decode_copy(buf_str(&b), true));
