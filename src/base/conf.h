@@ -35,6 +35,8 @@
     X(inference_queue, NUMBER, "64", 1, 10000, "inferences that may wait for a thread; past it the answer is 503")     \
     X(query_threads, NUMBER, "2", 1, 64, "threads that answer questions to the store")                                 \
     X(query_timeout_s, NUMBER, "30", 1, 3600, "seconds after which a question to the store is given up")               \
+    X(query_memory, SIZE, "256M", 1 << 20, 1LL << 40,                                                                  \
+      "bytes that one question to the store may take for its groups and lists; past it the answer is 422")            \
     X(max_connections, NUMBER, "1000", 4, 60000, "connections open at the same time")                                  \
     X(max_body_metadata, SIZE, "20M", 1024, 1 << 30, "largest body of a metadata request, packed and unpacked")        \
     X(max_body_inference, SIZE, "32M", 1024, 1 << 30, "largest body of an inference request")                          \
@@ -45,9 +47,17 @@
     X(journal_file_size, SIZE, "64M", 1 << 20, 1 << 30, "bytes of one journal file")                                   \
     X(journal_max, SIZE, "512M", 4 << 20, 1LL << 40, "bytes of the whole journal; near it a checkpoint is forced")     \
     X(checkpoint_interval_s, NUMBER, "60", 1, 86400, "seconds between checkpoints, when there are changes")            \
-    X(open_max, SIZE, "2000000", 1, 100000000, "inferences that the store takes")                                      \
     X(max_fields, NUMBER, "1024", 1, 65535, "metadata fields of one workspace")                                        \
     X(max_pending, SIZE, "1000000", 1, 100000000, "ids of one workspace with metadata but no inference yet")           \
+    X(pending_ttl_days, NUMBER, "90", 0, 36500,                                                                        \
+      "days after its last change that metadata waits for its inference; 0: for ever")                                 \
+    X(max_per_id, NUMBER, "1024", 1, 4000, "inferences under one id: images of a batch, models")                       \
+    X(segment_rows, NUMBER, "65536", 16, 65536, "inferences of a full segment; fewer make more, smaller files")        \
+    X(seal_idle_s, NUMBER, "3600", 1, 1000000000,                                                                      \
+      "seconds without an inference after which a workspace's open ones become a segment")                             \
+    X(fold_share, NUMBER, "25", 1, 10000,                                                                              \
+      "metadata written to a segment's inferences, in percent of their number, before it is written anew with it")     \
+    X(retention_days, NUMBER, "0", 0, 36500, "age in days at which inferences are dropped, by segments; 0: never")     \
     X(idle_timeout_s, NUMBER, "30", 1, 3600,                                                                           \
       "seconds after which a connection that sends and takes nothing is closed")                                       \
     X(log_level, LEVEL, "info", 0, 0, "least level that is logged: debug, info, warn or error")                        \

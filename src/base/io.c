@@ -1,12 +1,16 @@
 #include "base/io.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/guard.h"
 #include "base/mem.h"
 
 static int os_open(const char *path, int flags, unsigned mode) { return open(path, flags | O_CLOEXEC, mode); }
@@ -25,27 +29,70 @@ static int os_sync_dir(const char *path, const char *site) {
 
 static void os_forget(int fd, off_t at, off_t n) { (void)posix_fadvise(fd, at, n, POSIX_FADV_DONTNEED); }
 
-static const struct io_ops os_ops = {
-    .open = os_open, .close = close, .pread = pread, .pwrite = pwrite, .sync = os_sync, .sync_dir = os_sync_dir,
-    .rename = rename, .unlink = unlink, .mkdir = os_mkdir, .forget = os_forget,
-};
-static const struct io_ops *ops = &os_ops;
+static void *os_map(int fd, size_t n) {
+    void *p = mmap(NULL, n, PROT_READ, MAP_SHARED, fd, 0);
+    return p == MAP_FAILED ? NULL : p;
+}
 
-void io_use(const struct io_ops *other) { ops = other ? other : &os_ops; }
+static int os_unmap(const void *p, size_t n) { return munmap((void *)(uintptr_t)p, n); }
 
-int io_open(const char *path, int flags, unsigned mode) { return ops->open(path, flags, mode); }
-int io_close(int fd) { return ops->close(fd); }
-int io_sync(int fd, const char *site) { return ops->sync(fd, site); }
-int io_sync_dir(const char *path, const char *site) { return ops->sync_dir(path, site); }
-int io_rename(const char *from, const char *to) { return ops->rename(from, to); }
-int io_unlink(const char *path) { return ops->unlink(path); }
-int io_mkdir(const char *path, unsigned mode) { return ops->mkdir(path, mode) && errno != EEXIST ? -1 : 0; }
-void io_forget(int fd, off_t at, off_t n) { ops->forget(fd, at, n); }
+static int os_list(const char *path, void (*call)(void *ctx, const char *name), void *ctx) {
+    DIR *d = opendir(path);
+    if (!d) return -1;
+    struct dirent *entry;
+    for (errno = 0; (entry = readdir(d)); errno = 0)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) call(ctx, entry->d_name);
+    int saved = errno;
+    closedir(d);
+    errno = saved;
+    return saved ? -1 : 0;
+}
+
+#define OS_OPS(X)                                                                                                      \
+    X(open, os_open) X(close, close) X(pread, pread) X(pwrite, pwrite) X(sync, os_sync) X(sync_dir, os_sync_dir)       \
+    X(rename, rename) X(unlink, unlink) X(mkdir, os_mkdir) X(forget, os_forget) X(map, os_map) X(unmap, os_unmap)      \
+    X(truncate, ftruncate) X(link, link) X(rmdir, rmdir) X(list, os_list)
+
+#define X(op, call) .op = call,
+static struct io_ops ops = {OS_OPS(X)};
+#undef X
+
+void io_use(const struct io_ops *other) {
+    ops = other ? *other : (struct io_ops){0};
+#define X(op, call) \
+    if (!ops.op) ops.op = call;
+    OS_OPS(X)
+#undef X
+}
+
+int io_open(const char *path, int flags, unsigned mode) { return ops.open(path, flags, mode); }
+int io_close(int fd) { return ops.close(fd); }
+int io_sync(int fd, const char *site) { return ops.sync(fd, site); }
+int io_sync_dir(const char *path, const char *site) { return ops.sync_dir(path, site); }
+int io_rename(const char *from, const char *to) { return ops.rename(from, to); }
+int io_unlink(const char *path) { return ops.unlink(path); }
+int io_mkdir(const char *path, unsigned mode) { return ops.mkdir(path, mode) && errno != EEXIST ? -1 : 0; }
+void io_forget(int fd, off_t at, off_t n) { ops.forget(fd, at, n); }
+int io_truncate(int fd, off_t n) { return ops.truncate(fd, n); }
+int io_link(const char *from, const char *to) { return ops.link(from, to); }
+int io_rmdir(const char *path) { return ops.rmdir(path); }
+int io_list(const char *path, void (*call)(void *ctx, const char *name), void *ctx) { return ops.list(path, call, ctx); }
+
+const void *io_map(int fd, size_t n) {
+    const void *p = ops.map(fd, n);
+    if (p) guard_mapped(p, n);
+    return p;
+}
+
+int io_unmap(const void *p, size_t n) {
+    guard_unmapped(p);
+    return ops.unmap(p, n);
+}
 
 ssize_t io_pread(int fd, void *p, size_t n, off_t at) {
     size_t done = 0;
     while (done < n) {
-        ssize_t got = ops->pread(fd, (char *)p + done, n - done, at + (off_t)done);
+        ssize_t got = ops.pread(fd, (char *)p + done, n - done, at + (off_t)done);
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) return -1;
         if (got == 0) break;
@@ -57,7 +104,7 @@ ssize_t io_pread(int fd, void *p, size_t n, off_t at) {
 int io_write_all(int fd, const void *p, size_t n, off_t at) {
     size_t done = 0;
     while (done < n) {
-        ssize_t put = ops->pwrite(fd, (const char *)p + done, n - done, at + (off_t)done);
+        ssize_t put = ops.pwrite(fd, (const char *)p + done, n - done, at + (off_t)done);
         if (put < 0 && errno == EINTR) continue;
         if (put < 0) return -1;
         if (put == 0) {

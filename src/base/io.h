@@ -3,7 +3,7 @@
  *
  * Each sync names its site ("journal.group"), so that a test can take exactly that one away and see the suite go red.
  * All return 0 (or a count, or a descriptor) and -1 with errno, like the calls they stand for; none is retried here but
- * for EINTR and short writes. Any thread. */
+ * for EINTR and short writes. Looking at a file that is open (fstat) needs no table. Any thread. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -21,9 +21,16 @@ struct io_ops {
     int (*unlink)(const char *path);
     int (*mkdir)(const char *path, unsigned mode);
     void (*forget)(int fd, off_t at, off_t n);           /* drops clean pages: the next read asks the disk */
+    void *(*map)(int fd, size_t n);                      /* NULL: it failed */
+    int (*unmap)(const void *p, size_t n);
+    int (*truncate)(int fd, off_t n);
+    int (*link)(const char *from, const char *to);
+    int (*rmdir)(const char *path);
+    int (*list)(const char *path, void (*call)(void *ctx, const char *name), void *ctx);
 };
 
-void io_use(const struct io_ops *ops); /* tests only; NULL goes back to the operating system */
+/* Tests only. What the table leaves out is the operating system's; NULL is all of it. */
+void io_use(const struct io_ops *ops);
 
 int io_open(const char *path, int flags, unsigned mode);
 int io_close(int fd);
@@ -34,6 +41,18 @@ int io_sync_dir(const char *path, const char *site);
 int io_rename(const char *from, const char *to);
 int io_unlink(const char *path);
 int io_mkdir(const char *path, unsigned mode);               /* 0 when it is there already */
+
+int io_truncate(int fd, off_t n);                            /* cut to n bytes, or zeros up to there */
+int io_link(const char *from, const char *to);               /* a second name for a file */
+int io_rmdir(const char *path);
+
+/* Calls back with each name in a folder but "." and "..", in no order. */
+int io_list(const char *path, void (*call)(void *ctx, const char *name), void *ctx);
+
+/* The first n bytes of an open file, n > 0, read-only and shared; the descriptor may be closed after. What it holds is
+ * to be read under a guard (base/guard.h), which knows every mapping made here. NULL with errno. */
+const void *io_map(int fd, size_t n);
+int io_unmap(const void *p, size_t n);
 
 /* After a failed sync the system may go on showing what never reached the disk, and call the next sync a success. What
  * is synced, then forgotten, then read, is what the disk holds. n 0: to the end of the file. */

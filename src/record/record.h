@@ -62,6 +62,19 @@ struct value {
     bool truth;
 };
 
+/* A value under its field's name; and one write of a field of an id. */
+struct entry {
+    struct str name;
+    struct value value;
+};
+struct change {
+    struct str field;
+    struct value value; /* VALUE_NONE: removed */
+    uint64_t seq;
+    int64_t time_us;
+    uint32_t key_id;
+};
+
 struct attach {
     uint32_t key_id; /* who */
     struct str field;

@@ -31,6 +31,9 @@ static ssize_t ops_pwrite(int fd, const void *p, size_t n, off_t at) { ALONE(ssi
 static int ops_rename(const char *from, const char *to) { ALONE(int, rename(from, to)); }
 static int ops_unlink(const char *path) { ALONE(int, unlink(path)); }
 static int ops_mkdir(const char *path, unsigned mode) { ALONE(int, mkdir(path, mode)); }
+static int ops_truncate(int fd, off_t n) { ALONE(int, ftruncate(fd, n)); }
+static int ops_link(const char *from, const char *to) { ALONE(int, link(from, to)); }
+static int ops_rmdir(const char *path) { ALONE(int, rmdir(path)); }
 static int ops_sync(int fd, const char *site) { return (void)fd, (void)site, 0; }
 static int ops_sync_dir(const char *path, const char *site) { return (void)path, (void)site, 0; }
 static void ops_forget(int fd, off_t at, off_t n) { (void)fd, (void)at, (void)n; }
@@ -38,6 +41,7 @@ static void ops_forget(int fd, off_t at, off_t n) { (void)fd, (void)at, (void)n;
 const struct io_ops scratch_ops = {
     .open = ops_open, .close = close, .pread = pread, .pwrite = ops_pwrite, .sync = ops_sync, .sync_dir = ops_sync_dir,
     .rename = ops_rename, .unlink = ops_unlink, .mkdir = ops_mkdir, .forget = ops_forget,
+    .truncate = ops_truncate, .link = ops_link, .rmdir = ops_rmdir,
 };
 
 void scratch_make(struct scratch *s) {
