@@ -10,6 +10,8 @@ static const struct {
 } commands[] = {
     {"serve", cmd_serve, "run the server"},
     {"keys", cmd_keys, "add, list and revoke the keys of a workspace"},
+    {"backup", cmd_backup, "copy a data folder, also while the server runs"},
+    {"check", cmd_check, "look through a data folder, and repair it"},
 };
 
 static int usage(FILE *to) {

@@ -1,7 +1,7 @@
 /* Prints what is in journal files and workspace logs (docs/journal.md), one JSON object a line: the file, each record
  * with its offset, and where the records end. It reads only, and needs no other file.
  *
- *   journal-dump FILE...        slot-NN.journal or workspaces/N/log, of a running server too
+ *   journal-dump FILE...        slot-NN.journal or workspaces/N/log-K, of a running server too
  *
  * Exit code 0; 1 when a file cannot be read, is neither, or ends in bytes that are no record (in a journal file that is
  * written again and again, or in a log behind a checkpoint that did not finish, they are what was there before); 2 for
@@ -11,12 +11,12 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "base/crc32c.h"
 #include "base/io.h"
 #include "journal/journal.h"
 #include "record/record.h"
+#include "store/wlog.h"
 
-enum { LOG_HEAD = 32, MOST = 1 << 30 };
+enum { MOST = 1 << 30 };
 
 static void put_text(struct buf *b, const char *name, struct str text) {
     if (text.n) put_key(b, name), put_str(b, text);
@@ -132,30 +132,35 @@ static bool print_end(struct str bytes, uint64_t end) {
     return last <= end;
 }
 
-static void print_head(const char *path, const char *kind, const void *store_id, const char *name, uint64_t number,
-                       const struct journal_file_header *h) {
+static void print_head(const char *path, const char *kind, const void *store_id, uint64_t number,
+                       const struct journal_file_header *h, const struct wlog *l) {
     struct buf b = {0};
     put_object(&b);
     put_key(&b, "file"), put_strz(&b, path);
     put_key(&b, "kind"), put_strz(&b, kind);
     put_hex(&b, "store", store_id, 16);
-    put_key(&b, name), put_int(&b, (int64_t)number);
+    if (l) put_key(&b, "workspace"), put_int(&b, l->workspace);
+    put_key(&b, "number"), put_int(&b, (int64_t)number);
     if (h) put_key(&b, "first_seq"), put_int(&b, (int64_t)h->first_seq);
     if (h) put_key(&b, "after_recovery"), put_bool(&b, h->after_recovery);
     put_object_end(&b);
     print(&b);
 }
 
-static bool is_log(struct str bytes, uint32_t *workspace) {
-    uint32_t crc;
-    if (bytes.n < LOG_HEAD || !str_starts(bytes, STR("SGWLOG1\n"))) return false;
-    memcpy(workspace, bytes.p + 24, sizeof *workspace);
-    memcpy(&crc, bytes.p + 28, sizeof crc);
-    return crc == crc32c(0, bytes.p, 28);
+/* A log says itself what its head has to be. */
+static bool is_log(struct str bytes, struct wlog *l) {
+    char head[WLOG_HEAD];
+    *l = (struct wlog){.length = bytes.n};
+    if (bytes.n < WLOG_HEAD) return false;
+    memcpy(l->store_id, bytes.p + 8, 16);
+    memcpy(&l->number, bytes.p + 24, 8);
+    memcpy(&l->workspace, bytes.p + 32, 4);
+    wlog_head(l, head);
+    return memcmp(head, bytes.p, WLOG_HEAD) == 0;
 }
 
 static bool dump_log(struct str bytes, uint32_t workspace) {
-    uint64_t at = LOG_HEAD;
+    uint64_t at = WLOG_HEAD;
     struct record_header h;
     while (at < bytes.n && bytes.n - at >= sizeof h) {
         memcpy(&h, bytes.p + at, sizeof h);
@@ -177,16 +182,16 @@ static bool dump(const char *path) {
     }
     struct str bytes = {p, n};
     struct journal_file_header h;
-    uint32_t workspace;
+    struct wlog l;
     uint64_t end, next;
     bool ok = false;
     if (journal_file_header(bytes, &h)) {
-        print_head(path, "journal", h.store_id, "number", h.number, &h);
+        print_head(path, "journal", h.store_id, h.number, &h, NULL);
         journal_scan(bytes, &h, print_record, NULL, &end, &next);
         ok = print_end(bytes, end);
-    } else if (is_log(bytes, &workspace)) {
-        print_head(path, "workspace log", p + 8, "workspace", workspace, NULL);
-        ok = dump_log(bytes, workspace);
+    } else if (is_log(bytes, &l)) {
+        print_head(path, "workspace log", l.store_id, l.number, NULL, &l);
+        ok = dump_log(bytes, l.workspace);
     } else {
         fprintf(stderr, "journal-dump: %s: no header of a journal file or a workspace log\n", path);
     }
@@ -196,7 +201,7 @@ static bool dump(const char *path) {
 
 int main(int argc, char **argv) {
     if (argc < 2 || argv[1][0] == '-') {
-        fprintf(stderr, "usage: journal-dump FILE...    (DATA/journal/slot-NN.journal, DATA/workspaces/N/log)\n");
+        fprintf(stderr, "usage: journal-dump FILE...    (DATA/journal/slot-NN.journal, DATA/workspaces/N/log-K)\n");
         return 2;
     }
     bool ok = true;

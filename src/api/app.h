@@ -12,6 +12,7 @@ struct infer;
 struct blobs;
 struct keep;
 struct pool;
+struct crew;
 
 struct app {
     const struct conf *conf;
@@ -21,6 +22,7 @@ struct app {
     struct blobs *blobs;  /* the pictures that are kept */
     struct keep *keep;    /* which pictures are kept */
     struct pool *queries; /* threads for what reads the store and may take long */
+    struct crew *crew;    /* threads that help those along */
     char device_id[256];  /* of this machine, for the inferences computed here */
     char listen[320];     /* HOST:PORT as served, the port the real one */
     bool loopback;        /* only this machine can reach it */

@@ -44,6 +44,10 @@ void get_inference(struct request *r);
 void get_inference_image(struct request *r);
 void get_inference_thumbnail(struct request *r);
 
+/* query.c */
+void post_query(struct request *r);
+void get_facets(struct request *r);
+
 /* fields.c */
 void get_fields(struct request *r);
 

@@ -1,6 +1,7 @@
 #include "api/inference_json.h"
 
 #include "base/clock.h"
+#include "store/row.h"
 
 void put_time(struct buf *to, int64_t us) {
     char text[CLOCK_TEXT];

@@ -1,7 +1,7 @@
 /* An inference as every answer of the own API shows it. Any thread. */
 #pragma once
 #include "base/buf.h"
-#include "query/run.h"
+#include "query/answer.h"
 
 /* The members, without the braces, so that a route can add its own. */
 void put_inference(struct buf *to, struct str workspace, const struct hit *h);

@@ -2,71 +2,38 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "api/answer_json.h"
 #include "api/handlers.h"
 #include "api/inference_json.h"
-#include "api/read.h"
 #include "image/blobs.h"
 #include "image/image.h"
 #include "query/lookup.h"
-
-enum { LIMIT_DEFAULT = 100, LIMIT_MOST = 1000 };
+#include "query/plan_json.h"
 
 /* ---- many ---- */
-
-static bool list(struct read *rd, const struct view *v, struct err *e) {
-    struct request *r = rd->request;
-    struct buf *to = &r->out;
-    struct hit_list found;
-    if (!query_list(v, &rd->plan, &rd->control, &r->arena, &found, e)) return false;
-    put_object(to);
-    put_key(to, "inferences"), put_array(to);
-    for (size_t i = 0; i < found.count; i++) {
-        put_object(to);
-        put_inference(to, str_of(rd->who.slug), &found.hits[i]);
-        put_object_end(to);
-    }
-    put_array_end(to);
-    struct buf cursor = {0};
-    if (found.next.set) cursor_write(&cursor, &found.next);
-    put_key(to, "next_cursor");
-    if (found.next.set)
-        put_str(to, buf_str(&cursor));
-    else
-        put_null(to);
-    buf_free(&cursor);
-    put_key(to, "as_of"), put_time(to, rd->now_us);
-    put_object_end(to);
-    return true;
-}
 
 void get_inferences(struct request *r) {
     static const char *const names[] = {"limit", "cursor", NULL};
     struct read *rd = read_begin(r);
     struct str cursor;
-    uint64_t limit = LIMIT_DEFAULT;
-    if (!rd || !read_plan(rd, names) || !read_number(rd, "limit", 1, LIMIT_MOST, &limit)) return;
+    uint64_t limit = PLAN_LIST_DEFAULT;
+    if (!rd || !read_plan(rd, names) || !read_number(rd, "limit", 1, PLAN_LIST_MOST, &limit)) return;
+    rd->plan.kind = PLAN_LIST;
     rd->plan.limit = (uint32_t)limit;
     if (read_param(rd, "cursor", &cursor) && !cursor_read(cursor, &rd->plan.after)) {
         respond_fail(r, ERR_INVALID, "cursor: not one that an earlier answer gave as next_cursor");
         return;
     }
-    read_run(rd, list, NULL);
-}
-
-static bool count(struct read *rd, const struct view *v, struct err *e) {
-    struct request *r = rd->request;
-    uint64_t n;
-    if (!query_count(v, &rd->plan, &rd->control, &r->arena, &n, e)) return false;
-    put_object(&r->out);
-    put_key(&r->out, "count"), put_int(&r->out, (int64_t)n);
-    put_object_end(&r->out);
-    return true;
+    rd->plan.as_of = rd->plan.after.as_of;
+    read_run(rd, show_answer, NULL);
 }
 
 void get_inference_count(struct request *r) {
     static const char *const names[] = {NULL};
     struct read *rd = read_begin(r);
-    if (rd && read_plan(rd, names)) read_run(rd, count, NULL);
+    if (!rd || !read_plan(rd, names)) return;
+    rd->plan.kind = PLAN_COUNT;
+    read_run(rd, show_answer, NULL);
 }
 
 /* ---- one ---- */
@@ -87,12 +54,12 @@ static struct read *begin_one(struct request *r) {
 static void add_history(struct read *rd, struct buf *to, const struct one *one) {
     put_key(to, "metadata_history"), put_array(to);
     for (size_t i = 0; i < one->history_count; i++) {
-        const struct change *c = &one->history[i];
+        const struct change *c = &one->history[i].change;
         struct key_name by;
         put_object(to);
         put_key(to, "field"), put_str(to, c->field);
         put_key(to, "value"), put_value(to, &c->value);
-        put_key(to, "previous"), put_value(to, &c->previous);
+        put_key(to, "previous"), put_value(to, &one->history[i].previous);
         put_key(to, "time"), put_time(to, c->time_us);
         put_key(to, "by");
         if (catalog_key_name(app_of(rd->request)->catalog, c->key_id, &by))
@@ -118,6 +85,7 @@ static void answer_missing(struct read *rd, const struct one *one) {
         put_key(to, "pending"), put_entries(to, one->metadata, one->metadata_count);
         add_history(rd, to, one);
     }
+    if (one->gap_count) put_incomplete(to, one->gaps, one->gap_count);
     put_object_end(to);
 }
 
@@ -125,7 +93,7 @@ static bool show_one(struct read *rd, const struct view *v, struct err *e) {
     struct request *r = rd->request;
     struct buf *to = &r->out;
     struct one one;
-    if (!query_one(v, request_param(r, "id"), rd->own, &r->arena, &one, e)) return false;
+    if (!query_one(v, request_param(r, "id"), rd->own, rd->now_us, &r->arena, &one, e)) return false;
     if (!one.found) return answer_missing(rd, &one), true;
     put_object(to);
     put_inference(to, str_of(rd->who.slug), &one.hit);
@@ -138,6 +106,7 @@ static bool show_one(struct read *rd, const struct view *v, struct err *e) {
         put_object_end(to);
     }
     put_array_end(to);
+    put_incomplete(to, one.gaps, one.gap_count);
     put_object_end(to);
     return true;
 }
@@ -178,7 +147,7 @@ static bool find_picture(struct read *rd, const struct view *v, struct err *e) {
     struct request *r = rd->request;
     struct picture *p = rd->own;
     struct one one;
-    if (!query_one(v, request_param(r, "id"), &p->which, &r->arena, &one, e)) return false;
+    if (!query_one(v, request_param(r, "id"), &p->which, rd->now_us, &r->arena, &one, e)) return false;
     if (!one.found)
         return err_set(e, ERR_NOT_FOUND, "no inference with this id%s", one.known ? ", index and model" : "");
     if (!one.hit.inf.picture)

@@ -225,7 +225,8 @@ static bool read_metadata(struct ingest *g) {
 /* ---- items ---- */
 
 static bool read_member(struct ingest *g, struct str name) {
-    static const char *const answers_only[] = {"received", "clock_suspect", "metadata_history", "siblings", "api_key"};
+    static const char *const answers_only[] = {"received", "clock_suspect", "metadata_history",
+                                               "siblings", "incomplete",    "api_key"};
     struct inference *inf = &g->inf;
     if (str_is(name, "inference_id")) return read_id(g, "inference_id");
     if (str_is(name, "model_id")) return read_text(g, "model_id", &inf->model_id);

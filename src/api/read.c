@@ -1,13 +1,22 @@
 #include "api/read.h"
 
 #include "api/auth.h"
+#include "api/inference_json.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/pool.h"
+#include "query/plan_json.h"
 
-struct read *read_begin(struct request *r) {
+enum { SLOW_US = 1000 * 1000, SLOW_PLAN = 1500 /* bytes of it that are logged */ };
+
+static bool gone(void *request) { return request_gone(request); }
+
+struct read *read_begin(struct request *r) { return read_begin_with(r, (struct str){0}); }
+
+struct read *read_begin_with(struct request *r, struct str body_key) {
     struct err e = {0};
     struct read *rd = arena_alloc(&r->arena, sizeof *rd);
-    if (!authorize_workspace(r, request_param(r, "workspace"), (struct str){0}, &rd->who, &e)) {
+    if (!authorize_workspace(r, request_param(r, "workspace"), body_key, &rd->who, &e)) {
         respond_error(r, &e);
         return NULL;
     }
@@ -15,7 +24,13 @@ struct read *read_begin(struct request *r) {
     rd->now_us = clock_now_us();
     rd->status = 200;
     rd->plan = (struct plan){.workspace = rd->who.workspace_id, .from_us = PLAN_FIRST_US, .to_us = PLAN_LAST_US};
-    rd->control.deadline_us = clock_mono_us() + (int64_t)app_of(r)->conf->query_timeout_s * 1000000;
+    rd->control = (struct query_control){
+        .deadline_us = clock_mono_us() + (int64_t)app_of(r)->conf->query_timeout_s * 1000000,
+        .memory = app_of(r)->conf->query_memory,
+        .gone = gone,
+        .ctx = r,
+        .crew = app_of(r)->crew,
+    };
     r->data = rd;
     return rd;
 }
@@ -108,6 +123,7 @@ bool read_plan(struct read *rd, const char *const *names) {
     if (!filter_parse(&r->arena, request_query(r, "filter"), &written, &where, &e))
         return refuse_filter(r, &where, &e), false;
     p->filter = filter_and(&r->arena, written, spelled);
+    p->partial = filter_mentions(p->filter, FIELD_PARTIAL);
     return true;
 }
 
@@ -116,15 +132,23 @@ bool read_plan(struct read *rd, const char *const *names) {
 static void run(void *arg) {
     struct read *rd = arg;
     struct request *r = rd->request;
-    struct view *v = store_view(app_of(r)->store, rd->who.workspace_id);
-    rd->work(rd, v, &rd->e);
-    view_release(v);
+    if (request_gone(r)) {
+        err_set(&rd->e, ERR_BUSY, "the client is gone");
+    } else {
+        struct view *v = store_view(app_of(r)->store, rd->who.workspace_id);
+        rd->work(rd, v, &rd->e);
+        view_release(v);
+    }
     request_wake(r);
 }
 
+enum { STATUS_GONE = 499 }; /* read by nobody, for the log */
+
 static void answered(struct request *r) {
     struct read *rd = r->data;
-    if (rd->e.code != ERR_NONE)
+    if (rd->e.code == ERR_BUSY && request_gone(r))
+        respond_empty(r, STATUS_GONE);
+    else if (rd->e.code != ERR_NONE)
         respond_error(r, &rd->e);
     else if (rd->answer)
         rd->answer(r);
@@ -136,8 +160,42 @@ void read_run(struct read *rd, read_work *work, request_handler *answer) {
     struct request *r = rd->request;
     rd->work = work;
     rd->answer = answer;
+    request_watch(r);
     request_wait(r, answered);
     if (pool_submit(app_of(r)->queries, run, rd)) return;
     err_set(&rd->e, ERR_BUSY, "too many questions wait for a thread; ask again shortly");
     request_wake(r);
+}
+
+static void log_slow(const struct read *rd, const struct plan *p, int64_t took_us) {
+    struct buf plan = {0}, quoted = {0};
+    plan_to_json(&plan, p);
+    put_str(&quoted, (struct str){plan.p, plan.n < SLOW_PLAN ? plan.n : SLOW_PLAN});
+    log_event(LOG_INFO, "slow_query", "request=%016llx workspace=%s ms=%.1f plan=" STR_FMT,
+              (unsigned long long)rd->request->id, rd->who.slug, (double)took_us / 1000, STR_ARG(buf_str(&quoted)));
+    buf_free(&plan);
+    buf_free(&quoted);
+}
+
+bool read_ask(struct read *rd, const struct view *v, const struct plan *p, struct answer *out, struct err *e) {
+    struct query_control control = rd->control;
+    int64_t began_us = clock_mono_us(), until_us = began_us + (int64_t)p->timeout_ms * 1000;
+    if (p->timeout_ms && until_us < control.deadline_us) control.deadline_us = until_us;
+    *out = (struct answer){0};
+    bool ok = query_run(v, p, &control, &rd->request->arena, out, e);
+    int64_t took_us = clock_mono_us() - began_us;
+    if (took_us >= SLOW_US) log_slow(rd, p, took_us);
+    return ok;
+}
+
+void put_incomplete(struct buf *to, const struct gap *gaps, size_t count) {
+    put_key(to, "incomplete"), put_array(to);
+    for (size_t i = 0; i < count; i++) {
+        put_object(to);
+        put_key(to, "segment"), put_int(to, (int64_t)gaps[i].segment);
+        put_key(to, "from"), put_time(to, gaps[i].from_us);
+        put_key(to, "to"), put_time(to, gaps[i].to_us);
+        put_object_end(to);
+    }
+    put_array_end(to);
 }

@@ -1,13 +1,14 @@
-/* A handler's way to a question: begin, make the plan from the query string, run it on a query thread, answer.
+/* A handler's way to a question: begin, make the plan, run it on a query thread, answer.
  *
  *   struct read *rd = read_begin(r);                          answers 401 itself and returns NULL
  *   if (rd && read_plan(rd, own_parameters)) read_run(rd, work, answer);
  *
  * `work` runs on a query thread with the view of the workspace, and writes the body into r->out; what it allocates is
- * in r->arena. Everything else runs on the HTTP worker. */
+ * in r->arena. Everything else runs on the HTTP worker. A question ends early when its time is over or its client has
+ * gone. */
 #pragma once
 #include "api/app.h"
-#include "query/scan.h"
+#include "query/run.h"
 
 struct read;
 typedef bool read_work(struct read *rd, const struct view *v, struct err *e);
@@ -25,8 +26,9 @@ struct read {
     void *own;     /* the route's own */
 };
 
-/* In r->data. NULL: the answer has been given. */
+/* In r->data. NULL: the answer has been given. body_key: of a JSON body, {NULL, 0} when there is none. */
 struct read *read_begin(struct request *r);
+struct read *read_begin_with(struct request *r, struct str body_key);
 static inline struct read *read_of(const struct request *r) { return r->data; }
 
 /* A parameter of the query string; false when it is absent or empty, which are the same. */
@@ -39,10 +41,16 @@ bool read_number(struct read *rd, const char *name, uint64_t least, uint64_t mos
  * with NULL. Parameters that begin with '_' are nobody's. */
 bool read_only(struct read *rd, const char *const *names);
 
-/* Fills the plan's workspace, time range and filter from `from`, `to`, `filter` and the spellings (model=,
+/* Fills the plan's time range, filter and `partial` from `from`, `to`, `filter` and the spellings (model=,
  * metadata.NAME=). `names` are the route's own parameters; any other answers 400. from_us and to_us hold their defaults
  * before. */
 bool read_plan(struct read *rd, const char *const *names);
 
 /* `answer` runs on the HTTP worker when `work` was done; NULL: r->out as JSON. An error of `work` is answered here. */
 void read_run(struct read *rd, read_work *work, request_handler *answer);
+
+/* For `work`: runs a plan; one that takes long is logged, with the plan. */
+bool read_ask(struct read *rd, const struct view *v, const struct plan *p, struct answer *out, struct err *e);
+
+/* The member "incomplete": what was left out of an answer made of these gaps. */
+void put_incomplete(struct buf *to, const struct gap *gaps, size_t count);

@@ -1,87 +1,94 @@
-/* Statistics over a time range and the equally long one before it. */
+/* Statistics over a time range and the equally long one before it: two plans, and their answers side by side. */
 #include <stdlib.h>
 
 #include "api/handlers.h"
 #include "api/inference_json.h"
 #include "api/read.h"
-#include "query/aggregate.h"
 
 #define SECOND INT64_C(1000000)
 #define DAY (86400 * SECOND)
 enum { BUCKETS_MOST = 2000, BUCKETS_WANTED = 170, MODELS_MOST = 4096, CLASSES_MOST = 65536 };
 
-/* What is asked of a range, by place in the plan. */
+/* What is asked of a range, by place in its plan. */
 enum { ALL, BY_MODEL, BY_TIME, BY_CLASS, GROUPINGS };
+enum { GROUPINGS_BEFORE = BY_MODEL + 1 };
+
+#define KEY_OF(column) {.subject = {.of = column}}
+
+/* Classes stand with their model, the most frequent first. */
+static const struct measure detections = {.kind = MEASURE_DETECTIONS};
+enum { CLASS_MODEL, CLASS_CLASS, CLASS_DETECTIONS };
+
+/* The series has a width, so these are copied. */
 static const struct grouping groupings[GROUPINGS] = {
-    [ALL] = {{KEY_NONE, KEY_NONE}, true, 1},
-    [BY_MODEL] = {{KEY_MODEL, KEY_NONE}, true, MODELS_MOST},
-    [BY_TIME] = {{KEY_TIME, KEY_NONE}, false, BUCKETS_MOST},
-    [BY_CLASS] = {{KEY_MODEL, KEY_CLASS}, false, CLASSES_MOST},
+    [ALL] = {.measures = plan_stats, .measure_count = STATS_ALL, .max_groups = 1},
+    [BY_MODEL] = {.keys = {KEY_OF(OF_MODEL)},
+                  .key_count = 1,
+                  .measures = plan_stats,
+                  .measure_count = STATS_ALL,
+                  .max_groups = MODELS_MOST},
+    [BY_TIME] = {.keys = {KEY_OF(OF_TIME)},
+                 .key_count = 1,
+                 .measures = plan_stats,
+                 .measure_count = STATS_MEANS,
+                 .max_groups = BUCKETS_MOST},
+    [BY_CLASS] = {.keys = {KEY_OF(OF_MODEL), KEY_OF(OF_CLASS)},
+                  .key_count = 2,
+                  .measures = &detections,
+                  .measure_count = 1,
+                  .orders = {{CLASS_MODEL, false}, {CLASS_DETECTIONS, true}},
+                  .order_count = 2,
+                  .max_groups = CLASSES_MOST},
 };
-static const struct grouping groupings_before[] = {
-    [ALL] = {{KEY_NONE, KEY_NONE}, true, 1},
-    [BY_MODEL] = {{KEY_MODEL, KEY_NONE}, false, MODELS_MOST},
-};
-enum { GROUPINGS_BEFORE = sizeof groupings_before / sizeof *groupings_before };
 
 /* ---- totals ---- */
 
-static void add_number(struct buf *to, const char *name, double v) { put_key(to, name), put_double(to, v); }
-static void add_count(struct buf *to, const char *name, uint64_t n) { put_key(to, name), put_int(to, (int64_t)n); }
-
-static double quantile(const struct histogram *h, double q) { return h->n ? histogram_quantile(h, q) : NAN; }
+static void add_number(struct buf *to, const char *name, const struct cell *c) {
+    put_key(to, name), put_double(to, c && c->known ? c->number : NAN);
+}
+static void add_count(struct buf *to, const char *name, const struct cell *c) {
+    put_key(to, name), put_int(to, c ? (int64_t)c->count : 0);
+}
 
 static void add_totals(struct buf *to, const char *name, const struct group_list *list) {
-    static const struct measures nothing;
-    const struct measures *m = list->count ? &list->groups[0]->m : &nothing;
+    const struct cell *c = list->groups[0].cells;
     put_key(to, name), put_object(to);
-    add_count(to, "inferences", m->inferences);
-    add_count(to, "errors", m->errors);
-    add_count(to, "detections", m->detections);
-    add_count(to, "empty", m->empty);
+    add_count(to, "inferences", &c[STATS_INFERENCES]);
+    add_count(to, "errors", &c[STATS_ERRORS]);
+    add_count(to, "detections", &c[STATS_DETECTIONS]);
+    add_count(to, "empty", &c[STATS_EMPTY]);
     put_key(to, "monitoring"), put_object(to);
-    add_number(to, "avg_confidence", mean(m->row_confidence, m->rows));
-    add_number(to, "avg_response_time", mean(m->row_latency, m->rows));
+    add_number(to, "avg_confidence", &c[STATS_MONITORING_CONFIDENCE]);
+    add_number(to, "avg_response_time", &c[STATS_MONITORING_LATENCY]);
     put_object_end(to);
     put_key(to, "per_inference"), put_object(to);
-    add_number(to, "avg_confidence", mean(m->confidence, m->with_confidence));
-    add_number(to, "avg_latency_s", mean(m->latency, m->with_latency));
+    add_number(to, "avg_confidence", &c[STATS_CONFIDENCE]);
+    add_number(to, "avg_latency_s", &c[STATS_LATENCY]);
     put_object_end(to);
-    add_number(to, "median_confidence", quantile(&m->confidences, 0.5));
-    add_number(to, "latency_p50_s", quantile(&m->latencies, 0.5));
-    add_number(to, "latency_p95_s", quantile(&m->latencies, 0.95));
-    add_number(to, "latency_p99_s", quantile(&m->latencies, 0.99));
+    add_number(to, "median_confidence", &c[STATS_CONFIDENCE_P50]);
+    add_number(to, "latency_p50_s", &c[STATS_LATENCY_P50]);
+    add_number(to, "latency_p95_s", &c[STATS_LATENCY_P95]);
+    add_number(to, "latency_p99_s", &c[STATS_LATENCY_P99]);
     put_object_end(to);
 }
 
 /* ---- the series ---- */
 
-static int64_t floor_to(int64_t us, int64_t width) {
-    int64_t rest = us % width;
-    return us - (rest < 0 ? rest + width : rest);
-}
-
-static int by_time(const void *x, const void *y) {
-    const struct group *a = *(struct group *const *)x, *b = *(struct group *const *)y;
-    return (a->time_us > b->time_us) - (a->time_us < b->time_us);
-}
-
 /* Every bucket that the range touches, those with nothing in them too. */
 static void add_series(struct buf *to, const struct plan *p, const struct group_list *list) {
-    static const struct measures nothing;
+    const struct key *k = &p->groupings[BY_TIME].keys[0];
     size_t at = 0;
-    if (list->count) qsort(list->groups, list->count, sizeof *list->groups, by_time);
     put_key(to, "series"), put_array(to);
-    for (int64_t t = floor_to(p->from_us, p->bucket_us); t < p->to_us; t += p->bucket_us) {
-        const struct measures *m = &nothing;
-        if (at < list->count && list->groups[at]->time_us == t) m = &list->groups[at++]->m;
+    for (int64_t t = key_bucket(k, p->from_us); t < p->to_us; t += k->width_us) {
+        const struct cell *c = NULL;
+        if (at < list->count && list->groups[at].keys[0].time_us == t) c = list->groups[at++].cells;
         put_object(to);
         put_key(to, "time"), put_time(to, t);
-        add_count(to, "inferences", m->inferences);
-        add_count(to, "errors", m->errors);
-        add_count(to, "detections", m->detections);
-        add_number(to, "avg_confidence", mean(m->confidence, m->with_confidence));
-        add_number(to, "avg_latency_s", mean(m->latency, m->with_latency));
+        add_count(to, "inferences", c ? &c[STATS_INFERENCES] : NULL);
+        add_count(to, "errors", c ? &c[STATS_ERRORS] : NULL);
+        add_count(to, "detections", c ? &c[STATS_DETECTIONS] : NULL);
+        add_number(to, "avg_confidence", c ? &c[STATS_CONFIDENCE] : NULL);
+        add_number(to, "avg_latency_s", c ? &c[STATS_LATENCY] : NULL);
         put_object_end(to);
     }
     put_array_end(to);
@@ -90,31 +97,23 @@ static void add_series(struct buf *to, const struct plan *p, const struct group_
 /* ---- models ---- */
 
 struct model {
-    struct str id;
-    const struct group *now, *before; /* either may be NULL */
-    struct group *const *classes;
+    const struct key_value *id;
+    const struct cell *now, *before; /* either may be NULL */
+    const struct group *classes;
     size_t class_count;
 };
 
-static int by_model(const void *x, const void *y) {
-    const struct group *a = *(struct group *const *)x, *b = *(struct group *const *)y;
-    return str_cmp(a->keys[0], b->keys[0]);
+/* As groups are ordered: "none" last. */
+static int by_model(const struct key_value *x, const struct key_value *y) {
+    return x->kind != y->kind ? (int)x->kind - (int)y->kind : value_order(&x->value, &y->value);
 }
 
-static int by_model_and_detections(const void *x, const void *y) {
-    const struct group *a = *(struct group *const *)x, *b = *(struct group *const *)y;
-    int order = str_cmp(a->keys[0], b->keys[0]);
-    if (order) return order;
-    if (a->m.detections != b->m.detections) return a->m.detections < b->m.detections ? 1 : -1;
-    return str_cmp(a->keys[1], b->keys[1]);
-}
-
-static uint64_t inferences(const struct group *g) { return g ? g->m.inferences : 0; }
+static uint64_t inferences(const struct cell *c) { return c ? c[STATS_INFERENCES].count : 0; }
 
 static int by_inferences(const void *x, const void *y) {
     const struct model *a = x, *b = y;
     uint64_t n = inferences(a->now), m = inferences(b->now);
-    return n != m ? (n < m ? 1 : -1) : str_cmp(a->id, b->id);
+    return n != m ? (n < m ? 1 : -1) : by_model(a->id, b->id);
 }
 
 /* Merges the groups of both ranges and the classes, all in order of model. */
@@ -124,63 +123,64 @@ static struct model *merge_models(struct arena *a, const struct group_list *now,
     size_t i = 0, k = 0, c = 0;
     for (*count = 0; i < now->count || k < before->count; ++*count) {
         struct model *m = &models[*count];
-        int order = i == now->count ? 1 : k == before->count ? -1 : by_model(&now->groups[i], &before->groups[k]);
-        if (order <= 0) m->now = now->groups[i++];
-        if (order >= 0) m->before = before->groups[k++];
-        m->id = m->now ? m->now->keys[0] : m->before->keys[0];
-        m->classes = classes->groups + c;
-        while (c < classes->count && str_eq(classes->groups[c]->keys[0], m->id)) m->class_count++, c++;
+        const struct group *x = i < now->count ? &now->groups[i] : NULL;
+        const struct group *y = k < before->count ? &before->groups[k] : NULL;
+        int order = !x ? 1 : !y ? -1 : by_model(&x->keys[0], &y->keys[0]);
+        if (order <= 0) m->now = x->cells, i++;
+        if (order >= 0) m->before = y->cells, k++;
+        m->id = order <= 0 ? &x->keys[0] : &y->keys[0];
+        for (m->classes = classes->groups + c; c < classes->count; c++, m->class_count++)
+            if (by_model(&classes->groups[c].keys[CLASS_MODEL], m->id) != 0) break;
     }
     return models;
 }
 
-static void sort_groups(const struct group_list *list, int (*order)(const void *, const void *)) {
-    if (list->count) qsort(list->groups, list->count, sizeof *list->groups, order);
-}
-
-static void add_text(struct buf *to, const char *name, struct str text) {
+static void add_text(struct buf *to, const char *name, bool known, struct str text) {
     put_key(to, name);
-    if (text.n)
+    if (known)
         put_str(to, text);
     else
         put_null(to);
 }
 
-static void add_model(struct buf *to, const struct model *model) {
-    static const struct measures nothing;
-    const struct measures *m = model->now ? &model->now->m : &nothing;
-    put_object(to);
-    add_text(to, "model_id", model->id);
-    add_text(to, "model_name", m->model_name.n || !model->before ? m->model_name : model->before->m.model_name);
-    add_count(to, "inferences", m->inferences);
-    add_count(to, "prev_inferences", inferences(model->before));
-    add_count(to, "errors", m->errors);
-    add_count(to, "detections", m->detections);
-    add_number(to, "avg_confidence", mean(m->confidence, m->with_confidence));
-    add_number(to, "median_confidence", quantile(&m->confidences, 0.5));
-    add_number(to, "avg_latency_s", mean(m->latency, m->with_latency));
-    put_key(to, "last_seen");
-    if (model->now)
-        put_time(to, m->last_us);
-    else
-        put_null(to);
+static void add_classes(struct buf *to, const struct model *m) {
     put_key(to, "classes"), put_array(to);
-    for (size_t i = 0; i < model->class_count; i++) {
-        const struct group *g = model->classes[i];
-        if (g->m.detections == 0) continue;
+    for (size_t i = 0; i < m->class_count; i++) {
+        const struct group *g = &m->classes[i];
+        if (g->cells[0].count == 0) continue;
+        const struct key_value *class = &g->keys[CLASS_CLASS];
         put_object(to);
-        put_key(to, "class"), put_str(to, g->keys[1]);
-        add_count(to, "detections", g->m.detections);
+        put_key(to, "class"), put_str(to, class->kind == KEY_VALUE ? class->value.text : STR(""));
+        add_count(to, "detections", &g->cells[0]);
         put_object_end(to);
     }
     put_array_end(to);
+}
+
+static void add_model(struct buf *to, const struct model *m) {
+    static const struct cell nothing[STATS_ALL];
+    const struct cell *c = m->now ? m->now : nothing, *named = &c[STATS_MODEL_NAME];
+    if (!named->known && m->before) named = &m->before[STATS_MODEL_NAME];
+    put_object(to);
+    add_text(to, "model_id", m->id->kind == KEY_VALUE, m->id->value.text);
+    add_text(to, "model_name", named->known, named->text);
+    add_count(to, "inferences", &c[STATS_INFERENCES]);
+    put_key(to, "prev_inferences"), put_int(to, (int64_t)inferences(m->before));
+    add_count(to, "errors", &c[STATS_ERRORS]);
+    add_count(to, "detections", &c[STATS_DETECTIONS]);
+    add_number(to, "avg_confidence", &c[STATS_CONFIDENCE]);
+    add_number(to, "median_confidence", &c[STATS_CONFIDENCE_P50]);
+    add_number(to, "avg_latency_s", &c[STATS_LATENCY]);
+    put_key(to, "last_seen");
+    if (c[STATS_LAST_SEEN].known)
+        put_time(to, c[STATS_LAST_SEEN].time_us);
+    else
+        put_null(to);
+    add_classes(to, m);
     put_object_end(to);
 }
 
 static void add_models(struct buf *to, struct arena *a, const struct group_list *now, const struct group_list *before) {
-    sort_groups(&now[BY_MODEL], by_model);
-    sort_groups(&before[BY_MODEL], by_model);
-    sort_groups(&now[BY_CLASS], by_model_and_detections);
     size_t count;
     struct model *models = merge_models(a, &now[BY_MODEL], &before[BY_MODEL], &now[BY_CLASS], &count);
     if (count) qsort(models, count, sizeof *models, by_inferences);
@@ -191,27 +191,41 @@ static void add_models(struct buf *to, struct arena *a, const struct group_list 
 
 /* ---- the answer ---- */
 
+/* The gaps of both ranges; one that touches both once. */
+static void add_incomplete(struct buf *to, struct arena *a, const struct answer *now, const struct answer *before) {
+    struct gap *gaps = arena_alloc(a, (now->gap_count + before->gap_count) * sizeof *gaps);
+    size_t count = 0;
+    for (size_t i = 0; i < now->gap_count; i++) gaps[count++] = now->gaps[i];
+    for (size_t i = 0; i < before->gap_count; i++) {
+        size_t k = 0;
+        while (k < now->gap_count && now->gaps[k].segment != before->gaps[i].segment) k++;
+        if (k == now->gap_count) gaps[count++] = before->gaps[i];
+    }
+    put_incomplete(to, gaps, count);
+}
+
 static bool show_stats(struct read *rd, const struct view *v, struct err *e) {
     struct request *r = rd->request;
     struct buf *to = &r->out;
-    struct plan *p = &rd->plan, before = *p;
-    struct group_list now_lists[GROUPINGS], before_lists[GROUPINGS_BEFORE];
-    before.from_us = p->from_us - (p->to_us - p->from_us);
-    before.to_us = p->from_us;
-    before.groupings = groupings_before;
-    before.grouping_count = GROUPINGS_BEFORE;
-    if (!query_aggregate(v, p, &rd->control, &r->arena, now_lists, e) ||
-        !query_aggregate(v, &before, &rd->control, &r->arena, before_lists, e))
-        return false;
+    struct plan *p = &rd->plan, earlier = *p;
+    struct grouping quick[GROUPINGS_BEFORE] = {groupings[ALL], groupings[BY_MODEL]};
+    struct answer now, before;
+    earlier.from_us = p->from_us - (p->to_us - p->from_us);
+    earlier.to_us = p->from_us;
+    quick[BY_MODEL].measure_count = STATS_MEANS; /* of a model's earlier range only its count is shown */
+    earlier.groupings = quick;
+    earlier.grouping_count = GROUPINGS_BEFORE;
+    if (!read_ask(rd, v, p, &now, e) || !read_ask(rd, v, &earlier, &before, e)) return false;
     put_object(to);
     put_key(to, "from"), put_time(to, p->from_us);
     put_key(to, "to"), put_time(to, p->to_us);
     put_key(to, "as_of"), put_time(to, rd->now_us);
-    put_key(to, "bucket_s"), put_int(to, p->bucket_us / SECOND);
-    add_totals(to, "current", &now_lists[ALL]);
-    add_totals(to, "previous", &before_lists[ALL]);
-    add_series(to, p, &now_lists[BY_TIME]);
-    add_models(to, &r->arena, now_lists, before_lists);
+    put_key(to, "bucket_s"), put_int(to, p->groupings[BY_TIME].keys[0].width_us / SECOND);
+    add_totals(to, "current", &now.lists[ALL]);
+    add_totals(to, "previous", &before.lists[ALL]);
+    add_series(to, p, &now.lists[BY_TIME]);
+    add_models(to, &r->arena, now.lists, before.lists);
+    add_incomplete(to, &r->arena, &now, &before);
     put_object_end(to);
     return true;
 }
@@ -240,13 +254,18 @@ void get_stats(struct request *r) {
         respond_fail(r, ERR_INVALID, "from: must be before to%s", read_param(rd, "to", &to) ? "" : ", which is now");
         return;
     }
-    p->bucket_us = bucket ? (int64_t)bucket * SECOND : usual_bucket(p->to_us - p->from_us);
-    if ((p->to_us - 1 - floor_to(p->from_us, p->bucket_us)) / p->bucket_us >= BUCKETS_MOST) {
+    struct grouping *list = arena_alloc(&r->arena, sizeof groupings);
+    memcpy(list, groupings, sizeof groupings);
+    struct key *k = &list[BY_TIME].keys[0];
+    k->width_us = bucket ? (int64_t)bucket * SECOND : usual_bucket(p->to_us - p->from_us);
+    if ((p->to_us - 1 - key_bucket(k, p->from_us)) / k->width_us >= BUCKETS_MOST) {
         respond_fail(r, ERR_INVALID, "bucket: at most %d buckets, and this range has more; take a longer bucket",
                      BUCKETS_MOST);
         return;
     }
-    p->groupings = groupings;
+    p->kind = PLAN_GROUPS;
+    p->partial = false; /* records from partial sources are in no statistic */
+    p->groupings = list;
     p->grouping_count = GROUPINGS;
     read_run(rd, show_stats, NULL);
 }

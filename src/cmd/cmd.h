@@ -4,3 +4,5 @@
 
 int cmd_serve(int count, char **args);
 int cmd_keys(int count, char **args);
+int cmd_backup(int count, char **args);
+int cmd_check(int count, char **args);

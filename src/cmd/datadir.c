@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/check.h"
 #include "base/io.h"
 
 static bool take(int fd, const char *dir, struct err *e) {
@@ -55,4 +56,15 @@ bool datadir_write_first_key(const char *dir, const char *slug, const char *key,
               err_errno(e, "writing %s/first-key", dir);
     buf_free(&line);
     return ok;
+}
+
+void datadir_store_id(const char *uuid, uint8_t id[16]) {
+    unsigned nibbles = 0;
+    for (; *uuid; uuid++) {
+        if (*uuid == '-') continue;
+        uint8_t digit = (uint8_t)(*uuid <= '9' ? *uuid - '0' : (*uuid | 32) - 'a' + 10);
+        id[nibbles / 2] = (uint8_t)(nibbles % 2 ? id[nibbles / 2] | digit : digit << 4);
+        nibbles++;
+    }
+    CHECK(nibbles == 32);
 }

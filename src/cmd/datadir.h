@@ -1,5 +1,7 @@
 /* The data folder: made, locked by one server at a time, and the file first-key in it. Main thread. */
 #pragma once
+#include <stdint.h>
+
 #include "base/err.h"
 #include "base/str.h"
 
@@ -9,3 +11,6 @@ int datadir_lock(const char *dir, struct err *e);
 
 /* Writes DIR/first-key, readable by its owner only: one line, `slug key`. */
 bool datadir_write_first_key(const char *dir, const char *slug, const char *key, struct err *e);
+
+/* The 16 bytes of the catalog's UUID, which every file of the store carries. */
+void datadir_store_id(const char *uuid, uint8_t id[16]);

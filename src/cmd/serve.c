@@ -7,16 +7,20 @@
 #include "api/app.h"
 #include "api/routes.h"
 #include "base/check.h"
+#include "base/guard.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/pool.h"
 #include "cmd/cmd.h"
+#include "cmd/control.h"
 #include "cmd/datadir.h"
 #include "cmd/sweep.h"
 #include "image/blobs.h"
 #include "image/image.h"
 #include "image/keep.h"
 #include "infer/infer.h"
+#include "query/crew.h"
+#include "store/backup.h"
 #include "store/store.h"
 
 enum { GRACE_MS = 3500, QUERY_QUEUE = 256 };
@@ -27,6 +31,7 @@ struct server {
     struct route routes[ROUTES_MOST];
     struct http *http;
     struct sweep *sweep;
+    struct control *control;
     bool images; /* libvips is up */
     int lock_fd;
 };
@@ -77,17 +82,7 @@ static bool listen_here(struct server *s, struct err *e) {
     return http_serve(s->http, e);
 }
 
-/* The 16 bytes of the catalog's UUID, which every file of the store carries. */
-static void store_id(const char *uuid, uint8_t id[16]) {
-    unsigned nibbles = 0;
-    for (; *uuid; uuid++) {
-        if (*uuid == '-') continue;
-        uint8_t digit = (uint8_t)(*uuid <= '9' ? *uuid - '0' : (*uuid | 32) - 'a' + 10);
-        id[nibbles / 2] = (uint8_t)(nibbles % 2 ? id[nibbles / 2] | digit : digit << 4);
-        nibbles++;
-    }
-    CHECK(nibbles == 32);
-}
+#define DAY_US (86400 * 1000000LL)
 
 static bool open_store(struct server *s, struct err *e) {
     const struct conf *c = &s->conf;
@@ -96,11 +91,16 @@ static bool open_store(struct server *s, struct err *e) {
         .journal_file_size = c->journal_file_size,
         .journal_max = c->journal_max,
         .checkpoint_interval_s = c->checkpoint_interval_s,
-        .open_max = (uint32_t)c->open_max,
         .max_fields = c->max_fields,
         .max_pending = (uint32_t)c->max_pending,
+        .max_per_id = c->max_per_id,
+        .pending_ttl_us = c->pending_ttl_days * DAY_US,
+        .retention_us = c->retention_days * DAY_US,
+        .seal_idle_us = c->seal_idle_s * 1000000LL,
+        .fold_share = c->fold_share,
+        .chunk_rows = c->segment_rows,
     };
-    store_id(catalog_store_id(s->app.catalog), o.id);
+    datadir_store_id(catalog_store_id(s->app.catalog), o.id);
     s->app.store = store_open(&o, e);
     if (!s->app.store) return err_wrap(e, "opening the store in %s", c->data);
     char workspaces[4096];
@@ -132,21 +132,30 @@ static bool start_inference(struct server *s, struct err *e) {
     return s->images && (s->app.infer = infer_new(&ic, e)) && (s->app.keep = keep_parse(str_of(c->keep_images), e));
 }
 
+/* A query has a thread of its own, and the other processors' if they are idle. */
+static unsigned helpers(void) {
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    return cores > 1 ? (unsigned)(cores < 32 ? cores - 1 : 31) : 0;
+}
+
 static bool start(struct server *s, struct err *e) {
     gethostname(s->app.device_id, sizeof s->app.device_id - 1);
     s->app.conf = &s->conf;
     s->lock_fd = datadir_lock(s->conf.data, e);
-    if (s->lock_fd < 0) return false;
+    if (s->lock_fd < 0 || !backup_take(s->conf.data, e)) return false;
     return (s->app.catalog = catalog_open(s->conf.data, routes_reserved, e)) && make_workspace(s, e) &&
            open_store(s, e) && start_inference(s, e) &&
+           (s->app.crew = crew_new(helpers(), e)) &&
            (s->app.queries = pool_new("query", s->conf.query_threads, QUERY_QUEUE, e)) &&
-           (s->sweep = sweep_start(&s->app)) && listen_here(s, e);
+           (s->sweep = sweep_start(&s->app)) && (s->control = control_start(&s->app, s->sweep, e)) && listen_here(s, e);
 }
 
 static void stop(struct server *s) {
     http_stop(s->http, GRACE_MS);
+    if (s->control) control_stop(s->control);
     if (s->sweep) sweep_stop(s->sweep);
     if (s->app.queries) pool_free(s->app.queries);
+    if (s->app.crew) crew_free(s->app.crew);
     if (s->app.infer) infer_stop(s->app.infer), infer_free(s->app.infer);
     if (s->app.store) store_close(s->app.store);
     if (s->app.keep) keep_free(s->app.keep);
@@ -193,6 +202,7 @@ int cmd_serve(int count, char **args) {
     log_set_level(s.conf.log_level);
     block_signals(&signals);
     hash_init();
+    guard_init();
     bool ok = start(&s, &e);
     if (ok) {
         printf("listening on http://%s\n", s.app.listen);

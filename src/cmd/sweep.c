@@ -15,6 +15,7 @@ enum { EVERY_S = 3600, MIN_AGE_S = 3600 };
 struct sweep {
     const struct app *app;
     pthread_t thread;
+    pthread_mutex_t working; /* while a workspace is swept, and while sweeping is held */
     pthread_mutex_t lock;
     pthread_cond_t stop;
     bool stopping;
@@ -47,10 +48,11 @@ static void sweep_workspace(const struct app *app, uint32_t workspace) {
     char quoted[LOG_QUOTE];
     size_t removed = 0;
     struct view *v = store_view(app->store, workspace);
-    if (v) view_each_picture(v, collect, &h);
+    bool all = !v || view_each_picture(v, collect, &h);
     view_release(v);
     if (h.count) qsort(h.list, h.count, sizeof *h.list, by_bytes);
-    if (!blob_sweep(app->blobs, workspace, MIN_AGE_S, referenced, &h, &removed, &e))
+    /* With a segment that cannot be read nobody knows which pictures it names. */
+    if (all && !blob_sweep(app->blobs, workspace, MIN_AGE_S, referenced, &h, &removed, &e))
         log_event(LOG_WARN, "pictures_not_swept", "workspace=%u error=%s", workspace, log_quote(quoted, str_of(e.msg)));
     else if (removed)
         log_event(LOG_INFO, "pictures_swept", "workspace=%u removed=%zu", workspace, removed);
@@ -64,7 +66,11 @@ static void *sweep_loop(void *arg) {
         struct arena arena = {0};
         size_t count;
         struct workspace *list = catalog_workspaces(s->app->catalog, &arena, &count);
-        for (size_t i = 0; i < count; i++) sweep_workspace(s->app, list[i].id);
+        for (size_t i = 0; i < count; i++) {
+            pthread_mutex_lock(&s->working);
+            sweep_workspace(s->app, list[i].id);
+            pthread_mutex_unlock(&s->working);
+        }
         arena_free(&arena);
         struct timespec until;
         clock_gettime(CLOCK_REALTIME, &until);
@@ -80,10 +86,18 @@ static void *sweep_loop(void *arg) {
 struct sweep *sweep_start(const struct app *app) {
     struct sweep *s = mem_zero(1, sizeof *s);
     s->app = app;
+    pthread_mutex_init(&s->working, NULL);
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->stop, NULL);
     CHECK(pthread_create(&s->thread, NULL, sweep_loop, s) == 0);
     return s;
+}
+
+void sweep_hold(struct sweep *s, bool hold) {
+    if (hold)
+        pthread_mutex_lock(&s->working);
+    else
+        pthread_mutex_unlock(&s->working);
 }
 
 void sweep_stop(struct sweep *s) {
@@ -92,6 +106,7 @@ void sweep_stop(struct sweep *s) {
     pthread_cond_signal(&s->stop);
     pthread_mutex_unlock(&s->lock);
     pthread_join(s->thread, NULL);
+    pthread_mutex_destroy(&s->working);
     pthread_mutex_destroy(&s->lock);
     pthread_cond_destroy(&s->stop);
     free(s);

@@ -6,3 +6,5 @@
 struct sweep;
 struct sweep *sweep_start(const struct app *app);
 void sweep_stop(struct sweep *s);
+/* From when this returns no picture is removed, until the same thread ends the hold; before sweep_stop it must. */
+void sweep_hold(struct sweep *s, bool hold);

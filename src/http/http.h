@@ -95,6 +95,12 @@ bool request_multipart(struct request *r, struct part **parts, size_t *count, st
 void request_wait(struct request *r, request_handler *then);
 void request_wake(struct request *r); /* any thread, once a wait */
 
+/* For what may take long: request_watch on the HTTP worker before request_wait, and from then until request_wake
+ * whoever holds the request may ask, on any thread, whether the client has gone. One that closed only its sending side
+ * counts as gone: the two look the same until something is sent. Always false when there was nothing to watch with. */
+void request_watch(struct request *r);
+bool request_gone(const struct request *r);
+
 /* Answers. Exactly one a request. respond() sends r->out. Headers first. */
 void respond_header(struct request *r, const char *name, const char *value);
 void respond(struct request *r, int status, const char *content_type);

@@ -78,6 +78,7 @@ struct exchange {
     size_t sent;
     request_handler *then;
     bool suspended; /* from request_wait until its worker sees it again: the handler's turn, or its end */
+    int watched;    /* a descriptor of its own for the connection, so that the number stays this one's; -1: none */
     _Atomic enum wait_state state;
     atomic_int refs; /* the server, and while it waits whoever holds it */
 };

@@ -2,7 +2,9 @@
  * are there, then for each piece of the body, then at its end, and once more whenever a waiting request was woken.
  * headers() routes and refuses, body() collects, handle() runs the handler. */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -23,6 +25,7 @@ struct exchange *exchange_new(struct http *h, struct worker *w, struct MHD_Conne
     atomic_fetch_add(&x->bell->refs, 1);
     x->connection = c;
     x->refs = 1;
+    x->watched = -1;
     x->r.app = h->config.app;
     x->r.id = h->boot | ++w->next_id;
     x->r.started_us = clock_mono_us();
@@ -39,6 +42,7 @@ struct exchange *exchange_new(struct http *h, struct worker *w, struct MHD_Conne
 void exchange_unref(struct exchange *x) {
     if (atomic_fetch_sub(&x->refs, 1) > 1) return;
     if (x->r.cleanup) x->r.cleanup(&x->r);
+    if (x->watched >= 0) close(x->watched);
     arena_free(&x->r.arena);
     buf_free(&x->r.out);
     buf_free(&x->body);
@@ -261,6 +265,21 @@ void request_wake(struct request *r) {
         CHECK(was == ABANDONED);
     }
     exchange_unref(x);
+}
+
+/* libmicrohttpd does not look at a connection that is suspended. */
+void request_watch(struct request *r) {
+    struct exchange *x = (struct exchange *)r;
+    CHECK(x->stage == STAGE_HANDLER && atomic_load(&x->state) == RUNNING);
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    if (x->watched < 0 && info) x->watched = fcntl(info->connect_fd, F_DUPFD_CLOEXEC, 0);
+}
+
+bool request_gone(const struct request *r) {
+    const struct exchange *x = (const struct exchange *)r;
+    struct pollfd connection = {.fd = x->watched, .events = POLLRDHUP};
+    if (atomic_load(&x->state) == ABANDONED) return true;
+    return x->watched >= 0 && poll(&connection, 1, 0) > 0;
 }
 
 /* A client that went away while its request waited may be found gone before the handler has its second turn. */

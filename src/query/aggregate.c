@@ -1,247 +1,240 @@
 #include "query/aggregate.h"
 
-#include "base/check.h"
+#include <stdlib.h>
 
-/* ---- groups ---- */
+#include "query/table.h"
 
-/* Of one grouping: groups by a pair of numbers. A model or class is numbered by its code, a time by its bucket. */
-struct table {
-    const struct grouping *grouping;
-    struct group_list list;
-    size_t room;
-    struct slot {
-        uint64_t pair;
-        struct group *group;
-    } *slots;
-    size_t slot_count;
-    struct slot recent; /* rows that follow each other are often of one group */
+/* One thread's. */
+struct worker {
+    struct table *tables;
+    struct batch batch;
+    struct table_room room;
+    size_t held; /* bytes that the scan knows of */
 };
 
 struct aggregation {
-    struct scan scan;
-    struct arena *arena;
-    struct table *tables;
-    int64_t first_bucket;
+    struct scan *scan;
+    size_t table_count;
+    bool *summed; /* by table: it is a sum of another one */
+    struct worker *workers;
+    unsigned worker_count;
 };
 
-static int64_t bucket_of(int64_t time_us, int64_t width) {
-    int64_t n = time_us / width;
-    return time_us % width < 0 ? n - 1 : n;
+static size_t bytes_of(const struct aggregation *g, const struct worker *w) {
+    size_t bytes = 0;
+    for (size_t i = 0; i < g->table_count; i++) {
+        bytes += w->tables[i].bytes;
+        for (size_t k = 0; k < w->tables[i].key_count; k++) bytes += w->tables[i].keyers[k].numbers.bytes;
+    }
+    return bytes;
 }
 
-static size_t slot_at(const struct table *t, uint64_t pair) {
-    uint64_t hash = pair * 0x9e3779b97f4a7c15u;
-    size_t at = (size_t)(hash >> 32) & (t->slot_count - 1);
-    while (t->slots[at].group && t->slots[at].pair != pair) at = (at + 1) & (t->slot_count - 1);
-    return at;
+static bool too_many(struct scan *s, uint32_t most) {
+    return scan_fail(s, ERR_UNPROCESSABLE,
+                     "more than %u groups; ask for a shorter time range, a narrower filter or the top values", most);
 }
 
-static void table_grow(struct aggregation *g, struct table *t) {
-    struct slot *old = t->slots;
-    size_t count = t->slot_count;
-    t->slot_count = count ? count * 2 : 64;
-    t->slots = arena_alloc(g->arena, t->slot_count * sizeof *t->slots);
+static bool add_slice(struct aggregation *g, struct worker *w, struct reader *r) {
+    uint32_t list[BLOCK_ROWS], count = bitmap_list(&r->rows, list);
+    for (uint32_t from = 0; from < count; from += BATCH_ROWS) {
+        uint32_t n = count - from < BATCH_ROWS ? count - from : BATCH_ROWS;
+        batch_begin(&w->batch, &r->slice, &r->rows, r->room, list + from, n);
+        for (size_t i = 0; i < g->table_count; i++)
+            if (!g->summed[i] && !table_add(&w->tables[i], &w->batch, &w->room))
+                return too_many(g->scan, w->tables[i].max_groups);
+    }
+    size_t bytes = bytes_of(g, w), more = bytes - w->held;
+    w->held = bytes;
+    return more == 0 || scan_hold(g->scan, more);
+}
+
+static bool add_part(void *ctx, struct reader *r) {
+    struct aggregation *g = ctx;
+    struct worker *w = &g->workers[r->thread];
+    bool begun = false;
+    while (reader_step(r)) {
+        if (!bitmap_any(&r->rows)) continue;
+        for (size_t i = 0; i < g->table_count && !begun; i++)
+            if (!g->summed[i]) table_begin(&w->tables[i], r->part);
+        begun = true;
+        if (!add_slice(g, w, r)) return false;
+    }
+    for (size_t i = 0; i < g->table_count && begun; i++)
+        if (!g->summed[i]) table_end(&w->tables[i]);
+    return true;
+}
+
+/* ---- tables ---- */
+
+/* What a table is made from. */
+struct source {
+    const struct grouping *grouping;
+    size_t keys;
+    bool by_class;
+    const struct numbering *top[PLAN_KEYS];
+    uint32_t max_groups;
+};
+
+static void aggregation_begin(struct aggregation *g, struct scan *s, const struct source *sources, size_t count) {
+    *g = (struct aggregation){.scan = s, .table_count = count, .worker_count = scan_threads(s)};
+    g->summed = arena_alloc(s->arena, count * sizeof *g->summed);
+    g->workers = mem_zero(g->worker_count, sizeof *g->workers);
+    for (unsigned n = 0; n < g->worker_count; n++) {
+        struct worker *w = &g->workers[n];
+        w->tables = arena_alloc(s->arena, count * sizeof *w->tables);
+        for (size_t i = 0; i < count; i++) {
+            table_init(&w->tables[i], sources[i].grouping, sources[i].keys, sources[i].by_class, s->arena);
+            w->tables[i].max_groups = sources[i].max_groups;
+            for (size_t k = 0; k < sources[i].keys; k++) w->tables[i].keyers[k].top = sources[i].top[k];
+        }
+    }
+}
+
+/* A table whose groups a table without keys is the sum of; NULL: none. */
+static struct table *holder(const struct aggregation *g, size_t total) {
+    struct table *tables = g->workers[0].tables;
+    for (size_t i = 0; i < g->table_count; i++)
+        if (i != total && !g->summed[i] && table_holds(&tables[i], &tables[total])) return &tables[i];
+    return NULL;
+}
+
+static bool aggregation_run(struct aggregation *g) {
+    struct table *tables = g->workers[0].tables;
+    for (size_t i = 0; i < g->table_count; i++) g->summed[i] = tables[i].key_count == 0 && holder(g, i);
+    if (!scan_run(g->scan, add_part, g)) return false;
+    for (size_t i = 0; i < g->table_count; i++) {
+        if (g->summed[i]) continue;
+        for (unsigned n = 0; n < g->worker_count; n++) table_finish(&g->workers[n].tables[i]);
+        for (unsigned n = 1; n < g->worker_count; n++)
+            if (!table_merge(&tables[i], &g->workers[n].tables[i])) return too_many(g->scan, tables[i].max_groups);
+    }
+    for (size_t i = 0; i < g->table_count; i++)
+        if (g->summed[i]) table_sum(&tables[i], holder(g, i));
+    return true;
+}
+
+static void aggregation_end(struct aggregation *g) {
+    for (unsigned n = 0; n < g->worker_count; n++) {
+        for (size_t i = 0; i < g->table_count; i++) table_free(&g->workers[n].tables[i]);
+        table_room_free(&g->workers[n].room);
+        atomic_fetch_sub(&g->scan->held, g->workers[n].held);
+    }
+    free(g->workers);
+}
+
+/* ---- the top values of a key ---- */
+
+struct ranked {
+    struct key_value key;
+    struct cell cell;
+};
+
+/* Whether x is to be taken before y. */
+static bool before(const struct measure *by, const struct ranked *x, const struct ranked *y) {
+    if (x->cell.known != y->cell.known) return x->cell.known;
+    bool counted = by->kind <= MEASURE_DISTINCT, timed = by->of.of == OF_TIME && !counted;
+    if (counted && x->cell.count != y->cell.count) return x->cell.count > y->cell.count;
+    if (timed && x->cell.time_us != y->cell.time_us) return x->cell.time_us > y->cell.time_us;
+    if (!counted && !timed && x->cell.number != y->cell.number) return x->cell.number > y->cell.number;
+    if (x->key.value.type == VALUE_NONE) return x->key.time_us < y->key.time_us;
+    return value_order(&x->key.value, &y->key.value) < 0;
+}
+
+static void take_top(const struct table *t, const struct measure *by, uint32_t most, struct arena *a,
+                     struct numbering *top) {
+    struct ranked *best = arena_alloc(a, ((size_t)most + 1) * sizeof *best);
+    uint32_t count = 0;
+    for (uint32_t g = 0; g < t->groups; g++) {
+        struct ranked x = {t->keyers[0].numbers.values[g], table_cell(t, by, g, a)};
+        if (x.key.kind != KEY_VALUE) continue;
+        if (count == most && !before(by, &x, &best[most - 1])) continue;
+        uint32_t low = 0, high = count;
+        while (low < high) {
+            uint32_t middle = low + (high - low) / 2;
+            if (before(by, &best[middle], &x))
+                low = middle + 1;
+            else
+                high = middle;
+        }
+        memmove(best + low + 1, best + low, (count - low) * sizeof *best);
+        best[low] = x;
+        if (count < most) count++;
+    }
+    for (uint32_t i = 0; i < count; i++) numbering_of(top, &best[i].key);
+}
+
+/* By a pass of its own, so that no more groups are held than values of this key. */
+static bool find_top(struct scan *s, const struct grouping *g, const struct key *key, struct numbering *top) {
+    static const struct measure inferences = {.kind = MEASURE_INFERENCES};
+    const struct measure *by = key->by ? key->by : &inferences;
+    struct grouping alone = {.keys = {*key}, .key_count = 1, .measures = by, .measure_count = 1};
+    enum of of = key->subject.of;
+    bool by_class = of == OF_CLASS || (of == OF_CONFIDENCE && grouping_by(g, OF_CLASS));
+    struct source source = {.grouping = &alone, .keys = 1, .by_class = by_class};
+    struct aggregation sub;
+    alone.keys[0].top = 0;
+    aggregation_begin(&sub, s, &source, 1);
+    bool done = aggregation_run(&sub);
+    if (done) take_top(&sub.workers[0].tables[0], by, key->top, s->arena, top);
+    aggregation_end(&sub);
+    return done;
+}
+
+/* ---- answers ---- */
+
+static struct cell *cells_of(const struct table *t, uint32_t group, struct arena *a) {
+    const struct grouping *g = t->grouping;
+    struct cell *cells = arena_alloc(a, g->measure_count * sizeof *cells);
+    for (size_t i = 0; i < g->measure_count; i++) cells[i] = table_cell(t, &g->measures[i], group, a);
+    return cells;
+}
+
+static void show(const struct table *t, struct arena *a, struct group_list *out) {
+    out->count = t->groups;
+    out->groups = arena_alloc(a, out->count * sizeof *out->groups);
+    for (uint32_t i = 0; i < t->groups; i++) {
+        for (size_t k = 0; k < t->key_count; k++) out->groups[i].keys[k] = table_key(t, k, i, a);
+        out->groups[i].cells = cells_of(t, i, a);
+    }
+    group_list_finish(t->grouping, out);
+}
+
+static bool run(struct scan *s, struct answer *out, struct source *sources, struct numbering (*tops)[PLAN_KEYS]) {
+    const struct plan *p = s->plan;
+    size_t count = 0;
+    for (size_t i = 0; i < p->grouping_count; i++) {
+        const struct grouping *g = &p->groupings[i];
+        struct source *x = &sources[count++];
+        *x = (struct source){.grouping = g, .keys = g->key_count, .by_class = grouping_by(g, OF_CLASS),
+                             .max_groups = g->max_groups};
+        for (size_t k = 0; k < g->key_count; k++) {
+            if (g->keys[k].top == 0) continue;
+            if (!find_top(s, g, &g->keys[k], &tops[i][k])) return false;
+            x->top[k] = &tops[i][k];
+        }
+    }
+    for (size_t i = 0; i < p->grouping_count; i++)
+        if (p->groupings[i].totals) sources[count++] = (struct source){.grouping = &p->groupings[i]};
+
+    struct aggregation g;
+    aggregation_begin(&g, s, sources, count);
+    bool done = aggregation_run(&g);
+    struct table *tables = g.workers[0].tables;
+    if (done) out->lists = arena_alloc(s->arena, p->grouping_count * sizeof *out->lists);
+    for (size_t i = 0, total = p->grouping_count; i < p->grouping_count && done; i++) {
+        if (p->groupings[i].totals) out->lists[i].totals = cells_of(&tables[total++], 0, s->arena);
+        show(&tables[i], s->arena, &out->lists[i]);
+    }
+    aggregation_end(&g);
+    return done;
+}
+
+bool aggregate_run(struct scan *s, struct answer *out) {
+    size_t count = s->plan->grouping_count;
+    struct source *sources = arena_alloc(s->arena, 2 * count * sizeof *sources);
+    struct numbering(*tops)[PLAN_KEYS] = arena_alloc(s->arena, count * sizeof *tops);
+    bool done = run(s, out, sources, tops);
     for (size_t i = 0; i < count; i++)
-        if (old[i].group) t->slots[slot_at(t, old[i].pair)] = old[i];
+        for (size_t k = 0; k < PLAN_KEYS; k++) numbering_free(&tops[i][k]);
+    return done;
 }
-
-static struct str text_of(struct aggregation *g, enum column column, uint32_t code) {
-    if (code == 0) return STR("");
-    struct str text = dict_value(&g->scan.chunk->columns[column], code)->text;
-    return (struct str){arena_copy(g->arena, text.p, text.n), text.n};
-}
-
-static struct group *group_new(struct aggregation *g, struct table *t, uint64_t pair) {
-    uint32_t most = t->grouping->max_groups;
-    if (t->list.count == most) {
-        const char *what = t->grouping->keys[1] == KEY_CLASS  ? "classes"
-                           : t->grouping->keys[0] == KEY_TIME ? "buckets"
-                                                              : "models";
-        g->scan.failed = !err_set(g->scan.e, ERR_UNPROCESSABLE,
-                                  "more than %u %s; ask for a shorter time range or a narrower filter", most, what);
-        return NULL;
-    }
-    struct group *group = arena_alloc(g->arena, sizeof *group);
-    for (int i = 0; i < 2; i++) {
-        uint32_t number = (uint32_t)(i ? pair : pair >> 32);
-        switch (t->grouping->keys[i]) {
-        case KEY_NONE: break;
-        case KEY_TIME: group->time_us = (g->first_bucket + number) * g->scan.plan->bucket_us; break;
-        case KEY_MODEL: group->keys[i] = text_of(g, COLUMN_MODEL, number); break;
-        case KEY_CLASS: group->keys[i] = text_of(g, COLUMN_CLASS, number); break;
-        }
-    }
-    group->m.last_us = INT64_MIN;
-    if (t->grouping->quantiles) {
-        histogram_init(&group->m.confidences, SCALE_CONFIDENCE, g->arena);
-        histogram_init(&group->m.latencies, SCALE_LATENCY, g->arena);
-    }
-    if (t->list.count == t->room) {
-        struct group **more = arena_alloc(g->arena, (t->room ? t->room * 2 : 16) * sizeof *more);
-        if (t->room) memcpy(more, t->list.groups, t->room * sizeof *more);
-        t->list.groups = more;
-        t->room = t->room ? t->room * 2 : 16;
-    }
-    return t->list.groups[t->list.count++] = group;
-}
-
-/* NULL when there are too many; the scan has failed then. */
-static struct group *group_of(struct aggregation *g, struct table *t, uint64_t pair) {
-    if (t->recent.group && t->recent.pair == pair) return t->recent.group;
-    if (t->list.count + 1 > t->slot_count / 2) table_grow(g, t);
-    struct slot *slot = &t->slots[slot_at(t, pair)];
-    if (!slot->group) *slot = (struct slot){pair, group_new(g, t, pair)};
-    t->recent = *slot;
-    return slot->group;
-}
-
-/* ---- rows ---- */
-
-/* A row as every table needs it. */
-struct row {
-    const struct block *block;
-    uint32_t at, number; /* number: in the chunk */
-    uint32_t bucket;
-    bool failed;
-    double confidence_sum; /* of its detections; unknown is 0 */
-};
-
-static double known(double v) { return isnan(v) ? 0 : v; }
-
-static void count_common(struct aggregation *g, struct measures *m, const struct row *r) {
-    m->inferences++;
-    m->errors += r->failed;
-    int64_t time = r->block->time_us[r->at];
-    if (time < m->last_us) return;
-    m->last_us = time;
-    uint32_t name = r->block->model_name[r->at];
-    if (name) m->model_name = dict_value(&g->scan.chunk->columns[COLUMN_MODEL_NAME], name)->text;
-}
-
-static void add_latency(struct measures *m, double latency) {
-    if (isnan(latency)) return;
-    m->with_latency++;
-    sum_add(&m->latency, latency);
-    if (m->latencies.bins) histogram_add(&m->latencies, latency);
-}
-
-static void add_confidence(struct measures *m, double confidence) {
-    if (isnan(confidence)) return;
-    m->with_confidence++;
-    sum_add(&m->confidence, confidence);
-    if (m->confidences.bins) histogram_add(&m->confidences, confidence);
-}
-
-static void add_row(struct aggregation *g, struct measures *m, const struct row *r) {
-    const struct block *b = r->block;
-    count_common(g, m, r);
-    if (r->failed) return;
-    uint32_t count = b->detection_count[r->at], rows = count ? count : 1;
-    m->empty += count == 0;
-    m->detections += count;
-    m->rows += rows;
-    sum_add(&m->row_confidence, r->confidence_sum);
-    sum_add(&m->row_latency, known(b->latency_s[r->at]) * rows);
-    add_confidence(m, b->confidence[r->at]);
-    add_latency(m, b->latency_s[r->at]);
-}
-
-static uint32_t key_number(const struct row *r, enum plan_key key) {
-    return key == KEY_TIME ? r->bucket : key == KEY_MODEL ? r->block->model[r->at] : 0;
-}
-
-/* The class is the second key. */
-static bool add_classes(struct aggregation *g, struct table *t, const struct row *r) {
-    const struct block *b = r->block;
-    if (r->failed) return true;
-    uint64_t first = (uint64_t)key_number(r, t->grouping->keys[0]) << 32;
-    uint32_t count = b->detection_count[r->at];
-    for (uint32_t i = 0; i < count || i == 0; i++) {
-        const struct row_detection *d = count ? &b->detections[r->at][i] : NULL;
-        struct group *group = group_of(g, t, first | (d ? d->class_code : 0));
-        if (!group) return false;
-        struct measures *m = &group->m;
-        if (group->last_row != r->number + 1) {
-            group->last_row = r->number + 1;
-            count_common(g, m, r);
-            m->empty += !d;
-            add_latency(m, b->latency_s[r->at]);
-        }
-        m->detections += d != NULL;
-        m->rows++;
-        sum_add(&m->row_confidence, d ? known(d->confidence) : 0);
-        sum_add(&m->row_latency, known(b->latency_s[r->at]));
-        if (d) add_confidence(m, d->confidence);
-    }
-    return true;
-}
-
-static bool add_to_tables(struct aggregation *g, const struct row *r) {
-    for (size_t i = 0; i < g->scan.plan->grouping_count; i++) {
-        struct table *t = &g->tables[i];
-        const enum plan_key *keys = t->grouping->keys;
-        if (keys[1] == KEY_CLASS) {
-            if (!add_classes(g, t, r)) return false;
-            continue;
-        }
-        struct group *group = group_of(g, t, (uint64_t)key_number(r, keys[0]) << 32 | key_number(r, keys[1]));
-        if (!group) return false;
-        add_row(g, &group->m, r);
-    }
-    return true;
-}
-
-/* Detections lie all over the chunk's heap: asking for them this many rows ahead hides what memory takes to answer. */
-enum { AHEAD = 12 };
-
-static bool add_block(struct aggregation *g, struct bitmap *rows) {
-    const struct plan *p = g->scan.plan;
-    const struct block *b = g->scan.block;
-    struct row r = {.block = b};
-    int64_t bucket_end = INT64_MIN, bucket_start = INT64_MAX;
-    uint32_t list[BLOCK_ROWS], count = 0;
-    unsigned word = 0;
-    while (bitmap_take(rows, &word, &list[count])) count++;
-    for (uint32_t i = 0; i < count; i++) {
-        r.at = list[i];
-        r.number = g->scan.number * BLOCK_ROWS + r.at;
-        r.failed = row_flags(b, r.at) & ROW_ERROR;
-        if (i + AHEAD < count) __builtin_prefetch(b->detections[list[i + AHEAD]]);
-        int64_t time = b->time_us[r.at];
-        if (p->bucket_us && (time < bucket_start || time >= bucket_end)) {
-            int64_t bucket = bucket_of(time, p->bucket_us);
-            r.bucket = (uint32_t)(bucket - g->first_bucket);
-            bucket_start = bucket * p->bucket_us;
-            bucket_end = bucket_start + p->bucket_us;
-        }
-        r.confidence_sum = 0;
-        for (uint32_t k = 0; k < b->detection_count[r.at]; k++)
-            r.confidence_sum += known(b->detections[r.at][k].confidence);
-        if (!add_to_tables(g, &r)) return false;
-    }
-    return true;
-}
-
-bool query_aggregate(const struct view *v, const struct plan *p, const struct query_control *control, struct arena *a,
-                     struct group_list *lists, struct err *e) {
-    struct aggregation g = {.arena = a};
-    g.tables = arena_alloc(a, p->grouping_count * sizeof *g.tables);
-    for (size_t i = 0; i < p->grouping_count; i++) {
-        CHECK(p->groupings[i].keys[0] != KEY_CLASS);
-        g.tables[i].grouping = &p->groupings[i];
-    }
-    if (p->bucket_us) g.first_bucket = bucket_of(p->from_us, p->bucket_us);
-    scan_begin(&g.scan, v, p, false, control, a, e);
-    while (scan_next(&g.scan) && add_block(&g, &g.scan.rows)) {}
-    if (g.scan.failed) return false;
-    for (size_t i = 0; i < p->grouping_count; i++) {
-        lists[i] = g.tables[i].list;
-        for (size_t k = 0; k < lists[i].count; k++) {
-            struct str *name = &lists[i].groups[k]->m.model_name;
-            *name = (struct str){arena_copy(a, name->p, name->n), name->n};
-        }
-    }
-    return true;
-}
-
-double mean(struct sum total, uint64_t n) { return n ? sum_value(total) / (double)n : NAN; }

@@ -164,8 +164,8 @@ static const char *scalar_expected(enum kind kind) {
     return kind == KIND_TIME ? time_expected : kind == KIND_BOOL ? "true or false" : number_expected;
 }
 
-static struct match text_match(enum match_kind kind, struct str text) {
-    struct match m = {.kind = kind, .text = text, .range = {NAN, NAN}};
+struct match filter_text(struct str text) {
+    struct match m = {.kind = MATCH_TEXT, .text = text, .range = {NAN, NAN}};
     double number;
     if (filter_number(text, &number)) m.range = (struct range){number, number};
     return m;
@@ -190,7 +190,7 @@ static bool value_match(struct parser *p, enum kind kind, const struct word *w, 
         *m = (struct match){.kind = MATCH_RANGE, .range = {r.low, r.low}};
     } else {
         bool glob = !w->quoted && w->text.n && memchr(w->text.p, '*', w->text.n);
-        *m = text_match(glob ? MATCH_GLOB : MATCH_TEXT, w->text);
+        *m = glob ? (struct match){.kind = MATCH_GLOB, .text = w->text} : filter_text(w->text);
     }
     return true;
 }
@@ -293,7 +293,7 @@ static bool has_test(struct parser *p, struct filter_test *t) {
     t->count = (struct range){1, INFINITY};
     struct match m = {.kind = MATCH_PRESENT};
     if (kind == KIND_BOOL || t->field == FIELD_DETECTIONS)
-        m = (struct match){.kind = MATCH_RANGE, .range = {1, INFINITY}};
+        m = (struct match){.kind = MATCH_RANGE, .range = {1, kind == KIND_BOOL ? 1 : INFINITY}};
     return add_match(p, t, m, name.at);
 }
 
@@ -324,7 +324,7 @@ static bool read_test(struct parser *p, struct filter_test *t) {
     p->at = behind;
     if (name.metadata) return fail(p, p->at, "':' or a comparison");
     t->field = FIELD_ANY;
-    return add_match(p, t, text_match(MATCH_TEXT, name.text), name.at);
+    return add_match(p, t, filter_text(name.text), name.at);
 }
 
 /* ---- clauses ---- */

@@ -64,16 +64,18 @@ struct range {
 static inline bool range_holds(struct range r, double v) { return v >= r.low && v <= r.high; }
 
 enum match_kind {
-    MATCH_PRESENT, /* any value at all; has:partial and has:detections are ranges */
+    MATCH_PRESENT, /* any value at all; has:partial, has:picture and has:detections are ranges */
     MATCH_TEXT,
     MATCH_GLOB, /* `*` in text stands for any bytes */
     MATCH_RANGE,
+    MATCH_VALUE, /* of metadata: type and value are the same; no text says it, JSON does (filter_json.h) */
 };
 
 struct match {
     enum match_kind kind;
     struct str text;
     struct range range; /* of MATCH_TEXT: the number that the text is, nothing else */
+    struct value value; /* MATCH_VALUE */
 };
 
 /* Holds when any of the matches does. FIELD_MODEL: a text also matches the model ids it is all of but "/version".
@@ -98,7 +100,12 @@ struct filter {
     struct filter_test test;
 };
 
-enum { FILTER_MAX_BYTES = 4096, FILTER_MAX_MATCHES = 256, FILTER_MAX_DEPTH = 16 };
+enum {
+    FILTER_MAX_BYTES = 4096,
+    FILTER_MAX_MATCHES = 256,
+    FILTER_MAX_DEPTH = 16,                      /* parentheses in a text */
+    FILTER_MAX_TREE = 4 * FILTER_MAX_DEPTH + 4, /* nodes in one another, as a text of that depth can make them */
+};
 
 /* Where a filter stopped making sense. */
 struct filter_error {
@@ -119,6 +126,9 @@ struct filter *filter_join(struct arena *a, struct filter *clauses);
 const struct filter *filter_and(struct arena *a, const struct filter *x, const struct filter *y);
 
 bool filter_mentions(const struct filter *f, enum filter_field field);
+
+/* A match of text as it is typed. */
+struct match filter_text(struct str text);
 
 /* The whole of s as a JSON number. */
 bool filter_number(struct str s, double *out);

@@ -2,196 +2,255 @@
 
 #include <stdlib.h>
 
+#include "query/hit.h"
+#include "query/scan.h"
+
 static struct str copy(struct arena *a, struct str s) { return (struct str){arena_copy(a, s.p, s.n), s.n}; }
 
-static struct value value_of(struct arena *a, const struct field *f, uint32_t code) {
-    if (code == 0) return (struct value){0};
-    struct value v = *dict_value(&f->dict, code);
+static struct value copy_value(struct arena *a, struct value v) {
     if (v.type == VALUE_STRING) v.text = copy(a, v.text);
     return v;
 }
 
+/* A list that grows in an arena. */
+#define APPEND(a, list, count, item)                                                                                   \
+    do {                                                                                                               \
+        if (((count) & ((count)-1)) == 0) {                                                                            \
+            void *more_ = arena_alloc(a, ((count) ? (count)*2 : 1) * sizeof *(list));                                  \
+            if (count) memcpy(more_, list, (count) * sizeof *(list));                                                  \
+            (list) = more_;                                                                                            \
+        }                                                                                                              \
+        (list)[(count)++] = (item);                                                                                    \
+    } while (0)
+
+/* ---- history ---- */
+
+static void add_change(struct arena *a, struct one *out, struct str field, struct value v, uint64_t seq,
+                       int64_t time_us, uint32_t key_id) {
+    struct past p = {{copy(a, field), copy_value(a, v), seq, time_us, key_id}, {0}};
+    APPEND(a, out->history, out->history_count, p);
+}
+
+/* What hangs behind a head once read stays as it is. */
+static void chunk_history(const struct chunk *c, const struct ident *i, const struct fields *names, struct arena *a,
+                          struct one *out) {
+    for (const struct id_field *f = ident_fields(i); f; f = f->next) {
+        const struct dict *dict = &chunk_field(c, f->field)->dict;
+        for (const struct history *h = field_newest(f); h; h = h->older)
+            add_change(a, out, names->names[f->field], h->code ? *dict_value(dict, h->code) : (struct value){0}, h->seq,
+                       h->time_us, h->key_id);
+    }
+}
+
+/* The id's first row in the segment has its history; what came since is in the overlay, with every row of the id. */
+static void sealed_history(const struct part *p, uint32_t row, struct arena *a, struct one *out) {
+    struct change *changes;
+    size_t count = segment_history(p->segment, row, a, &changes);
+    for (size_t i = 0; i < count; i++)
+        add_change(a, out, changes[i].field, changes[i].value, changes[i].seq, changes[i].time_us, changes[i].key_id);
+    uint32_t entries = p->overlay ? overlay_count(p->overlay) : 0;
+    for (uint32_t i = 0; i < entries; i++) {
+        const struct overlay_entry *x = overlay_entry(p->overlay, i);
+        if (x->row != row) continue;
+        const struct dict *dict = &overlay_field(p->overlay, x->field)->dict;
+        add_change(a, out, p->view->fields->names[x->field], x->code ? *dict_value(dict, x->code) : (struct value){0},
+                   x->seq, x->time_us, x->key_id);
+    }
+}
+
+static void pending_history(const struct view *v, const struct pending_id *i, struct arena *a, struct one *out) {
+    for (const struct pending_write *w = pending_newest(i); w; w = w->older)
+        add_change(a, out, v->fields->names[w->field], w->value, w->seq, w->time_us, w->key_id);
+}
+
+static int by_field_and_age(const void *x, const void *y) {
+    const struct past *a = x, *b = y;
+    int order = str_cmp(a->change.field, b->change.field);
+    return order ? order : (a->change.seq > b->change.seq) - (a->change.seq < b->change.seq);
+}
+
+static int newest_first(const void *x, const void *y) {
+    const struct past *a = x, *b = y;
+    if (a->change.seq != b->change.seq) return a->change.seq < b->change.seq ? 1 : -1;
+    return str_cmp(a->change.field, b->change.field);
+}
+
+/* A write is the past of the next one of its field, and the last one is what holds now. */
+static void finish_history(const struct fields *names, struct arena *a, struct one *out) {
+    if (out->history_count == 0) return;
+    qsort(out->history, out->history_count, sizeof *out->history, by_field_and_age);
+    struct entry *now = arena_alloc(a, out->history_count * sizeof *now);
+    size_t count = 0;
+    for (size_t i = 0; i < out->history_count; i++) {
+        struct past *p = &out->history[i];
+        bool first = i == 0 || !str_eq(p[-1].change.field, p->change.field);
+        bool last = i + 1 == out->history_count || !str_eq(p[1].change.field, p->change.field);
+        if (!first) p->previous = p[-1].change.value;
+        if (last && p->change.value.type != VALUE_NONE) now[count++] = (struct entry){p->change.field, p->change.value};
+    }
+    /* In the order in which the fields came into being. */
+    out->metadata = arena_alloc(a, count * sizeof *out->metadata);
+    for (uint32_t f = 0, n = fields_count(names); f < n; f++)
+        for (size_t i = 0; i < count; i++)
+            if (str_eq(now[i].name, names->names[f])) out->metadata[out->metadata_count++] = now[i];
+    qsort(out->history, out->history_count, sizeof *out->history, newest_first);
+}
+
 /* ---- one id ---- */
 
-static int latest_first(const void *x, const void *y) {
-    const struct change *a = x, *b = y;
-    return a->seq < b->seq ? 1 : a->seq > b->seq ? -1 : 0;
-}
-
-static const struct history *newest(const struct id_field *f) {
-    return atomic_load_explicit(&f->newest, memory_order_acquire);
-}
-
-/* What hangs behind a head once read stays as it is, so each head is read once and kept. */
-static void load_history(const struct chunk *c, const struct id_field *fields, struct arena *a, struct one *out) {
-    size_t present = 0, writes = 0;
-    for (const struct id_field *f = fields; f; f = f->next) present++;
-    const struct history **heads = arena_alloc(a, present * sizeof *heads);
-    present = 0;
-    for (const struct id_field *f = fields; f; f = f->next, present++)
-        for (const struct history *h = heads[present] = newest(f); h; h = h->older) writes++;
-    out->history = arena_alloc(a, writes * sizeof *out->history);
-    out->metadata = arena_alloc(a, present * sizeof *out->metadata);
-    present = 0;
-    for (const struct id_field *f = fields; f; f = f->next, present++) {
-        const struct field *field = c->fields[f->field];
-        struct str name = copy(a, field->name);
-        const struct history *h = heads[present];
-        if (h->code) out->metadata[out->metadata_count++] = (struct entry){name, value_of(a, field, h->code)};
-        for (; h; h = h->older)
-            out->history[out->history_count++] =
-                (struct change){.field = name,
-                                .value = value_of(a, field, h->code),
-                                .previous = value_of(a, field, h->older ? h->older->code : 0),
-                                .time_us = h->time_us,
-                                .seq = h->seq,
-                                .key_id = h->key_id};
-    }
-    qsort(out->history, out->history_count, sizeof *out->history, latest_first);
-}
-
-static bool allowed(const struct chunk *c, uint32_t row, const struct which *w) {
-    const struct block *b = chunk_block(c, row);
-    uint32_t at = row % BLOCK_ROWS, model = b->model[at];
-    if (w->by_index && b->index[at] != w->index) return false;
-    return !w->by_model || str_eq(model ? dict_value(&c->columns[COLUMN_MODEL], model)->text : STR(""), w->model_id);
-}
-
-static bool row_has(const struct chunk *c, uint32_t row, uint8_t flag) {
-    return row_flags(chunk_block(c, row), row % BLOCK_ROWS) & flag;
-}
-
-/* The row to show, false when there is none. */
-static bool choose_row(const struct chunk *c, const struct ident *ident, const struct which *w, uint32_t *chosen) {
-    bool any = false, started = false;
-    for (uint32_t row = 0; row_next(c, ident, &row, &started);) {
-        if (row_has(c, row, ROW_HIDDEN) || !allowed(c, row, w)) continue;
-        if (!any) *chosen = row;
-        any = true;
-        if (row_has(c, row, ROW_PARTIAL)) continue;
-        *chosen = row;
-        return true;
-    }
-    return any;
-}
-
-static void load_siblings(const struct chunk *c, const struct ident *ident, uint32_t chosen, struct arena *a,
-                          struct one *out) {
-    size_t room = 0;
-    bool started = false;
-    for (uint32_t row = 0; row_next(c, ident, &row, &started);) room++;
-    out->siblings = arena_alloc(a, room * sizeof *out->siblings);
-    started = false;
-    for (uint32_t row = 0; row_next(c, ident, &row, &started) && out->sibling_count < room;) {
-        if (row == chosen || row_has(c, row, ROW_HIDDEN)) continue;
-        const struct block *b = chunk_block(c, row);
-        uint32_t model = b->model[row % BLOCK_ROWS];
-        out->siblings[out->sibling_count++] = (struct sibling){
-            model ? copy(a, dict_value(&c->columns[COLUMN_MODEL], model)->text) : STR(""), b->index[row % BLOCK_ROWS]};
-    }
-}
-
-bool query_one(const struct view *v, struct str id, const struct which *which, struct arena *a, struct one *out,
-               struct err *e) {
-    *out = (struct one){0};
-    const struct chunk *c = v ? v->open : NULL;
-    const struct ident *ident = c ? chunk_find(c, id) : NULL;
-    if (!ident) return true;
-    out->known = true;
-    out->pending = !atomic_load_explicit(&ident->first_row, memory_order_acquire);
-    load_history(c, atomic_load_explicit(&ident->fields, memory_order_acquire), a, out);
-    uint32_t row;
-    out->found = choose_row(c, ident, which, &row);
-    if (!out->found) return true;
-    load_siblings(c, ident, row, a, out);
-    return hit_load(c, row, a, &out->hit, e);
-}
-
-/* ---- fields ---- */
-
-/* How often each code of a field occurs. Codes that came after the query began are not counted. */
-struct tally {
-    uint32_t limit;
-    uint32_t *counts;
+/* A row of the id that is not hidden. */
+struct candidate {
+    const struct part *part;
+    uint32_t row, index;
+    uint64_t seq;
+    bool partial;
+    struct str model;
 };
 
-static void count_block(const struct scan *s, const struct field *f, struct tally *t) {
-    const struct cells *cells = atomic_load_explicit(&f->blocks[s->number], memory_order_acquire);
-    if (!cells) return;
-    struct bitmap left = s->rows;
-    unsigned word = 0;
-    for (uint32_t at; bitmap_take(&left, &word, &at);) {
-        uint32_t code = atomic_load_explicit(&cells->code[at], memory_order_relaxed);
-        if (code && code <= t->limit) t->counts[code]++;
+struct ask {
+    const struct view *view;
+    struct str id;
+    uint64_t hash;
+    const struct which *which;
+    int64_t now_us;
+    struct arena *arena;
+    struct one *out;
+    struct err *e;
+};
+
+static int first_come(const void *x, const void *y) {
+    const struct candidate *a = x, *b = y;
+    return (a->seq > b->seq) - (a->seq < b->seq);
+}
+
+static struct candidate candidate(const struct part *p, uint32_t row, uint8_t flags) {
+    struct slice s = part_slice(p, row / BLOCK_ROWS);
+    uint32_t at = row % BLOCK_ROWS;
+    struct texts models = part_texts(p, COLUMN_MODEL);
+    return (struct candidate){.part = p,
+                              .row = row,
+                              .index = slice_index(&s)[at],
+                              .seq = slice_seq(&s)[at],
+                              .partial = flags & ROW_PARTIAL,
+                              .model = texts_at(&models, slice_codes(&s, COLUMN_MODEL)[at])};
+}
+
+/* All rows of the id, and its history from the first part that has one. */
+static void collect(const struct ask *q, struct candidate **found, size_t *count) {
+    size_t part_count;
+    const struct part *parts = part_list(q->view, q->arena, &part_count);
+    for (size_t i = 0; i < part_count; i++) {
+        const struct part *p = &parts[i];
+        if (p->segment) guard_blame(p->segment);
+        uint32_t first = part_find(p, q->hash, q->id, q->arena);
+        if (first == 0) continue;
+        if (!q->out->known) {
+            q->out->known = true;
+            if (p->chunk)
+                chunk_history(p->chunk, chunk_find(p->chunk, q->hash, q->id), q->view->fields, q->arena, q->out);
+            else
+                sealed_history(p, first - 1, q->arena, q->out);
+        }
+        for (uint32_t row = first; row && row <= p->rows; row = part_next_same_id(p, row - 1)) {
+            uint8_t flags = part_flags(p, row - 1);
+            if (!(flags & ROW_HIDDEN)) APPEND(q->arena, *found, *count, candidate(p, row - 1, flags));
+        }
     }
 }
 
-static void add_top(struct field_stats *s, uint32_t count, uint32_t code, uint32_t codes[FIELD_TOP]) {
-    size_t at = s->top_count;
-    while (at > 0 && s->top[at - 1].count < count) at--;
-    if (at == FIELD_TOP) return;
-    if (s->top_count < FIELD_TOP) s->top_count++;
-    for (size_t i = s->top_count - 1; i > at; i--) s->top[i] = s->top[i - 1], codes[i] = codes[i - 1];
-    s->top[at].count = count;
-    codes[at] = code;
+static const struct candidate *choose(const struct ask *q, const struct candidate *found, size_t count) {
+    const struct which *w = q->which;
+    const struct candidate *chosen = NULL;
+    for (size_t i = 0; i < count; i++) {
+        const struct candidate *c = &found[i];
+        if ((w->by_index && c->index != w->index) || (w->by_model && !str_eq(c->model, w->model_id))) continue;
+        if (!c->partial) return c;
+        if (!chosen) chosen = c;
+    }
+    return chosen;
 }
 
-static void summarize(const struct field *f, const struct tally *t, struct arena *a, struct field_stats *out) {
-    uint32_t top[FIELD_TOP];
-    out->name = copy(a, f->name);
-    for (uint32_t code = 1; code <= t->limit; code++) {
-        uint32_t n = t->counts[code];
-        if (n == 0) continue;
-        enum value_type type = dict_value(&f->dict, code)->type;
-        out->inferences += n;
-        out->values++;
-        *(type == VALUE_STRING ? &out->strings : type == VALUE_NUMBER ? &out->numbers : &out->booleans) += n;
-        add_top(out, n, code, top);
+/* Segments that the directory names for the id. */
+static void find_gaps(const struct ask *q) {
+    struct one *out = q->out;
+    for (size_t i = 0; i < q->view->sealed_count; i++) {
+        const struct sealed *s = q->view->sealed[i];
+        if (!atomic_load(&s->set_aside)) continue;
+        const struct part p = {.view = q->view, .sealed = q->view->sealed[i]};
+        if (!part_may_hold(&p, q->hash, q->arena)) continue;
+        struct gap gap = {s->segment->number, s->segment->min_time_us, s->segment->max_time_us};
+        APPEND(q->arena, out->gaps, out->gap_count, gap);
     }
-    for (size_t i = 0; i < out->top_count; i++) out->top[i].value = value_of(a, f, top[i]);
 }
 
-bool query_fields(const struct view *v, const struct plan *p, const struct query_control *control, struct arena *a,
-                  struct field_stats **fields, size_t *count, struct err *e) {
-    *count = 0;
-    *fields = NULL;
-    const struct chunk *c = v ? v->open : NULL;
-    if (!c) return true;
-    struct scan s;
-    uint32_t field_count = chunk_field_count(c);
-    struct tally *tallies = arena_alloc(a, field_count * sizeof *tallies);
-    scan_begin(&s, v, p, filter_mentions(p->filter, FIELD_PARTIAL), control, a, e);
-    for (uint32_t i = 0; i < field_count; i++) {
-        tallies[i].limit = dict_count(&c->fields[i]->dict);
-        tallies[i].counts = arena_alloc(a, ((size_t)tallies[i].limit + 1) * sizeof(uint32_t));
+static bool look_up(const struct ask *q) {
+    struct one *out = q->out;
+    *out = (struct one){0};
+    /* What waits goes to a chunk when its inference comes, never the other way. */
+    const struct pending_id *waits = pending_find(q->view->pending, q->hash, q->id);
+    struct candidate *found = NULL;
+    size_t count = 0;
+    collect(q, &found, &count);
+    if (!out->known && waits && pending_live(q->view->pending, waits, q->now_us)) {
+        out->known = out->pending = true;
+        pending_history(q->view, waits, q->arena, out);
     }
-    while (scan_next(&s))
-        for (uint32_t i = 0; i < field_count; i++) count_block(&s, c->fields[i], &tallies[i]);
-    if (s.failed) return false;
-    *fields = arena_alloc(a, field_count * sizeof **fields);
-    for (uint32_t i = 0; i < field_count; i++) {
-        struct field_stats *to = &(*fields)[*count];
-        summarize(c->fields[i], &tallies[i], a, to);
-        *count += to->inferences > 0;
-    }
-    return true;
+    finish_history(q->view->fields, q->arena, out);
+    find_gaps(q);
+    if (count == 0) return true;
+    qsort(found, count, sizeof *found, first_come);
+    const struct candidate *chosen = choose(q, found, count);
+    if (!chosen) return true;
+    out->found = true;
+    out->siblings = arena_alloc(q->arena, count * sizeof *out->siblings);
+    for (size_t i = 0; i < count; i++)
+        if (&found[i] != chosen)
+            out->siblings[out->sibling_count++] = (struct sibling){copy(q->arena, found[i].model), found[i].index};
+    if (chosen->part->segment) guard_blame(chosen->part->segment);
+    return hit_load(chosen->part, chosen->row, q->arena, &out->hit, q->e);
 }
 
-static void count_pending(void *ctx, const struct ident *ident) {
-    struct pending *out = ctx;
-    if (atomic_load_explicit(&ident->first_row, memory_order_acquire)) return;
-    bool waits = false;
-    for (const struct id_field *f = atomic_load_explicit(&ident->fields, memory_order_acquire); f; f = f->next) {
-        waits = true;
-        const struct history *h = newest(f);
-        while (h->older) h = h->older;
-        if (out->oldest_us == 0 || h->time_us < out->oldest_us) out->oldest_us = h->time_us;
+/* False: a segment had to be set aside. */
+static bool try_look_up(const struct ask *q, volatile bool *done) {
+    struct guard g;
+    if (guard_enter(&g)) {
+        *done = look_up(q);
+        guard_leave(&g);
+        return true;
     }
-    out->ids += waits;
+    view_set_aside(q->view, g.what, &g.e);
+    return false;
 }
 
-void query_pending(const struct view *v, struct pending *out) {
-    *out = (struct pending){0};
-    if (v && v->open && atomic_load_explicit(&v->open->pending_count, memory_order_relaxed))
-        chunk_each_id(v->open, count_pending, out);
+bool query_one(const struct view *v, struct str id, const struct which *which, int64_t now_us, struct arena *a,
+               struct one *out, struct err *e) {
+    volatile bool done = true;
+    *out = (struct one){0};
+    if (!v) return true;
+    struct ask q = {v, id, id_hash(v->store_id, id), which, now_us, a, out, e};
+    while (!try_look_up(&q, &done)) {}
+    return done;
+}
+
+/* ---- what waits ---- */
+
+struct count_waiting {
+    const struct pending *pending;
+    int64_t now_us;
+    struct waiting *out;
+};
+
+static void count_one(void *ctx, const struct pending_id *i) {
+    const struct count_waiting *c = ctx;
+    if (!pending_live(c->pending, i, c->now_us)) return;
+    const struct pending_write *w = pending_newest(i);
+    while (w->older) w = w->older;
+    if (c->out->ids++ == 0 || w->time_us < c->out->oldest_us) c->out->oldest_us = w->time_us;
+}
+
+void query_waiting(const struct view *v, int64_t now_us, struct waiting *out) {
+    *out = (struct waiting){0};
+    if (!v || pending_count(v->pending) == 0) return;
+    struct count_waiting c = {v->pending, now_us, out};
+    pending_each(v->pending, count_one, &c);
 }

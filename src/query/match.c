@@ -1,6 +1,7 @@
 #include "query/match.h"
 
 #include "base/check.h"
+#include "query/words.h"
 
 /* ---- values ---- */
 
@@ -33,20 +34,8 @@ bool match_value(const struct match *m, const struct value *v) {
     case MATCH_RANGE:
         if (v->type == VALUE_STRING) return filter_number(v->text, &number) && range_holds(m->range, number);
         return v->type == VALUE_NUMBER && range_holds(m->range, v->number);
+    case MATCH_VALUE: return value_eq(&m->value, v);
     }
-    return false;
-}
-
-static bool test_text(const struct filter_test *t, struct str text) {
-    struct value v = {.type = VALUE_STRING, .text = text};
-    for (size_t i = 0; i < t->match_count; i++)
-        if (match_value(&t->matches[i], &v)) return true;
-    return false;
-}
-
-static bool test_number(const struct filter_test *t, double v) {
-    for (size_t i = 0; i < t->match_count; i++)
-        if (t->matches[i].kind == MATCH_PRESENT ? !isnan(v) : range_holds(t->matches[i].range, v)) return true;
     return false;
 }
 
@@ -55,218 +44,323 @@ static struct str without_version(struct str model) {
     return slash ? (struct str){model.p, (size_t)(slash - model.p)} : model;
 }
 
-static bool test_value(const struct filter_test *t, const struct value *v) {
-    for (size_t i = 0; i < t->match_count; i++) {
-        const struct match *m = &t->matches[i];
-        if (match_value(m, v)) return true;
-        if (t->field == FIELD_MODEL && m->kind == MATCH_TEXT && str_eq(without_version(v->text), m->text)) return true;
-    }
+static bool match_test(const struct filter_test *t, const struct match *m, const struct value *v) {
+    return match_value(m, v) ||
+           (t->field == FIELD_MODEL && m->kind == MATCH_TEXT && str_eq(without_version(v->text), m->text));
+}
+
+static bool test_text(const struct filter_test *t, struct str text) {
+    struct value v = {.type = VALUE_STRING, .text = text};
+    for (size_t i = 0; i < t->match_count; i++)
+        if (match_test(t, &t->matches[i], &v)) return true;
     return false;
+}
+
+/* The numbers that a match holds for; none: low is over high. */
+static struct range match_numbers(const struct match *m) {
+    static const struct range none = {INFINITY, -INFINITY}, all = {-INFINITY, INFINITY};
+    switch (m->kind) {
+    case MATCH_PRESENT: return all;
+    case MATCH_TEXT: return isnan(m->range.low) ? none : m->range;
+    case MATCH_RANGE: return m->range;
+    case MATCH_VALUE:
+        return m->value.type == VALUE_NUMBER ? (struct range){m->value.number, m->value.number} : none;
+    case MATCH_GLOB: break;
+    }
+    return none;
 }
 
 /* ---- sets of codes ---- */
 
-/* The codes of a dictionary whose values match. What the dictionary gained since is not looked up: a cell with such a
- * code was written while the query ran, and counts as unmatched. */
+/* Codes from 1; none, which is 0, is in no set, and a removal in an overlay neither. What a dictionary gained since the
+ * query began is in none but that of all: a cell with such a code was written meanwhile, and may be unseen. */
 struct codes {
-    bool any; /* every value matches */
-    uint32_t limit, count, only; /* only: the one there is, if count is 1 */
-    uint64_t *bits;
+    uint32_t count; /* 0: empty */
+    uint32_t first, last;
+    const uint64_t *bits; /* from `first`; NULL: all from first to last */
 };
 
 static bool codes_has(const struct codes *c, uint32_t code) {
-    if (c->any) return code != 0;
-    return code <= c->limit && (c->bits[code / 64] >> (code % 64) & 1);
+    uint32_t at = code - c->first;
+    return at <= c->last - c->first && (!c->bits || (c->bits[at / 64] >> (at % 64) & 1));
 }
 
-static struct codes codes_of(struct arena *a, const struct filter_test *t, const struct dict *d) {
-    struct codes c = {.limit = dict_count(d)};
-    for (size_t i = 0; i < t->match_count; i++) c.any |= t->matches[i].kind == MATCH_PRESENT;
-    if (c.any) return c;
-    c.bits = arena_alloc(a, (c.limit / 64 + 1) * sizeof *c.bits);
-    for (uint32_t code = 1; code <= c.limit; code++) {
-        if (!test_value(t, dict_value(d, code))) continue;
-        c.bits[code / 64] |= 1ULL << (code % 64);
-        c.count++;
-        c.only = code;
-    }
-    return c;
-}
+static struct codes codes_all(void) { return (struct codes){UINT32_MAX - 1, 1, UINT32_MAX - 1, NULL}; }
 
-/* ---- the tree, ready for a chunk ---- */
-
-struct field_codes {
-    const struct field *field;
-    struct codes codes;
+/* A set being made: bits from code 0. */
+struct collection {
+    uint64_t *bits;
+    uint32_t count, first, last;
 };
 
-struct matcher {
-    enum filter_kind kind;
-    struct matcher *first, *next;
-    const struct filter_test *test;
-    const struct chunk *chunk;
-    struct codes codes;           /* text columns, classes */
-    const struct ident **idents;  /* FIELD_ID and FIELD_ANY: those asked for by their whole text */
-    size_t ident_count;
-    struct field_codes *fields;   /* FIELD_METADATA: one or none; FIELD_ANY: those with such a value */
-    size_t field_count;
-};
-
-static void add_field(struct matcher *m, struct arena *a, const struct field *f) {
-    struct codes codes = codes_of(a, m->test, &f->dict);
-    if (codes.any || codes.count) m->fields[m->field_count++] = (struct field_codes){f, codes};
+static void collect(struct collection *c, uint32_t code) {
+    uint64_t bit = 1ULL << (code % 64);
+    if (c->bits[code / 64] & bit) return;
+    c->bits[code / 64] |= bit;
+    if (c->count++ == 0) c->first = c->last = code;
+    if (code < c->first) c->first = code;
+    if (code > c->last) c->last = code;
 }
 
-static void find_fields(struct matcher *m, struct arena *a) {
-    const struct chunk *c = m->chunk;
-    if (m->test->field == FIELD_METADATA) {
-        int at = chunk_field_index(c, m->test->name);
-        m->fields = arena_alloc(a, sizeof *m->fields);
-        if (at >= 0) add_field(m, a, c->fields[at]);
-        return;
-    }
-    uint32_t count = chunk_field_count(c);
-    m->fields = arena_alloc(a, count * sizeof *m->fields);
-    for (uint32_t i = 0; i < count; i++) add_field(m, a, c->fields[i]);
+static struct codes collected(struct collection *c) {
+    struct codes set = {c->count, c->first, c->last, NULL};
+    if (c->count == 0 || c->last - c->first == c->count - 1) return set;
+    set.first &= ~(uint32_t)63;
+    set.bits = c->bits + set.first / 64;
+    return set;
 }
 
-static void find_idents(struct matcher *m, struct arena *a) {
-    const struct filter_test *t = m->test;
-    m->idents = arena_alloc(a, t->match_count * sizeof *m->idents);
-    for (size_t i = 0; i < t->match_count; i++) {
-        const struct ident *ident = t->matches[i].kind == MATCH_TEXT ? chunk_find(m->chunk, t->matches[i].text) : NULL;
-        if (ident) m->idents[m->ident_count++] = ident;
-    }
-}
-
-static const struct dict *dict_of(const struct chunk *c, enum filter_field field) {
-    switch (field) {
-    case FIELD_MODEL: return &c->columns[COLUMN_MODEL];
-    case FIELD_DEVICE: return &c->columns[COLUMN_DEVICE];
-    case FIELD_SOURCE: return &c->columns[COLUMN_SOURCE];
-    case FIELD_SOURCE_INFO: return &c->columns[COLUMN_SOURCE_INFO];
-    case FIELD_SERVER: return &c->columns[COLUMN_SERVER];
-    case FIELD_CLASS: return &c->columns[COLUMN_CLASS];
-    default: return NULL;
-    }
-}
-
-struct matcher *matcher_new(struct arena *a, const struct filter *f, const struct chunk *c) {
-    struct matcher *m = arena_alloc(a, sizeof *m);
-    m->kind = f->kind;
-    m->test = &f->test;
-    m->chunk = c;
-    struct matcher **end = &m->first;
-    for (const struct filter *child = f->first; child; child = child->next, end = &(*end)->next)
-        *end = matcher_new(a, child, c);
-    if (f->kind != FILTER_TEST) return m;
-    const struct dict *dict = dict_of(c, f->test.field);
-    if (dict) m->codes = codes_of(a, m->test, dict);
-    if (f->test.field == FIELD_ID || f->test.field == FIELD_ANY) find_idents(m, a);
-    if (f->test.field == FIELD_METADATA || f->test.field == FIELD_ANY) find_fields(m, a);
-    return m;
-}
-
-/* ---- tests on a block ---- */
-
-/* Keeps the rows for which the expression, over `at`, holds. Words with no row left are passed over, so that columns
- * are never read beyond what is published. */
-#define KEEP(rows, expression)                                                      \
-    for (uint32_t word_ = 0; word_ < BLOCK_WORDS; word_++) {                        \
-        uint64_t in_ = (rows)->words[word_], out_ = 0;                              \
-        if (!in_) continue;                                                         \
-        uint32_t last_ = 64 - (uint32_t)__builtin_clzll(in_);                       \
-        for (uint32_t bit_ = (uint32_t)__builtin_ctzll(in_); bit_ < last_; bit_++) { \
-            uint32_t at = word_ * 64 + bit_;                                        \
-            out_ |= (uint64_t)(expression) << bit_;                                 \
-        }                                                                           \
-        (rows)->words[word_] = in_ & out_;                                          \
-    }
-
-/* As KEEP, for what is dear: only rows that are still there are looked at. */
-#define KEEP_SPARSE(rows, expression)                                            \
-    for (uint32_t word_ = 0; word_ < BLOCK_WORDS; word_++)                       \
-        for (uint64_t left_ = (rows)->words[word_]; left_; left_ &= left_ - 1) { \
-            uint32_t at = word_ * 64 + (uint32_t)__builtin_ctzll(left_);         \
-            if (!(expression)) (rows)->words[word_] &= ~(left_ & -left_);        \
-        }
-
-static void keep_codes(const struct codes *c, const uint32_t *column, struct bitmap *rows) {
-    if (c->any) {
-        KEEP(rows, column[at] != 0);
-    } else if (c->count == 0) {
-        *rows = (struct bitmap){0};
-    } else if (c->count == 1) {
-        KEEP(rows, column[at] == c->only);
-    } else {
-        KEEP(rows, codes_has(c, column[at]));
-    }
-}
-
-static void keep_cells(const struct field_codes *f, uint32_t block, struct bitmap *rows) {
-    const struct cells *cells = atomic_load_explicit(&f->field->blocks[block], memory_order_acquire);
-    if (!cells) {
-        *rows = (struct bitmap){0};
-        return;
-    }
-    const struct codes *c = &f->codes;
-#define CELL atomic_load_explicit(&cells->code[at], memory_order_relaxed)
-    if (c->count == 1) {
-        KEEP(rows, CELL == c->only);
-    } else {
-        KEEP(rows, codes_has(c, CELL));
-    }
-#undef CELL
-}
-
-static bool detections_hold(const struct matcher *m, const struct block *b, uint32_t at) {
-    const struct filter_test *t = m->test;
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < b->detection_count[at]; i++) {
-        const struct row_detection *d = &b->detections[at][i];
-        count +=
-            codes_has(&m->codes, d->class_code) && (!t->by_confidence || range_holds(t->confidence, d->confidence));
-    }
-    return range_holds(t->count, count);
-}
-
-/* Detections lie all over the chunk's heap, so a word's are all asked for before the first is looked at. */
-static void keep_classes(const struct matcher *m, const struct block *b, struct bitmap *rows) {
-    for (uint32_t word = 0; word < BLOCK_WORDS; word++) {
-        for (uint64_t left = rows->words[word]; left; left &= left - 1)
-            __builtin_prefetch(b->detections[word * 64 + (uint32_t)__builtin_ctzll(left)]);
-        for (uint64_t left = rows->words[word]; left; left &= left - 1)
-            if (!detections_hold(m, b, word * 64 + (uint32_t)__builtin_ctzll(left)))
-                rows->words[word] &= ~(left & -left);
-    }
-}
-
-static bool is_ident(const struct matcher *m, const struct ident *ident) {
-    for (size_t i = 0; i < m->ident_count; i++)
-        if (m->idents[i] == ident) return true;
+static bool wants_all(const struct filter_test *t) {
+    for (size_t i = 0; i < t->match_count; i++)
+        if (t->matches[i].kind == MATCH_PRESENT) return true;
     return false;
 }
 
-static bool error_holds(const struct filter_test *t, const struct block *b, uint32_t at) {
-    if (!(row_flags(b, at) & ROW_ERROR)) return false;
-    struct arena scratch = {0};
-    struct inference inf;
-    bool holds = inference_decode(b->payload[at], &scratch, &inf) && test_text(t, inf.error);
-    arena_free(&scratch);
-    return holds;
+/* Of a dictionary that grows: what is asked for by its whole value is found by hash, else all values are looked at. */
+static struct codes codes_in_dict(struct arena *a, const struct filter_test *t, const struct dict *d) {
+    if (wants_all(t)) return codes_all();
+    uint32_t limit = dict_count(d);
+    if (limit == 0) return (struct codes){0};
+    struct collection c = {.bits = arena_alloc(a, (limit / 64 + 1) * sizeof *c.bits)};
+    for (size_t i = 0; i < t->match_count; i++) {
+        const struct match *m = &t->matches[i];
+        bool whole = m->kind == MATCH_VALUE || (m->kind == MATCH_TEXT && t->field != FIELD_MODEL);
+        for (uint32_t code = 1; !whole && code <= limit; code++)
+            if (match_test(t, m, dict_value(d, code))) collect(&c, code);
+        if (!whole) continue;
+        struct value forms[] = {
+            m->kind == MATCH_VALUE ? m->value : (struct value){.type = VALUE_STRING, .text = m->text},
+            {.type = VALUE_NUMBER, .number = m->range.low},
+            {.type = VALUE_BOOL, .truth = str_is(m->text, "true")},
+        };
+        bool has[] = {true, m->kind == MATCH_TEXT && !isnan(m->range.low),
+                      m->kind == MATCH_TEXT && (forms[2].truth || str_is(m->text, "false"))};
+        for (int k = 0; k < 3; k++) {
+            uint32_t code = has[k] ? dict_find(d, &forms[k]) : 0;
+            if (code && code <= limit) collect(&c, code);
+        }
+    }
+    return collected(&c);
 }
 
-static void keep_id(const struct matcher *m, const struct block *b, struct bitmap *rows) {
-    bool whole = true;
-    for (size_t i = 0; i < m->test->match_count; i++) whole &= m->test->matches[i].kind == MATCH_TEXT;
-    if (whole && m->ident_count == 0)
-        *rows = (struct bitmap){0};
-    else if (whole) {
-        KEEP(rows, is_ident(m, b->ident[at]));
-    } else {
-        KEEP_SPARSE(rows, test_text(m->test, ident_str(b->ident[at])));
+/* The first code in a sorted dictionary whose text is not before `text`; with `behind`, not before anything that begins
+ * with it either. */
+static uint32_t lower_bound(const struct segment_dict *d, struct str text, bool behind) {
+    uint32_t low = 1, high = d->count + 1;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        struct str at = segment_dict_text(d, middle);
+        if (str_cmp(at, text) < 0 || (behind && str_starts(at, text)))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* Where in a sorted dictionary the texts lie that a match could hold for. */
+static void candidates(const struct segment_dict *d, const struct match *m, uint32_t *from, uint32_t *to) {
+    struct str prefix = m->kind == MATCH_VALUE ? m->value.text : m->text, rest;
+    *from = *to = 0;
+    switch (m->kind) {
+    case MATCH_RANGE: /* numbers begin with a sign or a digit */
+        *from = lower_bound(d, STR("-"), false);
+        *to = lower_bound(d, STR("9"), true);
+        return;
+    case MATCH_GLOB: str_cut(m->text, '*', &prefix, &rest); break;
+    case MATCH_VALUE:
+        if (m->value.type != VALUE_STRING) return;
+        break;
+    default: break;
+    }
+    *from = lower_bound(d, prefix, false);
+    *to = lower_bound(d, prefix, true);
+}
+
+static struct codes codes_in_sorted(struct arena *a, const struct filter_test *t, const struct segment_dict *d) {
+    if (d->count == 0) return (struct codes){0};
+    if (wants_all(t)) return codes_all();
+    struct collection c = {0};
+    for (size_t i = 0; i < t->match_count; i++) {
+        const struct match *m = &t->matches[i];
+        uint32_t from, to;
+        candidates(d, m, &from, &to);
+        if (from == to) continue;
+        if (!c.bits) c.bits = arena_alloc(a, (d->count / 64 + 1) * sizeof *c.bits);
+        bool exact = t->field != FIELD_MODEL && (m->kind == MATCH_TEXT || m->kind == MATCH_VALUE);
+        if (exact) { /* it stands before all that it begins */
+            if (segment_dict_text(d, from).n == (m->kind == MATCH_TEXT ? m->text.n : m->value.text.n))
+                collect(&c, from);
+            continue;
+        }
+        for (uint32_t code = from; code < to; code++) {
+            struct value v = {.type = VALUE_STRING, .text = segment_dict_text(d, code)};
+            if (match_test(t, m, &v)) collect(&c, code);
+        }
+    }
+    return collected(&c);
+}
+
+static struct codes codes_in_texts(struct arena *a, const struct filter_test *t, struct texts texts) {
+    if (texts.dict) return codes_in_dict(a, t, texts.dict);
+    return texts.sorted ? codes_in_sorted(a, t, texts.sorted) : (struct codes){0};
+}
+
+/* ---- the tree, ready for a part ---- */
+
+/* A test on a metadata field. */
+struct metadata_test {
+    struct metadata where;
+    struct codes codes; /* of the chunk's cells, or of the segment's text */
+    struct codes over;  /* of the overlay's cells */
+    bool numbers;       /* the segment has numbers here, and the test may hold for one */
+    bool truths[2];     /* whether it holds for false, and for true */
+};
+
+struct matcher {
+    enum { NEVER, ALWAYS, EVERY, SOME, NOT, TEST } kind;
+    struct matcher *first, *next;
+    const struct filter_test *test;
+    struct codes codes;          /* text columns, classes */
+    uint32_t *ids;               /* FIELD_ID and FIELD_ANY: rows of those asked for by their whole text */
+    size_t id_count;
+    bool ids_by_text;            /* FIELD_ID: some are not */
+    struct metadata_test *fields; /* FIELD_METADATA: one or none; FIELD_ANY: those that may have such a value */
+    size_t field_count;
+};
+
+bool matcher_never(const struct matcher *m) { return m->kind == NEVER; }
+bool matcher_always(const struct matcher *m) { return m->kind == ALWAYS; }
+
+static void add_field(struct matcher *m, struct arena *a, const struct metadata *where) {
+    const struct filter_test *t = m->test;
+    struct metadata_test x = {.where = *where};
+    if (where->field) x.codes = codes_in_dict(a, t, &where->field->dict);
+    if (where->over) x.over = codes_in_dict(a, t, &where->over->dict);
+    if (where->column && where->column->codes) x.codes = codes_in_sorted(a, t, &where->column->dict);
+    if (where->column) {
+        struct value truth = {.type = VALUE_BOOL};
+        for (size_t i = 0; i < t->match_count; i++) {
+            struct range r = match_numbers(&t->matches[i]);
+            x.numbers |= where->column->numbers && r.low <= r.high;
+            for (int k = 0; where->column->truths && k < 2; k++) {
+                truth.truth = k;
+                x.truths[k] |= match_value(&t->matches[i], &truth);
+            }
+        }
+    }
+    if (x.codes.count || x.over.count || x.numbers || x.truths[0] || x.truths[1]) m->fields[m->field_count++] = x;
+}
+
+static void find_fields(struct matcher *m, struct arena *a, const struct part *p) {
+    struct metadata where;
+    if (m->test->field == FIELD_METADATA) {
+        m->fields = arena_alloc(a, sizeof *m->fields);
+        if (part_metadata(p, m->test->name, &where)) add_field(m, a, &where);
+        return;
+    }
+    uint32_t count = fields_count(p->view->fields);
+    m->fields = arena_alloc(a, count * sizeof *m->fields);
+    for (uint32_t i = 0; i < count; i++)
+        if (part_metadata_at(p, i, &where)) add_field(m, a, &where);
+}
+
+static void find_ids(struct matcher *m, struct arena *a, const struct part *p) {
+    const struct filter_test *t = m->test;
+    size_t room = 0;
+    for (size_t i = 0; i < t->match_count; i++) {
+        const struct match *x = &t->matches[i];
+        struct str id = x->kind == MATCH_VALUE ? x->value.text : x->text;
+        if (x->kind == MATCH_VALUE && x->value.type != VALUE_STRING) continue;
+        if (x->kind != MATCH_TEXT && x->kind != MATCH_VALUE) {
+            m->ids_by_text = true;
+            continue;
+        }
+        for (uint32_t row = part_find(p, id_hash(p->view->store_id, id), id, a); row && row <= p->rows;
+             row = part_next_same_id(p, row - 1)) {
+            if (m->id_count == room) {
+                uint32_t *more = arena_alloc(a, (room ? room * 2 : 4) * sizeof *more);
+                if (room) memcpy(more, m->ids, room * sizeof *more);
+                m->ids = more;
+                room = room ? room * 2 : 4;
+            }
+            m->ids[m->id_count++] = row - 1;
+        }
     }
 }
+
+static const enum column text_columns[] = {
+    [FIELD_MODEL] = COLUMN_MODEL,   [FIELD_DEVICE] = COLUMN_DEVICE, [FIELD_SOURCE] = COLUMN_SOURCE,
+    [FIELD_SOURCE_INFO] = COLUMN_SOURCE_INFO, [FIELD_SERVER] = COLUMN_SERVER, [FIELD_CLASS] = COLUMN_CLASS,
+};
+
+static void prepare_test(struct matcher *m, struct arena *a, const struct part *p) {
+    m->kind = TEST;
+    bool possible = true;
+    switch (m->test->field) {
+    case FIELD_MODEL:
+    case FIELD_DEVICE:
+    case FIELD_SOURCE:
+    case FIELD_SOURCE_INFO:
+    case FIELD_SERVER:
+        m->codes = codes_in_texts(a, m->test, part_texts(p, text_columns[m->test->field]));
+        possible = m->codes.count;
+        break;
+    case FIELD_CLASS:
+        m->codes = codes_in_texts(a, m->test, part_texts(p, COLUMN_CLASS));
+        if (m->codes.count == 0) m->kind = range_holds(m->test->count, 0) ? ALWAYS : NEVER;
+        return;
+    case FIELD_ID:
+        find_ids(m, a, p);
+        possible = m->id_count || m->ids_by_text;
+        break;
+    case FIELD_METADATA:
+        find_fields(m, a, p);
+        possible = m->field_count;
+        break;
+    case FIELD_ANY:
+        find_ids(m, a, p);
+        find_fields(m, a, p);
+        possible = m->id_count || m->field_count;
+        break;
+    default: break;
+    }
+    if (!possible) m->kind = NEVER;
+}
+
+/* Of EVERY and SOME: what is known beforehand of a child is known of the whole, or the child needs no look. */
+static void prepare_children(struct matcher *m, struct arena *a, const struct filter *f, const struct part *p) {
+    bool every = m->kind == EVERY;
+    struct matcher **end = &m->first;
+    for (const struct filter *child = f->first; child; child = child->next) {
+        struct matcher *c = matcher_new(a, child, p);
+        if (c->kind == (every ? NEVER : ALWAYS)) {
+            m->kind = c->kind;
+            return;
+        }
+        if (c->kind == (every ? ALWAYS : NEVER)) continue;
+        *end = c;
+        end = &c->next;
+    }
+    if (!m->first) m->kind = every ? ALWAYS : NEVER;
+}
+
+struct matcher *matcher_new(struct arena *a, const struct filter *f, const struct part *p) {
+    struct matcher *m = arena_alloc(a, sizeof *m);
+    m->test = &f->test;
+    switch (f->kind) {
+    case FILTER_AND: m->kind = EVERY; prepare_children(m, a, f, p); break;
+    case FILTER_OR: m->kind = SOME; prepare_children(m, a, f, p); break;
+    case FILTER_NOT:
+        m->first = matcher_new(a, f->first, p);
+        m->kind = m->first->kind == NEVER ? ALWAYS : m->first->kind == ALWAYS ? NEVER : NOT;
+        break;
+    case FILTER_TEST: prepare_test(m, a, p); break;
+    }
+    return m;
+}
+
+/* ---- tests on a slice ---- */
 
 /* Adds to `sum` what is in x, and takes it out of `left`. */
 static void move_rows(const struct bitmap *x, struct bitmap *sum, struct bitmap *left) {
@@ -276,66 +370,246 @@ static void move_rows(const struct bitmap *x, struct bitmap *sum, struct bitmap 
     }
 }
 
-static void keep_any(const struct matcher *m, uint32_t block, struct bitmap *rows) {
-    const struct block *b = m->chunk->blocks[block];
-    struct bitmap sum = *rows;
-    keep_id(m, b, &sum);
-    for (size_t i = 0; i < m->field_count; i++) {
-        struct bitmap found = *rows;
-        keep_cells(&m->fields[i], block, &found);
+/* Keeps the rows whose number, an expression over `at`, one of the test's matches holds for. */
+#define KEEP_NUMBERS(test, rows, count, expression)                                         \
+    do {                                                                                    \
+        struct bitmap sum_ = {0}, found_rows_;                                              \
+        for (size_t m_ = 0; m_ < (test)->match_count; m_++) {                               \
+            struct range r_ = match_numbers(&(test)->matches[m_]);                          \
+            found_rows_ = *(rows);                                                          \
+            KEEP(&found_rows_, count, ((expression) >= r_.low) & ((expression) <= r_.high)); \
+            move_rows(&found_rows_, &sum_, rows);                                           \
+        }                                                                                   \
+        *(rows) = sum_;                                                                     \
+    } while (0)
+
+static void keep_codes(const struct codes *c, const uint32_t *column, uint32_t count, struct bitmap *rows) {
+    uint32_t first = c->first, span = c->last - c->first;
+    if (c->count == 0) {
+        *rows = (struct bitmap){0};
+    } else if (!c->bits) {
+        KEEP(rows, count, column[at] - first <= span);
+    } else {
+        KEEP(rows, count, codes_has(c, column[at]));
+    }
+}
+
+/* Sixty-four cells, which may be written meanwhile. */
+static void load_cells(const _Atomic uint32_t *cells, uint32_t to[64]) {
+    for (int i = 0; i < 64; i++) to[i] = atomic_load_explicit(&cells[i], memory_order_relaxed);
+}
+
+static uint64_t cells_word(const struct codes *c, const uint32_t cells[64]) {
+    uint64_t word;
+    uint32_t span = c->last - c->first;
+    if (c->count == 0) return 0;
+    if (!c->bits)
+        WORD(word, 0, 64, cells[at] - c->first <= span);
+    else
+        WORD(word, 0, 64, codes_has(c, cells[at]));
+    return word;
+}
+
+static void keep_cells(const struct metadata_test *x, const struct slice *s, struct bitmap *rows) {
+    const struct cells *cells = field_cells(x->where.field, s->number);
+    uint32_t copy[64];
+    for (uint32_t w = 0; w < BLOCK_WORDS; w++) {
+        if (!rows->words[w]) continue;
+        if (cells) load_cells(&cells->code[w * 64], copy);
+        rows->words[w] &= cells ? cells_word(&x->codes, copy) : 0;
+    }
+}
+
+/* Sixty-four bits of a bitmap, from a row that is a multiple of 64. */
+static uint64_t bits_at(const uint8_t *bits, uint32_t row, uint32_t rows) {
+    uint64_t word = 0;
+    uint32_t bytes = (rows - row + 7) / 8;
+    memcpy(&word, bits + row / 8, bytes < 8 ? bytes : 8);
+    return word;
+}
+
+static void keep_truths(const struct metadata_test *x, const struct slice *s, struct bitmap *rows) {
+    const struct segment_field *f = x->where.column;
+    for (uint32_t w = 0; w * 64 < s->count; w++) {
+        uint32_t row = s->first + w * 64;
+        uint64_t known = bits_at(f->truths_known, row, s->part->rows), truths = bits_at(f->truths, row, s->part->rows);
+        rows->words[w] &= known & ((x->truths[1] ? truths : 0) | (x->truths[0] ? ~truths : 0));
+    }
+}
+
+/* What was attached since stands for what the columns say. */
+static void lay_over(const struct metadata_test *x, const struct overlay_cells *cells, const struct bitmap *asked,
+                     struct bitmap *rows) {
+    uint32_t copy[64];
+    for (uint32_t w = 0; w < BLOCK_WORDS; w++) {
+        uint64_t written;
+        if (!asked->words[w]) continue;
+        load_cells(&cells->code[w * 64], copy);
+        WORD(written, 0, 64, copy[at] != OVERLAY_NONE);
+        if (!written) continue;
+        rows->words[w] = (rows->words[w] & ~written) | (asked->words[w] & written & cells_word(&x->over, copy));
+    }
+}
+
+static void keep_metadata(const struct metadata_test *x, const struct filter_test *t, const struct slice *s,
+                          struct bitmap *rows) {
+    if (x->where.field) {
+        keep_cells(x, s, rows);
+        return;
+    }
+    struct bitmap asked = *rows, left = *rows, sum = {0}, found;
+    const struct segment_field *column = x->where.column;
+    if (x->codes.count) {
+        found = left;
+        keep_codes(&x->codes, column->codes + s->first, s->count, &found);
+        move_rows(&found, &sum, &left);
+    }
+    if (x->numbers) {
+        const double *numbers = column->numbers + s->first;
+        found = left;
+        KEEP_NUMBERS(t, &found, s->count, numbers[at]);
+        move_rows(&found, &sum, &left);
+    }
+    if (x->truths[0] || x->truths[1]) {
+        found = left;
+        keep_truths(x, s, &found);
+        move_rows(&found, &sum, &left);
+    }
+    const struct overlay_cells *cells = overlay_cells(x->where.over, s->number);
+    if (cells) lay_over(x, cells, &asked, &sum);
+    *rows = sum;
+}
+
+static void keep_classes(const struct matcher *m, const struct slice *s, struct detection_room *room,
+                         struct bitmap *rows) {
+    const struct filter_test *t = m->test;
+    struct detections d = slice_detections(s, rows, false, room);
+    for (uint32_t w = 0; w < BLOCK_WORDS; w++)
+        for (uint64_t left = rows->words[w]; left; left &= left - 1) {
+            uint32_t at = w * 64 + (uint32_t)__builtin_ctzll(left), n = 0;
+            for (uint32_t i = d.first[at]; i < d.first[at + 1]; i++)
+                n += codes_has(&m->codes, d.classes[i]) &&
+                     (!t->by_confidence || range_holds(t->confidence, d.confidences[i]));
+            if (!range_holds(t->count, n)) rows->words[w] &= ~(left & -left);
+        }
+}
+
+static void keep_ids(const struct matcher *m, const struct slice *s, struct bitmap *rows) {
+    struct bitmap found = {0};
+    for (size_t i = 0; i < m->id_count; i++) {
+        uint32_t at = m->ids[i] - s->first;
+        if (at < s->count) found.words[at / 64] |= 1ULL << (at % 64) & rows->words[at / 64];
+    }
+    if (!m->ids_by_text) {
+        *rows = found;
+        return;
+    }
+    KEEP_SPARSE(rows, test_text(m->test, slice_id(s, at)));
+}
+
+static bool error_holds(const struct filter_test *t, const struct slice *s, uint32_t at) {
+    struct arena scratch = {0}; /* used only where nothing is mapped, so that nothing is lost when a guard takes over */
+    bool holds = test_text(t, slice_error(s, at, &scratch));
+    arena_free(&scratch);
+    return holds;
+}
+
+static void keep_errors(const struct filter_test *t, const struct slice *s, struct bitmap *rows) {
+    uint8_t room[BLOCK_ROWS];
+    const uint8_t *flags = slice_flags(s, room);
+    KEEP(rows, s->count, (flags[at] & ROW_ERROR) != 0);
+    if (!wants_all(t)) KEEP_SPARSE(rows, error_holds(t, s, at));
+}
+
+static void keep_any(const struct matcher *m, const struct slice *s, struct bitmap *rows) {
+    struct bitmap sum = {0}, found = *rows;
+    keep_ids(m, s, &found);
+    move_rows(&found, &sum, rows);
+    for (size_t i = 0; i < m->field_count && bitmap_any(rows); i++) {
+        found = *rows;
+        keep_metadata(&m->fields[i], m->test, s, &found);
         move_rows(&found, &sum, rows);
     }
     *rows = sum;
 }
 
-static void run_test(const struct matcher *m, uint32_t block, struct bitmap *rows) {
-    const struct block *b = m->chunk->blocks[block];
-    const struct filter_test *t = m->test;
+static void keep_numbers(const struct filter_test *t, const struct slice *s, struct bitmap *rows) {
+    uint8_t flags_room[BLOCK_ROWS];
+    uint32_t count_room[BLOCK_ROWS];
     switch (t->field) {
-    case FIELD_ID: keep_id(m, b, rows); break;
-    case FIELD_MODEL: keep_codes(&m->codes, b->model, rows); break;
-    case FIELD_DEVICE: keep_codes(&m->codes, b->device, rows); break;
-    case FIELD_SOURCE: keep_codes(&m->codes, b->source, rows); break;
-    case FIELD_SOURCE_INFO: keep_codes(&m->codes, b->source_info, rows); break;
-    case FIELD_SERVER: keep_codes(&m->codes, b->server, rows); break;
-    case FIELD_ERROR: KEEP_SPARSE(rows, error_holds(t, b, at)); break;
-    case FIELD_CLASS: keep_classes(m, b, rows); break;
-    case FIELD_CONFIDENCE: KEEP(rows, test_number(t, b->confidence[at])); break;
-    case FIELD_LATENCY: KEEP(rows, test_number(t, b->latency_s[at])); break;
-    case FIELD_DETECTIONS: KEEP(rows, test_number(t, b->detection_count[at])); break;
-    case FIELD_INDEX: KEEP(rows, test_number(t, b->index[at])); break;
-    case FIELD_TIME: KEEP(rows, test_number(t, (double)b->time_us[at])); break;
-    case FIELD_PARTIAL: KEEP(rows, test_number(t, (row_flags(b, at) & ROW_PARTIAL) != 0)); break;
-    case FIELD_PICTURE: KEEP(rows, test_number(t, (row_flags(b, at) & ROW_PICTURE) != 0)); break;
-    case FIELD_METADATA:
-        if (m->field_count)
-            keep_cells(&m->fields[0], block, rows);
-        else
-            *rows = (struct bitmap){0};
+    case FIELD_CONFIDENCE: {
+        const double *v = slice_confidence(s);
+        KEEP_NUMBERS(t, rows, s->count, v[at]);
         break;
-    case FIELD_ANY: keep_any(m, block, rows); break;
+    }
+    case FIELD_LATENCY: {
+        const double *v = slice_latency(s);
+        KEEP_NUMBERS(t, rows, s->count, v[at]);
+        break;
+    }
+    case FIELD_DETECTIONS: {
+        const uint32_t *v = slice_detection_counts(s, count_room);
+        KEEP_NUMBERS(t, rows, s->count, (double)v[at]);
+        break;
+    }
+    case FIELD_INDEX: {
+        const uint32_t *v = slice_index(s);
+        KEEP_NUMBERS(t, rows, s->count, (double)v[at]);
+        break;
+    }
+    case FIELD_TIME: {
+        const int64_t *v = slice_time(s);
+        KEEP_NUMBERS(t, rows, s->count, (double)v[at]);
+        break;
+    }
+    default: {
+        const uint8_t *v = slice_flags(s, flags_room);
+        uint8_t flag = t->field == FIELD_PARTIAL ? ROW_PARTIAL : ROW_PICTURE;
+        KEEP_NUMBERS(t, rows, s->count, (v[at] & flag) != 0);
+    }
     }
 }
 
-void matcher_run(const struct matcher *m, uint32_t block, struct bitmap *rows) {
+static void run_test(const struct matcher *m, const struct slice *s, struct detection_room *room,
+                     struct bitmap *rows) {
+    switch (m->test->field) {
+    case FIELD_MODEL:
+    case FIELD_DEVICE:
+    case FIELD_SOURCE:
+    case FIELD_SOURCE_INFO:
+    case FIELD_SERVER:
+        keep_codes(&m->codes, slice_codes(s, text_columns[m->test->field]), s->count, rows);
+        break;
+    case FIELD_ID: keep_ids(m, s, rows); break;
+    case FIELD_ERROR: keep_errors(m->test, s, rows); break;
+    case FIELD_CLASS: keep_classes(m, s, room, rows); break;
+    case FIELD_METADATA: keep_metadata(&m->fields[0], m->test, s, rows); break;
+    case FIELD_ANY: keep_any(m, s, rows); break;
+    default: keep_numbers(m->test, s, rows);
+    }
+}
+
+void matcher_run(const struct matcher *m, const struct slice *s, struct detection_room *room, struct bitmap *rows) {
     struct bitmap sum = {0}, found;
     switch (m->kind) {
-    case FILTER_TEST: run_test(m, block, rows); break;
-    case FILTER_AND:
+    case NEVER: *rows = sum; break;
+    case ALWAYS: break;
+    case TEST: run_test(m, s, room, rows); break;
+    case EVERY:
         for (const struct matcher *child = m->first; child && bitmap_any(rows); child = child->next)
-            matcher_run(child, block, rows);
+            matcher_run(child, s, room, rows);
         break;
-    case FILTER_OR:
+    case SOME:
         for (const struct matcher *child = m->first; child && bitmap_any(rows); child = child->next) {
             found = *rows;
-            matcher_run(child, block, &found);
+            matcher_run(child, s, room, &found);
             move_rows(&found, &sum, rows);
         }
         *rows = sum;
         break;
-    case FILTER_NOT:
+    case NOT:
         found = *rows;
-        matcher_run(m->first, block, &found);
+        matcher_run(m->first, s, room, &found);
         move_rows(&found, &sum, rows);
         break;
     }

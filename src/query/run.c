@@ -2,11 +2,38 @@
 
 #include <stdlib.h>
 
+#include "query/aggregate.h"
+#include "query/facet.h"
+#include "query/hit.h"
+
+/* ---- counts ---- */
+
+struct tally {
+    uint64_t *counts; /* by thread, a cache line apart */
+};
+enum { LINE = 8 };
+
+static bool count_part(void *ctx, struct reader *r) {
+    const struct tally *t = ctx;
+    uint64_t n = 0;
+    while (reader_step(r)) n += bitmap_count(&r->rows);
+    t->counts[r->thread * LINE] += n;
+    return true;
+}
+
+static bool run_count(struct scan *s, struct answer *out) {
+    struct tally t = {arena_alloc(s->arena, scan_threads(s) * LINE * sizeof(uint64_t))};
+    if (!scan_run(s, count_part, &t)) return false;
+    for (unsigned i = 0; i < scan_threads(s); i++) out->count += t.counts[i * LINE];
+    return true;
+}
+
 /* ---- the newest rows ---- */
 
 struct found {
     int64_t time_us;
     uint64_t seq;
+    const struct part *part;
     uint32_t row;
 };
 
@@ -14,7 +41,7 @@ static bool older(const struct found *x, const struct found *y) {
     return x->time_us < y->time_us || (x->time_us == y->time_us && x->seq < y->seq);
 }
 
-/* A heap with the oldest on top, so that a newer one can take its place. */
+/* A heap with the oldest on top, so that a newer one can take its place. One a thread. */
 struct newest {
     struct found *heap;
     size_t count, most;
@@ -39,95 +66,110 @@ static void sift_down(struct newest *n) {
     }
 }
 
-static void newest_add(struct newest *n, const struct found *f) {
+/* False: it is older than all of a full heap. */
+static bool newest_add(struct newest *n, const struct found *f) {
     if (n->count < n->most) {
         n->heap[n->count] = *f;
         sift_up(n, n->count++);
-    } else if (older(&n->heap[0], f)) {
-        n->heap[0] = *f;
-        sift_down(n);
+        return true;
     }
+    if (!older(&n->heap[0], f)) return false;
+    n->heap[0] = *f;
+    sift_down(n);
+    return true;
 }
 
 static int newest_first(const void *x, const void *y) {
     return older(x, y) ? 1 : older(y, x) ? -1 : 0;
 }
 
-/* ---- hits ---- */
-
-static struct str copy(struct arena *a, struct str s) { return (struct str){arena_copy(a, s.p, s.n), s.n}; }
-
-static void load_metadata(const struct chunk *c, uint32_t row, struct arena *a, struct hit *out) {
-    uint32_t count = chunk_field_count(c);
-    size_t room = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        const struct field *f = c->fields[i];
-        uint32_t code = field_code(f, row);
-        if (code == 0) continue;
-        if (out->metadata_count == room) {
-            struct entry *more = arena_alloc(a, (room ? room * 2 : 4) * sizeof *more);
-            if (room) memcpy(more, out->metadata, room * sizeof *more);
-            out->metadata = more;
-            room = room ? room * 2 : 4;
-        }
-        struct entry *entry = &out->metadata[out->metadata_count++];
-        *entry = (struct entry){copy(a, f->name), *dict_value(&f->dict, code)};
-        if (entry->value.type == VALUE_STRING) entry->value.text = copy(a, entry->value.text);
-    }
+/* No thread looks at what is older than the oldest of a full heap any more. */
+static void raise_from(struct scan *s, int64_t time_us) {
+    int64_t now = atomic_load_explicit(&s->from_us, memory_order_relaxed);
+    while (now < time_us && !atomic_compare_exchange_weak(&s->from_us, &now, time_us)) {}
 }
 
-bool hit_load(const struct chunk *c, uint32_t row, struct arena *a, struct hit *out, struct err *e) {
-    const struct block *b = chunk_block(c, row);
-    uint32_t at = row % BLOCK_ROWS;
-    *out = (struct hit){.received_us = b->received_us[at], .seq = b->seq[at], .flags = row_flags(b, at)};
-    if (!inference_decode(copy(a, b->payload[at]), a, &out->inf))
-        return err_set(e, ERR_DAMAGED, "the stored record of sequence %llu cannot be read",
-                       (unsigned long long)out->seq);
-    out->inf.time_us = b->time_us[at];
-    out->inf.index = b->index[at];
-    load_metadata(c, row, a, out);
+/* From the newest on; in a segment, which is in order, what follows one that is too old is too old as well. */
+static void add_slice(struct newest *n, const struct reader *r) {
+    const struct slice *s = &r->slice;
+    const int64_t *times = slice_time(s);
+    const uint64_t *seqs = slice_seq(s);
+    for (uint32_t w = BLOCK_WORDS; w-- > 0;)
+        for (uint64_t left = r->rows.words[w]; left;) {
+            uint32_t bit = 63 - (uint32_t)__builtin_clzll(left), at = w * 64 + bit;
+            left &= ~(1ULL << bit);
+            if (!newest_add(n, &(struct found){times[at], seqs[at], r->part, s->first + at}) && r->part->segment) return;
+        }
+}
+
+static bool find_newest(void *ctx, struct reader *r) {
+    struct newest *n = &((struct newest *)ctx)[r->thread];
+    while (reader_step(r)) {
+        if (!bitmap_any(&r->rows)) continue;
+        add_slice(n, r);
+        if (n->count == n->most) raise_from(r->scan, n->heap[0].time_us);
+    }
     return true;
+}
+
+struct list {
+    struct scan *scan;
+    struct newest *newest;
+    struct answer *out;
+};
+
+static bool load_hits(void *ctx) {
+    struct list *l = ctx;
+    struct scan *s = l->scan;
+    struct newest *n = l->newest;
+    struct answer *out = l->out;
+    size_t most = n->count < s->plan->limit ? n->count : s->plan->limit, before = s->arena->total;
+    out->hits = arena_alloc(s->arena, most * sizeof *out->hits);
+    for (out->hit_count = 0; out->hit_count < most && s->arena->total - before < LIST_MOST_BYTES; out->hit_count++) {
+        const struct found *f = &n->heap[out->hit_count];
+        if (f->part->segment) guard_blame(f->part->segment);
+        struct err e;
+        if (!hit_load(f->part, f->row, s->arena, &out->hits[out->hit_count], &e)) return scan_fail(s, e.code, "%s", e.msg);
+    }
+    if (n->count > out->hit_count && out->hit_count) {
+        const struct found *last = &n->heap[out->hit_count - 1];
+        out->next = (struct cursor){true, last->time_us, last->seq, s->as_of};
+    }
+    return true;
+}
+
+static bool run_list(struct scan *s, struct answer *out) {
+    /* One more than asked for tells whether there are more. */
+    struct newest *n = arena_alloc(s->arena, scan_threads(s) * sizeof *n);
+    for (unsigned i = 0; i < scan_threads(s); i++) {
+        n[i].most = (size_t)s->plan->limit + 1;
+        n[i].heap = arena_alloc(s->arena, n[i].most * sizeof *n[i].heap);
+    }
+    if (!scan_run(s, find_newest, n)) return false;
+    for (unsigned i = 1; i < scan_threads(s); i++)
+        for (size_t k = 0; k < n[i].count; k++) newest_add(&n[0], &n[i].heap[k]);
+    qsort(n[0].heap, n[0].count, sizeof *n[0].heap, newest_first);
+    struct list l = {s, n, out};
+    return scan_guarded(s, load_hits, &l);
 }
 
 /* ---- plans ---- */
 
-static void find_newest(struct scan *s, struct newest *n) {
-    while (scan_next(s)) {
-        unsigned word = 0;
-        for (uint32_t at; bitmap_take(&s->rows, &word, &at);)
-            newest_add(n, &(struct found){s->block->time_us[at], s->block->seq[at], s->number * BLOCK_ROWS + at});
-        if (n->count == n->most) s->from_us = n->heap[0].time_us;
-    }
-}
-
-bool query_list(const struct view *v, const struct plan *p, const struct query_control *control, struct arena *a,
-                struct hit_list *out, struct err *e) {
+bool query_run(const struct view *v, const struct plan *p, const struct query_control *control, struct arena *a,
+               struct answer *out, struct err *e) {
     struct scan s;
-    *out = (struct hit_list){0};
-    scan_begin(&s, v, p, filter_mentions(p->filter, FIELD_PARTIAL), control, a, e);
-    /* One more than asked for tells whether there are more. */
-    struct newest n = {.most = (size_t)p->limit + 1};
-    n.heap = arena_alloc(a, n.most * sizeof *n.heap);
-    find_newest(&s, &n);
-    if (s.failed) return false;
-    qsort(n.heap, n.count, sizeof *n.heap, newest_first);
-    size_t most = n.count < p->limit ? n.count : p->limit, before = a->total;
-    out->hits = arena_alloc(a, most * sizeof *out->hits);
-    for (; out->count < most && a->total - before < LIST_MOST_BYTES; out->count++)
-        if (!hit_load(s.chunk, n.heap[out->count].row, a, &out->hits[out->count], e)) return false;
-    if (n.count > out->count && out->count) {
-        const struct found *last = &n.heap[out->count - 1];
-        out->next = (struct cursor){true, last->time_us, last->seq, p->after.set ? p->after.as_of : s.as_of};
-    }
-    return true;
-}
-
-bool query_count(const struct view *v, const struct plan *p, const struct query_control *control, struct arena *a,
-                 uint64_t *count, struct err *e) {
-    struct scan s;
-    *count = 0;
-    scan_begin(&s, v, p, filter_mentions(p->filter, FIELD_PARTIAL), control, a, e);
-    while (scan_next(&s))
-        for (int w = 0; w < BLOCK_WORDS; w++) *count += (uint64_t)__builtin_popcountll(s.rows.words[w]);
-    return !s.failed;
+    bool done = false;
+    do {
+        *out = (struct answer){0};
+        scan_begin(&s, v, p, control, a, e);
+        out->as_of = s.as_of;
+        switch (p->kind) {
+        case PLAN_LIST: done = run_list(&s, out); break;
+        case PLAN_COUNT: done = run_count(&s, out); break;
+        case PLAN_GROUPS: done = aggregate_run(&s, out); break;
+        case PLAN_FACETS: done = facets_run(&s, out); break;
+        }
+    } while (!done && atomic_load(&s.again));
+    if (done) gaps_find(v, p->from_us, p->to_us, a, &out->gaps, &out->gap_count);
+    return done;
 }

@@ -1,71 +1,237 @@
 #include "query/scan.h"
 
+#include <stdarg.h>
+#include <stdio.h>
+
 #include "base/clock.h"
+#include "query/crew.h"
+#include "query/words.h"
 
-void scan_begin(struct scan *s, const struct view *v, const struct plan *p, bool partial,
-                const struct query_control *control, struct arena *a, struct err *e) {
-    *s = (struct scan){.plan = p, .control = control, .e = e, .partial = partial, .from_us = p->from_us};
-    if (!v || !v->open) return;
-    s->chunk = v->open;
-    s->row_count = chunk_rows(s->chunk);
-    /* Read after the rows: every row seen has a seq up to this one, so a cursor made now misses none of them. */
-    s->as_of = atomic_load_explicit(&s->chunk->seq, memory_order_acquire);
-    s->next = (s->row_count + BLOCK_ROWS - 1) / BLOCK_ROWS;
-    if (p->filter) s->matcher = matcher_new(a, p->filter, s->chunk);
+void scan_begin(struct scan *s, const struct view *v, const struct plan *p, const struct query_control *control,
+                struct arena *a, struct err *e) {
+    *s = (struct scan){.view = v, .plan = p, .control = control, .arena = a, .e = e, .to_us = p->to_us};
+    atomic_init(&s->from_us, p->from_us);
+    if (!v) return;
+    /* Before the rows: what was acknowledged before this moment is there, what comes later is left out. */
+    s->as_of = atomic_load_explicit(v->seq, memory_order_acquire);
+    if (p->as_of && p->as_of < s->as_of) s->as_of = p->as_of;
+    if (p->after.set && p->after.as_of < s->as_of) s->as_of = p->after.as_of;
+    if (p->after.set && p->after.time_us < s->to_us) s->to_us = p->after.time_us + 1;
+    s->parts = part_list(v, a, &s->part_count);
 }
 
-static bool stopped(struct scan *s) {
+unsigned scan_threads(const struct scan *s) { return crew_size(s->control ? s->control->crew : NULL); }
+
+/* ---- how it ends ---- */
+
+bool scan_fail(struct scan *s, enum err_code code, const char *fmt, ...) {
+    if (!atomic_exchange(&s->failed, true)) {
+        char text[sizeof s->e->msg];
+        va_list ap;
+        va_start(ap, fmt);
+        vsnprintf(text, sizeof text, fmt, ap);
+        va_end(ap);
+        err_set(s->e, code, "%s", text);
+    }
+    atomic_store(&s->stop, true);
+    return false;
+}
+
+bool scan_hold(struct scan *s, size_t bytes) {
+    size_t held = atomic_fetch_add_explicit(&s->held, bytes, memory_order_relaxed) + bytes;
+    if (!s->control || !s->control->memory || held <= s->control->memory) return true;
+    return scan_fail(s, ERR_UNPROCESSABLE,
+                     "the query needs more than %zu MiB of memory; ask for fewer groups, a shorter time range or a "
+                     "narrower filter",
+                     s->control->memory >> 20);
+}
+
+/* Asking whether the client is gone may be a system call. */
+enum { STEPS_A_LOOK = 16 };
+
+static bool stopped(struct reader *r) {
+    struct scan *s = r->scan;
     const struct query_control *c = s->control;
-    if (c && c->deadline_us && clock_mono_us() > c->deadline_us)
-        s->failed =
-            !err_set(s->e, ERR_BUSY, "the query took too long; ask for a shorter time range or a narrower filter");
-    else if (c && c->gone && c->gone(c->ctx))
-        s->failed = !err_set(s->e, ERR_BUSY, "the client is gone");
-    return s->failed;
+    if (atomic_load_explicit(&s->stop, memory_order_relaxed)) return true;
+    if (!c) return false;
+    if (c->deadline_us && clock_mono_us() > c->deadline_us)
+        return !scan_fail(s, ERR_BUSY, "the query took too long; ask for a shorter time range or a narrower filter");
+    if (c->gone && r->steps++ % STEPS_A_LOOK == 0 && c->gone(c->ctx)) return !scan_fail(s, ERR_BUSY, "the client is gone");
+    return false;
 }
 
-/* The rows of the block that are in time and not kept from sight. */
-static void visible_rows(const struct scan *s, struct bitmap *rows) {
-    const struct cursor *after = &s->plan->after;
-    const struct block *b = s->block;
-    int64_t from = s->from_us, to = s->plan->to_us;
-    if (after->set && after->time_us < to) to = after->time_us + 1;
-    uint8_t unwanted = s->partial ? ROW_HIDDEN : ROW_HIDDEN | ROW_PARTIAL;
-    uint32_t count = s->row_count - s->number * BLOCK_ROWS;
-    if (count > BLOCK_ROWS) count = BLOCK_ROWS;
-    for (uint32_t w = 0; w < BLOCK_WORDS; w++) {
-        uint64_t word = 0;
-        uint32_t end = w * 64 < count ? count - w * 64 : 0;
-        if (end > 64) end = 64;
-        for (uint32_t bit = 0; bit < end; bit++) {
-            uint32_t at = w * 64 + bit;
-            word |= (uint64_t)((b->time_us[at] >= from) & (b->time_us[at] < to) & !(row_flags(b, at) & unwanted))
-                    << bit;
+void gaps_find(const struct view *v, int64_t from_us, int64_t to_us, struct arena *a, struct gap **gaps, size_t *count) {
+    *gaps = NULL;
+    *count = 0;
+    for (size_t i = 0; v && i < v->sealed_count; i++) {
+        const struct segment *g = v->sealed[i]->segment;
+        if (!atomic_load(&v->sealed[i]->set_aside) || g->max_time_us < from_us || g->min_time_us >= to_us) continue;
+        if (!*gaps) *gaps = arena_alloc(a, v->sealed_count * sizeof **gaps);
+        (*gaps)[(*count)++] = (struct gap){g->number, g->min_time_us, g->max_time_us};
+    }
+}
+
+/* ---- a part ---- */
+
+/* How many of a segment's rows are before this place in their order. */
+static uint32_t rows_before(const struct segment *g, int64_t time_us, uint64_t seq) {
+    const int64_t *times = SEG(g, TIME);
+    const uint64_t *seqs = seq ? SEG(g, SEQ) : NULL;
+    uint32_t low = 0, high = g->rows;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (times[middle] < time_us || (seqs && times[middle] == time_us && seqs[middle] < seq))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* False: it has no rows for the plan. */
+static bool reader_open(struct reader *r, const struct part *p) {
+    const struct scan *s = r->scan;
+    const struct plan *plan = s->plan;
+    int64_t from = atomic_load_explicit(&s->from_us, memory_order_relaxed);
+    const struct segment *g = p->segment;
+    r->part = p;
+    r->first = 0;
+    r->end = p->rows;
+    r->next = part_slices(p);
+    r->matcher = NULL;
+    if (g) {
+        if (g->max_time_us < from || g->min_time_us >= s->to_us) return false;
+        guard_blame(g);
+        if (g->min_time_us < from) r->first = rows_before(g, from, 0);
+        if (plan->after.set) r->end = rows_before(g, plan->after.time_us, plan->after.seq);
+        if (g->max_time_us >= plan->to_us) {
+            uint32_t end = rows_before(g, plan->to_us, 0);
+            if (end < r->end) r->end = end;
         }
-        rows->words[w] = word;
+        if (r->first >= r->end) return false;
+    }
+    if (plan->filter) {
+        const struct matcher *m = matcher_new(&r->arena, plan->filter, p);
+        if (matcher_never(m)) return false;
+        if (!matcher_always(m)) r->matcher = m;
+    }
+    r->next = (r->end + BLOCK_ROWS - 1) / BLOCK_ROWS;
+    return true;
+}
+
+/* Rows from .. to of a slice. */
+static void fill(struct bitmap *rows, uint32_t from, uint32_t to) {
+    for (uint32_t w = 0; w < BLOCK_WORDS; w++) {
+        uint32_t low = from > w * 64 ? from - w * 64 : 0, high = to > w * 64 ? to - w * 64 : 0;
+        uint64_t above = low < 64 ? UINT64_MAX << low : 0, below = high < 64 ? (1ULL << high) - 1 : UINT64_MAX;
+        rows->words[w] = above & below;
     }
 }
 
-/* Of those, what an earlier page has shown, or came after its first. */
-static void drop_seen(const struct scan *s, struct bitmap *rows) {
-    const struct cursor *after = &s->plan->after;
-    const struct block *b = s->block;
-    struct bitmap left = *rows;
-    unsigned word = 0;
-    for (uint32_t at; bitmap_take(&left, &word, &at);)
-        if (b->seq[at] > after->as_of || (b->time_us[at] == after->time_us && b->seq[at] >= after->seq))
-            rows->words[at / 64] &= ~(1ULL << (at % 64));
+static void keep_in_time(const struct reader *r, struct bitmap *rows) {
+    const struct slice *s = &r->slice;
+    const struct cursor *after = &r->scan->plan->after;
+    const int64_t *times = slice_time(s);
+    int64_t from = atomic_load_explicit(&r->scan->from_us, memory_order_relaxed), to = r->scan->to_us;
+    KEEP(rows, s->count, (times[at] >= from) & (times[at] < to));
+    if (!after->set) return;
+    const uint64_t *seqs = slice_seq(s);
+    KEEP(rows, s->count, (times[at] != after->time_us) | (seqs[at] < after->seq));
 }
 
-bool scan_next(struct scan *s) {
-    while (s->next > 0) {
-        if (stopped(s)) return false;
-        s->number = --s->next;
-        s->block = s->chunk->blocks[s->number];
-        visible_rows(s, &s->rows);
-        if (s->plan->after.set) drop_seen(s, &s->rows);
-        if (s->matcher && bitmap_any(&s->rows)) matcher_run(s->matcher, s->number, &s->rows);
-        if (bitmap_any(&s->rows)) return true;
+static void keep_visible(const struct reader *r, struct bitmap *rows) {
+    const struct slice *s = &r->slice;
+    uint8_t room[BLOCK_ROWS], unwanted = r->scan->plan->partial ? ROW_HIDDEN : ROW_HIDDEN | ROW_PARTIAL;
+    const uint8_t *flags = slice_flags(s, room);
+    KEEP(rows, s->count, (flags[at] & unwanted) == 0);
+    uint64_t as_of = r->scan->as_of;
+    if (r->part->segment && r->part->segment->max_seq <= as_of) return;
+    const uint64_t *seqs = slice_seq(s);
+    KEEP(rows, s->count, seqs[at] <= as_of);
+}
+
+bool reader_step(struct reader *r) {
+    if (r->next == 0 || r->next * BLOCK_ROWS <= r->first || stopped(r)) return false;
+    r->slice = part_slice(r->part, --r->next);
+    const struct slice *s = &r->slice;
+    uint32_t from = r->first > s->first ? r->first - s->first : 0;
+    uint32_t to = r->end - s->first < s->count ? r->end - s->first : s->count;
+    fill(&r->rows, from, to);
+    if (r->part->chunk)
+        keep_in_time(r, &r->rows);
+    else if (slice_time(s)[to - 1] < atomic_load_explicit(&r->scan->from_us, memory_order_relaxed))
+        return false;
+    keep_visible(r, &r->rows);
+    if (r->matcher && bitmap_any(&r->rows)) matcher_run(r->matcher, s, r->room, &r->rows);
+    return true;
+}
+
+/* ---- all parts ---- */
+
+struct run {
+    struct scan *scan;
+    bool (*part)(void *ctx, struct reader *r);
+    void *ctx;
+    size_t slices; /* after so many no further part is begun; 0: all are */
+};
+
+static bool read_part(struct run *run, struct reader *r, const struct part *p) {
+    return !reader_open(r, p) || run->part(run->ctx, r);
+}
+
+static void read_guarded(struct run *run, struct reader *r, const struct part *p) {
+    struct scan *s = run->scan;
+    struct guard g;
+    if (guard_enter(&g)) {
+        if (!read_part(run, r, p)) atomic_store(&s->stop, true);
+        guard_leave(&g);
+    } else {
+        view_set_aside(s->view, g.what, &g.e);
+        atomic_store(&s->again, true);
+        atomic_store(&s->stop, true);
     }
+    arena_free(&r->arena);
+}
+
+static void read_parts(void *ctx, unsigned thread) {
+    struct run *run = ctx;
+    struct scan *s = run->scan;
+    struct detection_room room = {.size = 0};
+    struct reader r = {.scan = s, .thread = thread, .room = &room};
+    for (size_t slices = 0; !atomic_load(&s->stop) && (run->slices == 0 || slices < run->slices);) {
+        size_t n = atomic_fetch_add(&s->taken, 1);
+        if (n >= s->part_count) break;
+        const struct part *p = &s->parts[n];
+        if (p->latest_us < atomic_load_explicit(&s->from_us, memory_order_relaxed)) continue;
+        read_guarded(run, &r, p);
+        slices += part_slices(p) - r.next;
+    }
+    detection_room_free(&room);
+}
+
+/* What one thread does before it asks for help: less than calling a thread costs. */
+enum { ALONE_SLICES = 24 };
+
+bool scan_run(struct scan *s, bool (*part)(void *ctx, struct reader *r), void *ctx) {
+    struct run run = {s, part, ctx, ALONE_SLICES};
+    atomic_store(&s->taken, 0);
+    read_parts(&run, 0);
+    run.slices = 0;
+    if (atomic_load(&s->taken) < s->part_count && !atomic_load(&s->stop))
+        crew_run(s->control ? s->control->crew : NULL, read_parts, &run);
+    if (atomic_load(&s->failed)) atomic_store(&s->again, false);
+    return !atomic_load(&s->failed) && !atomic_load(&s->again);
+}
+
+bool scan_guarded(struct scan *s, bool (*run)(void *ctx), void *ctx) {
+    struct guard g;
+    volatile bool done = false;
+    if (guard_enter(&g)) {
+        done = run(ctx);
+        guard_leave(&g);
+        return done;
+    }
+    view_set_aside(s->view, g.what, &g.e);
+    atomic_store(&s->again, true);
     return false;
 }

@@ -1,10 +1,14 @@
-/* The open chunk of a workspace: the inferences that no segment holds yet, their metadata cells, every id seen or
- * waited for, and the history of each id.
+/* A chunk: up to SEGMENT_ROWS inferences of a workspace that no segment holds yet, their metadata cells, the ids they
+ * have and the history of each id. The open chunk takes rows; a frozen one only what is attached to its rows, until the
+ * keeper has made a segment of it.
  *
  * Owner: the store. One thread writes (the writer); any number read at the same time, without a lock, through a view
- * (store.h). What makes that safe: blocks never move; a row, a dictionary entry, a field is complete before the count
- * that makes it visible is published with release; readers take the count with acquire. A metadata cell is one atomic
+ * (view.h). What makes that safe: blocks never move; a row, a dictionary entry, a column is complete before the count or
+ * pointer that makes it visible is published with release; readers take it with acquire. A metadata cell is one atomic
  * code. What can change on a published row is only: its cells, its flags, its link to the next row of the same id.
+ *
+ * A history hangs behind its head and never changes, and every entry has its sequence number: that is how the keeper
+ * sees a chunk as it was at some moment, while the writer goes on.
  *
  * A code is a value's place in a dictionary, from 1; code 0 is "none". Times in microseconds, latencies in seconds. */
 #pragma once
@@ -15,83 +19,15 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "record/record.h"
-
-enum { BLOCK_ROWS = 4096 };
-
-/* ---- dictionaries ---- */
-
-/* Block k holds 256 << k values and never moves; 24 blocks hold all 32-bit codes. */
-enum { DICT_FIRST = 256, DICT_BLOCKS = 24 };
-
-struct dict {
-    struct value *_Atomic blocks[DICT_BLOCKS];
-    _Atomic uint32_t count; /* codes 1..count are there */
-    uint32_t *slots;        /* the writer's: open addressing, code or 0 */
-    uint32_t slot_count;
-};
-
-static inline uint32_t dict_count(const struct dict *d) { return atomic_load_explicit(&d->count, memory_order_acquire); }
-
-/* Which block a code is in, and where in it. */
-static inline unsigned dict_place(uint32_t code, uint32_t *at) {
-    uint32_t n = code - 1 + DICT_FIRST;
-    unsigned block = 31u - (unsigned)__builtin_clz(n) - 8u;
-    *at = n - ((uint32_t)DICT_FIRST << block);
-    return block;
-}
-
-/* The value of a code that was read from a row or lies within dict_count. */
-static inline const struct value *dict_value(const struct dict *d, uint32_t code) {
-    uint32_t at;
-    unsigned block = dict_place(code, &at);
-    return &atomic_load_explicit(&d->blocks[block], memory_order_acquire)[at];
-}
-
-/* The code of a value, 0 if it isn't there; by scan, so that readers need no lock. */
-uint32_t dict_find(const struct dict *d, const struct value *v);
-
-/* ---- ids, history ---- */
-
-/* One write of one field of one id. `code` 0 is a removal. */
-struct history {
-    const struct history *older;
-    uint64_t seq;
-    int64_t time_us;
-    uint32_t key_id;
-    uint32_t code;
-};
-
-/* What one id has in one field: the newest write; its code is the current value. */
-struct id_field {
-    struct id_field *next;
-    uint32_t field; /* index into the chunk's fields */
-    const struct history *_Atomic newest;
-};
-
-/* An id that has rows, metadata, or both. One with metadata and no row is pending. */
-struct ident {
-    struct id_field *_Atomic fields;
-    _Atomic uint32_t first_row; /* row + 1; 0: pending */
-    uint32_t last_row;          /* the writer's: row + 1 */
-    uint32_t length;
-    char bytes[];
-};
-
-static inline struct str ident_str(const struct ident *i) { return (struct str){i->bytes, i->length}; }
+#include "store/dict.h"
+#include "store/ids.h"
+#include "store/row.h"
 
 /* ---- rows ---- */
 
 struct row_detection {
-    double confidence; /* NAN: unknown */
+    double confidence;   /* NAN: unknown */
     uint32_t class_code; /* in dict CLASS */
-};
-
-enum row_flags {
-    ROW_ERROR = 1,
-    ROW_PARTIAL = 2,
-    ROW_HIDDEN = 4, /* partial, and a complete one of the same id, model and index exists */
-    ROW_PICTURE = 8,
-    ROW_CLOCK_SUSPECT = 16, /* its time is over a day ahead of when it was received, or over a year behind */
 };
 
 struct block {
@@ -105,86 +41,95 @@ struct block {
     uint32_t index[BLOCK_ROWS];
     uint32_t detection_count[BLOCK_ROWS];
     const struct row_detection *detections[BLOCK_ROWS];
-    const struct ident *ident[BLOCK_ROWS];
+    struct ident *ident[BLOCK_ROWS];
     struct str payload[BLOCK_ROWS]; /* the encoded inference (record.h), for what isn't a column */
     _Atomic uint8_t flags[BLOCK_ROWS];
     _Atomic uint32_t next_same_id[BLOCK_ROWS]; /* row + 1 */
 };
 
-/* The dictionaries of the text columns. */
-enum column { COLUMN_MODEL, COLUMN_DEVICE, COLUMN_SOURCE, COLUMN_SOURCE_INFO, COLUMN_SERVER, COLUMN_MODEL_NAME, COLUMN_CLASS, COLUMN_DICTS };
-
 struct cells {
     _Atomic uint32_t code[BLOCK_ROWS];
 };
 
-/* A metadata field: its dictionary, and a column of cells in blocks that exist once something was written there. */
+/* The column of a metadata field: its dictionary, and cells in blocks that exist once something was written there. */
 struct field {
-    struct str name;
     struct dict dict;
     struct cells *_Atomic *blocks; /* chunk's capacity / BLOCK_ROWS pointers */
 };
+
+#define CHUNK_APART 0x80000000u
 
 struct chunk {
     uint32_t capacity; /* rows */
     _Atomic uint32_t rows;
     struct block **blocks;
     struct dict columns[COLUMN_DICTS];
-
     uint32_t max_fields;
-    struct field **fields;
-    _Atomic uint32_t field_count;
+    struct field *_Atomic *fields; /* by the workspace's numbers; NULL: nothing written */
+    struct id_table *ids;
+    struct arena heap; /* the writer's: idents, history, payloads */
 
-    struct id_table *_Atomic ids;
-    _Atomic uint32_t id_count, pending_count;
-    _Atomic uint64_t seq; /* of the newest record applied */
-
-    struct arena heap;              /* the writer's: idents, history, payloads */
-    struct id_table *retired;       /* smaller tables that a reader may still be looking at */
-    _Atomic uint64_t conflicts;     /* different content under a known (id, model, index), since the start */
-    _Atomic uint64_t unchanged;     /* the same again */
+    /* The store's. */
+    _Atomic int64_t opened_us, last_us; /* when the first and the latest row came, by their receipt */
+    uint64_t opened_generation;         /* of the view in which it first appeared */
+    uint64_t last_seq;          /* of its newest row; once frozen: of the last record before the next chunk's */
+    int64_t min_time_us, max_time_us;
+    bool inherits; /* something in it depends on rows in older parts: a history, a place, what is hidden */
+    bool frozen;
+    struct ident **touched; /* once frozen: ids that were attached to or hidden since the keeper looked */
+    uint32_t touched_count, touched_room;
+    struct sealed *into[2]; /* once sealed: the segments its rows went to */
+    uint32_t *map;          /* row -> row there, with CHUNK_APART for into[1] */
+    uint32_t users;         /* views that hold it */
 };
 
 static inline uint32_t chunk_rows(const struct chunk *c) { return atomic_load_explicit(&c->rows, memory_order_acquire); }
 static inline const struct block *chunk_block(const struct chunk *c, uint32_t row) { return c->blocks[row / BLOCK_ROWS]; }
-static inline uint32_t chunk_field_count(const struct chunk *c) {
-    return atomic_load_explicit(&c->field_count, memory_order_acquire);
+static inline const struct field *chunk_field(const struct chunk *c, uint32_t field) {
+    return atomic_load_explicit(&c->fields[field], memory_order_acquire);
 }
 static inline uint8_t row_flags(const struct block *b, uint32_t at) {
     return atomic_load_explicit(&b->flags[at], memory_order_relaxed);
 }
 
+/* The cells of a field in a block of rows; NULL: nothing there. `f` may be NULL. */
+static inline const struct cells *field_cells(const struct field *f, uint32_t block) {
+    return f ? atomic_load_explicit(&f->blocks[block], memory_order_acquire) : NULL;
+}
 /* The code in a row's cell of a field; 0: none. */
 static inline uint32_t field_code(const struct field *f, uint32_t row) {
-    const struct cells *cells = atomic_load_explicit(&f->blocks[row / BLOCK_ROWS], memory_order_acquire);
+    const struct cells *cells = field_cells(f, row / BLOCK_ROWS);
     return cells ? atomic_load_explicit(&cells->code[row % BLOCK_ROWS], memory_order_acquire) : 0;
 }
 
 /* ---- readers: any thread ---- */
 
-const struct ident *chunk_find(const struct chunk *c, struct str id);                       /* NULL: never heard of */
-int chunk_field_index(const struct chunk *c, struct str name);                              /* -1: no such field */
+static inline const struct ident *chunk_find(const struct chunk *c, uint64_t hash, struct str id) {
+    return id_table_find(c->ids, hash, id);
+}
 bool row_next(const struct chunk *c, const struct ident *i, uint32_t *row, bool *started); /* rows of one id, in order of arrival */
 
-/* Whether there is a row of this id, model and index already, so that adding it would make none. */
-bool chunk_holds(const struct chunk *c, const struct inference *inf);
+/* The row of this model, index and kind; false: none. */
+bool chunk_row(const struct chunk *c, const struct ident *i, const struct inference *inf, uint32_t index, uint32_t *row);
 
-/* Calls back for each id, in no order; those that arrive meanwhile may be missed. */
-void chunk_each_id(const struct chunk *c, void (*call)(void *ctx, const struct ident *i), void *ctx);
+/* The newest write of a field up to a sequence number; NULL: none. */
+static inline const struct history *history_at(const struct history *h, uint64_t seq) {
+    while (h && h->seq > seq) h = h->older;
+    return h;
+}
 
 /* ---- the writer ---- */
-
-enum outcome { OUTCOME_NONE, OUTCOME_CREATED, OUTCOME_UNCHANGED, OUTCOME_CONFLICT };
 
 struct chunk *chunk_new(uint32_t capacity, uint32_t max_fields);
 void chunk_free(struct chunk *c);
 
-/* Applies a record that the journal holds. Both are functions of the chunk and the record alone, so that replay comes
- * to the same end. `index` is where the inference stands, which an assigned index may have moved. */
-enum outcome chunk_add(struct chunk *c, uint64_t seq, int64_t received_us, struct str payload, const struct inference *inf,
-                       uint32_t *index);
+struct ident *chunk_ident(struct chunk *c, uint64_t hash, struct str id); /* made when it isn't there */
 
-struct attach_counts {
-    uint32_t applied, pending, unchanged; /* ids */
-};
-void chunk_attach(struct chunk *c, uint64_t seq, int64_t time_us, const struct attach *a, struct attach_counts *counts);
+/* One write of one field of an id, for all its rows. False: that was the value already, or a later write is there. */
+bool chunk_write(struct chunk *c, struct ident *i, uint32_t field, const struct value *v, uint64_t seq, int64_t time_us,
+                 uint32_t key_id);
+
+/* A row, behind those that are there; its cells are what the id has. `hidden`: see ROW_HIDDEN. */
+void chunk_add(struct chunk *c, struct ident *i, uint64_t seq, int64_t received_us, struct str payload,
+               const struct inference *inf, uint32_t index, bool hidden);
+void chunk_hide(struct chunk *c, struct ident *i, uint32_t row);

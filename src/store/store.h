@@ -1,11 +1,13 @@
 /* The store: what the journal acknowledged, in columns.
  *
- * store_submit() takes one request's records, whole. One writer thread takes all that wait, writes them to the journal
- * with one sync, applies them, and calls each one's `done`. Nothing is visible before it is durable, nothing durable is
- * refused afterwards, and whoever got its `done` without an error sees it in the next view.
+ * store_submit() takes one request's records, whole. A resolver thread finds out what segments know of its ids; the
+ * writer thread takes all requests that wait, writes them to the journal with one sync, applies them, and calls each
+ * one's `done`. Nothing is visible before it is durable, nothing durable is refused afterwards, and whoever got its
+ * `done` without an error sees it in the next view.
  *
- * A keeper thread copies what the journal acknowledged into one log a workspace (checkpoint), so that journal files
- * can be used again; it reads the journal's files, never the chunks, so it holds up nobody.
+ * A keeper thread copies what the journal acknowledged into the workspaces' logs, so that journal files can be used
+ * again; makes segments of full chunks; folds what was attached to segments into them; merges small ones; drops what is
+ * too old. It prepares everything beside the writer, who swaps views.
  *
  * Threads: store_submit, views and the counters from any; `done` runs on the writer and must not wait. */
 #pragma once
@@ -15,7 +17,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "record/record.h"
-#include "store/chunk.h"
+#include "store/view.h"
 
 struct store;
 
@@ -25,9 +27,18 @@ struct store_options {
     uint64_t journal_file_size;  /* bytes */
     uint64_t journal_max;        /* bytes of all journal files together */
     unsigned checkpoint_interval_s;
-    uint32_t open_max;           /* inferences a workspace can hold */
     uint32_t max_fields;         /* metadata fields a workspace */
     uint32_t max_pending;        /* ids a workspace waits for */
+    uint32_t max_per_id;         /* inferences under one id */
+    int64_t pending_ttl_us;      /* how long metadata waits for its inference; 0: for ever */
+    int64_t retention_us;        /* age at which segments are dropped; 0: never */
+    int64_t seal_idle_us;        /* a chunk that is not full is sealed when no inference came for so long */
+    unsigned fold_share;         /* percent of a segment's rows that may be overlaid before it is folded */
+    uint32_t chunk_rows;         /* rows of a full chunk; 0: SEGMENT_ROWS */
+
+    /* For tests. */
+    bool manual;                 /* the keeper seals, folds, merges and drops only when told by store_step */
+    int64_t (*now_us)(void);     /* the time of receipt, instead of the clock */
 };
 
 /* Opens and replays; damage is an error that names file and offset. */
@@ -36,6 +47,12 @@ struct store *store_open(const struct store_options *o, struct err *e);
 void store_close(struct store *s);
 
 /* ---- writing ---- */
+
+enum outcome { OUTCOME_NONE, OUTCOME_CREATED, OUTCOME_UNCHANGED, OUTCOME_CONFLICT };
+
+struct attach_counts {
+    uint32_t applied, pending, unchanged; /* ids */
+};
 
 struct write_result {
     enum outcome outcome; /* of an inference */
@@ -52,14 +69,20 @@ struct store_write {
     uint32_t workspace;
     struct buf chain; /* records, as journal.h has them */
     size_t records;
-    struct additions most;            /* what it can add to the open chunk, at the most */
+    struct additions most;            /* what it can add to the workspace, at the most */
     struct str field;                 /* of the last attach: the caller keeps it until submitting */
     struct write_result *results;     /* one a record, made by store_submit; freed by write_free */
     struct err err;                   /* ERR_NONE: it is durable and visible */
     int64_t received_us;
     void (*done)(struct store_write *w);
     void *ctx, *user;                 /* the caller's */
-    struct store_write *next; /* the queue's */
+
+    /* The store's. */
+    struct store_write *next;
+    struct view *view;         /* it was resolved against; held until it was applied */
+    struct resolved *resolved; /* one a record, in `arena` */
+    struct arena arena;
+    int64_t parked_us; /* since when it waits for a chunk to be sealed; monotonic */
 };
 
 void write_begin(struct store_write *w, uint32_t workspace);
@@ -77,20 +100,36 @@ bool store_write_now(struct store *s, struct store_write *w, struct err *e);
 /* Whether writes can be taken now, for /readyz. */
 bool store_writable(struct store *s, struct err *e);
 
-/* ---- reading ---- */
+/* Takes a workspace and all it holds away, for ever: its number is refused from now on. */
+bool store_delete(struct store *s, uint32_t workspace, struct err *e);
 
-/* Everything a query can reach, at one moment, immutable in shape. NULL for a workspace that holds nothing yet.
- * Today that is the open chunk; frozen chunks, segments and overlays join here. */
-struct view {
-    const struct chunk *open;
-    _Atomic uint32_t readers;
+/* ---- reading: view.h ---- */
+
+/* Inferences that came again, the same or with other content, since the start. */
+struct store_counts {
+    uint64_t unchanged, conflicts;
 };
+struct store_counts store_counts(struct store *s, uint32_t workspace);
 
-struct view *store_view(struct store *s, uint32_t workspace);
-void view_release(struct view *v);
+/* Calls back with the 32-byte hash of each picture that a row of the view names. False: a segment could not be read, so
+ * some were not named. Any thread. */
+bool view_each_picture(const struct view *v, void (*call)(void *ctx, const uint8_t hash[32]), void *ctx);
 
-/* Ids whose pictures are referenced: see image/blobs.h. Calls back with the 32-byte hash of each picture kept. */
-void view_each_picture(const struct view *v, void (*call)(void *ctx, const uint8_t hash[32]), void *ctx);
+/* ---- backups ---- */
 
-/* For tests: everything submitted so far is in the workspace logs and the manifest. */
+/* Copies everything acknowledged so far to the logs, and gives the manifest that says so (the caller frees it). Until
+ * store_release no file that it names is changed below its length or removed, and no journal file is given back. One at
+ * a time. Any thread. */
+struct manifest;
+bool store_hold(struct store *s, struct manifest *m, struct err *e);
+void store_release(struct store *s);
+
+/* ---- the keeper's work, step by step: for tests and tools ---- */
+
+/* FREEZE: the open chunk. SEAL: all frozen chunks. FOLD: every segment with an overlay. MERGE: neighbours, as many as
+ * fit in one. RETAIN: drops segments whose rows all lie before `arg_us`. CHECKPOINT: everything submitted so far is in
+ * the logs and the manifest. COMPACT: the logs keep only what is still needed. EXPIRE: gives back the memory of what
+ * waited too long. */
+enum store_step { STEP_FREEZE, STEP_SEAL, STEP_FOLD, STEP_MERGE, STEP_RETAIN, STEP_CHECKPOINT, STEP_COMPACT, STEP_EXPIRE };
+bool store_step(struct store *s, uint32_t workspace, enum store_step step, int64_t arg_us, struct err *e);
 bool store_checkpoint(struct store *s, struct err *e);

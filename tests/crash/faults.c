@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/guard.h"
 #include "base/hash.h"
 #include "base/io.h"
 #include "base/log.h"
@@ -121,10 +122,12 @@ static int hook(void *ctx, struct io_sim_event *event) {
 struct run {
     struct script s;
     struct progress progress;
-    unsigned numbers[SCRIPT_ALL], count; /* acknowledged */
+    unsigned numbers[SCRIPT_ALL], count; /* events: acknowledged */
     unsigned unknown[SCRIPT_ALL], unknown_count;
-    unsigned under_way;     /* number + 1 */
+    unsigned under_way;     /* event + 1 */
     unsigned since_failure; /* requests */
+    bool unsure;            /* the retention's manifest counts, and a power loss may bring back the one before */
+    bool aside;             /* a segment is set aside: what is shown lacks its rows until the next start */
     struct err e;
 };
 
@@ -139,9 +142,19 @@ static bool shows(struct store *store, const unsigned *numbers, unsigned count) 
 }
 
 static void open_again(struct run *r) {
-    if (script_open(&r->s, &r->e)) return;
-    if (!fault.failed) wrong("the store did not open, with nothing failing", r->e.msg);
-    if (!script_open(&r->s, &r->e)) wrong("the store did not open after a failure that was over", r->e.msg);
+    bool failed = fault.failed;
+    if (!script_open(&r->s, &r->e)) {
+        if (!fault.failed) wrong("the store did not open, with nothing failing", r->e.msg);
+        failed = true;
+        if (!script_open(&r->s, &r->e)) wrong("the store did not open after a failure that was over", r->e.msg);
+    }
+    r->aside = script_aside(r->s.store);
+    if (r->aside && failed) wrong("a segment is set aside with nothing failing", "");
+}
+
+static void restart(struct run *r) {
+    script_close(&r->s);
+    open_again(r);
 }
 
 /* The judge: a process without threads, that starts a fresh one for each photo. A process with threads had better not
@@ -150,6 +163,7 @@ static struct photo {
     pthread_mutex_t lock;
     char path[4096];
     unsigned numbers[SCRIPT_ALL], count, unknown[SCRIPT_ALL], unknown_count;
+    bool unsure;
     struct progress progress;
     const char *when;
     char what[128]; /* failed */
@@ -161,6 +175,11 @@ static _Noreturn void look_at_photo(void) {
     struct err e;
     memcpy(fault.what, photo->what, sizeof fault.what);
     if (!script_open(&s, &e)) wrong(photo->when, e.msg);
+    if (photo->unsure && !shows(s.store, photo->numbers, photo->count)) {
+        unsigned n = 0;
+        while (photo->numbers[n] != SCRIPT_RETAIN) n++;
+        memmove(&photo->numbers[n], &photo->numbers[n + 1], (--photo->count - n) * sizeof photo->numbers[0]);
+    }
     for (unsigned kept = 0; !shows(s.store, photo->numbers, photo->count);) {
         if (kept == photo->unknown_count) wrong(photo->when, "there is not what was acknowledged");
         photo->numbers[photo->count++] = photo->unknown[kept++];
@@ -207,6 +226,7 @@ static void lose_power(struct run *r, const char *when, uint64_t seed) {
     memcpy(photo->unknown, r->unknown, sizeof r->unknown);
     photo->count = r->count;
     photo->unknown_count = r->unknown_count;
+    photo->unsure = r->unsure;
     if (r->under_way && photo->unknown_count == 0) photo->unknown[photo->unknown_count++] = r->under_way - 1;
     photo->when = when;
     memcpy(photo->what, fault.what, sizeof fault.what);
@@ -246,15 +266,31 @@ static void request(struct run *r, unsigned number) {
     if (!r->unknown_count) return;
     struct err why = {0};
     if (store_writable(r->s.store, &why)) wrong("the store says it is writable after a failure", "");
-    if (!shows(r->s.store, r->numbers, r->count))
+    if (!r->aside && !shows(r->s.store, r->numbers, r->count))
         wrong("after a failure reads show something else than what was acknowledged", "");
     script_request(&r->s, number + 1, &why);
     if (why.code != ERR_BUSY) wrong("a request after a failure was not refused", why.msg);
-    script_close(&r->s);
-    open_again(r);
+    restart(r);
     take_stock(r);
     lose_power(r, "power loss right after the restart", SIM_DROP_ALL);
     r->since_failure = 0;
+}
+
+/* Something the keeper does. It may fail once; what it was about to do then is still to be done, and can be. */
+static void keeping(struct run *r, const struct action *a) {
+    bool counts = a->what != ACT_STEP, failed = fault.failed;
+    unsigned event = a->what == ACT_RETAIN ? SCRIPT_RETAIN : SCRIPT_DELETE;
+    r->under_way = counts ? event + 1 : 0;
+    if (!script_act(&r->s, a, &r->e)) {
+        if (!fault.failed) wrong("a step failed with nothing failing", r->e.msg);
+        if (!counts && !shows(r->s.store, r->numbers, r->count)) wrong("a step that failed shows", r->e.msg);
+        lose_power(r, "power loss after a step that failed", SIM_DROP_ALL);
+        if (!script_act(&r->s, a, &r->e)) wrong("a step failed again", r->e.msg);
+    }
+    r->under_way = 0;
+    r->unsure = a->what == ACT_RETAIN && fault.failed && !failed;
+    if (counts) r->numbers[r->count++] = event;
+    if (!shows(r->s.store, r->numbers, r->count)) wrong("what is shown after a step is not what was acknowledged", "");
 }
 
 static void script_with_fault(struct run *r) {
@@ -263,26 +299,64 @@ static void script_with_fault(struct run *r) {
         !datadir_write_first_key(r->s.dir, "demo", "sg_0123456789abcdef0123456789abcdef", &r->e))
         wrong("the first key", r->e.msg);
     atomic_store(&r->progress.key_acked, true);
-    for (unsigned n = 0; n < SCRIPT_REQUESTS; n++) {
-        request(r, n);
-        if (n == 23 || n == 36) store_checkpoint(r->s.store, &r->e);
-        if (n != 20 && n != 33) continue;
-        script_close(&r->s);
-        open_again(r);
-        if (!shows(r->s.store, r->numbers, r->count)) wrong("after a clean restart", "");
+    for (unsigned i = 0; i < script_action_count; i++) {
+        const struct action *a = &script_actions[i];
+        if (a->what == ACT_REQUESTS) {
+            for (unsigned n = 0; n < a->count; n++) request(r, a->first + n);
+            continue;
+        }
+        /* What was written while a segment was set aside is there with it when it can be read again. */
+        if (a->what == ACT_RESTART || r->aside) restart(r);
+        if (!r->aside && !shows(r->s.store, r->numbers, r->count)) wrong("after a clean restart", "");
+        if (a->what == ACT_RESTART) continue;
+        if (r->aside) restart(r);
+        keeping(r, a);
     }
+}
+
+/* After a start: nothing is left of what failed. */
+static void check_files(struct run *r) {
+    fault.paused = true;
+    if (!store_checkpoint(r->s.store, &r->e) || !script_check_files(&r->s, &r->e)) wrong("at the end", r->e.msg);
+    fault.paused = false;
 }
 
 static void one_failure(struct run *r) {
     script_with_fault(r);
     lose_power(r, "power loss at the end of the script", SIM_DROP_ALL);
-    script_close(&r->s);
-    open_again(r);
+    restart(r);
+    if (r->aside) restart(r);
     take_stock(r);
+    check_files(r);
     lose_power(r, "power loss after the last start", SIM_DROP_ALL);
 }
 
-/* Requests until one is refused, then a refused one more, then space, and all is as if nothing had been. */
+/* There is space again: what could not be done is done. A request waits for the keeper to have been round. */
+static void again(struct run *r, const struct action *a) {
+    struct err e = {0};
+    for (unsigned tries = 0; !script_act(&r->s, a, &e); tries++) {
+        if (e.code != ERR_NO_SPACE || tries == 100000) wrong("there is space again, but still", e.msg);
+        usleep(1000);
+    }
+}
+
+/* A step for which there is no space leaves nothing behind that takes space, however often it is tried. */
+static bool try_step(struct run *r, const struct action *a) {
+    struct err e = {0};
+    if (script_act(&r->s, a, &e)) return true;
+    if (!fault.failed || e.code != ERR_NO_SPACE) wrong("a step failed otherwise than for want of space", e.msg);
+    if (!shows(r->s.store, r->numbers, r->count)) wrong("a step for which there was no space shows", "");
+    fault.paused = true;
+    unsigned left = script_files(&r->s);
+    fault.paused = false;
+    for (unsigned i = 0; i < 3; i++) script_act(&r->s, a, &e);
+    fault.paused = true;
+    if (script_files(&r->s) > left) wrong("a step for which there is no space leaves more files each time", e.msg);
+    fault.paused = false;
+    return false;
+}
+
+/* Goes on until three requests or steps were refused, then there is space, and all is as if nothing had been. */
 static void full(struct run *r) {
     unsigned refused = 0;
     if (!script_open(&r->s, &r->e)) {
@@ -290,31 +364,37 @@ static void full(struct run *r) {
         fault.space_again = true;
         open_again(r);
     }
-    for (unsigned n = 0; n < SCRIPT_REQUESTS; n++) {
-        struct err e = {0};
-        if (script_request(&r->s, n, &e)) {
-            r->numbers[r->count++] = n;
-            continue;
+    for (unsigned i = 0; i < script_action_count; i++) {
+        const struct action *a = &script_actions[i];
+        struct action one = {.what = ACT_REQUESTS, .first = a->first, .count = 1};
+        for (unsigned n = 0; a->what == ACT_REQUESTS && n < a->count; n++, one.first++) {
+            struct err e = {0}, why = {0};
+            if (!script_act(&r->s, &one, &e)) {
+                if (!fault.failed || e.code != ERR_NO_SPACE)
+                    wrong("a request was refused otherwise than for want of space", e.msg);
+                if (!shows(r->s.store, r->numbers, r->count)) wrong("a refused request left a trace", "");
+                if (!store_writable(r->s.store, &why)) wrong("a full disk has stopped the store for good", why.msg);
+                if (++refused < 3) continue;
+                fault.space_again = true;
+                again(r, &one);
+            }
+            r->numbers[r->count++] = one.first;
         }
-        if (!fault.failed || e.code != ERR_NO_SPACE)
-            wrong("a request was refused otherwise than for want of space", e.msg);
-        if (!shows(r->s.store, r->numbers, r->count)) wrong("a refused request left a trace", "");
-        if (++refused < 3) continue;
-        struct err why = {0};
-        if (!store_writable(r->s.store, &why)) wrong("a full disk has stopped the store for good", why.msg);
-        fault.space_again = true;
-        unsigned tries = 0;
-        while (!script_request(&r->s, n, &e)) { /* each waits for the keeper to have been round */
-            if (e.code != ERR_NO_SPACE || ++tries == 100000) wrong("there is space again, but still", e.msg);
-            usleep(1000);
+        if (a->what == ACT_REQUESTS || a->what == ACT_RESTART) continue;
+        if (a->what != ACT_STEP || !try_step(r, a)) {
+            fault.space_again |= a->what != ACT_STEP || ++refused >= 3; /* a retention half done shows */
+            if (!fault.space_again) continue;
+            again(r, a);
         }
-        r->numbers[r->count++] = n;
+        if (a->what != ACT_STEP) r->numbers[r->count++] = a->what == ACT_RETAIN ? SCRIPT_RETAIN : SCRIPT_DELETE;
     }
     fault.space_again = true;
+    if (!shows(r->s.store, r->numbers, r->count)) wrong("at the end", "");
     lose_power(r, "power loss at the end of the script", SIM_DROP_ALL);
     script_close(&r->s);
     open_again(r);
     if (!shows(r->s.store, r->numbers, r->count)) wrong("after a restart", "");
+    check_files(r);
 }
 
 /* ---- all runs ---- */
@@ -410,6 +490,7 @@ int main(int argc, char **argv) {
     snprintf(home, sizeof home, "%.3000s/faults-XXXXXX", above);
     CHECK(mkdtemp(home));
     hash_init();
+    guard_init();
     log_set_level(LOG_ERROR);
     if (argc == 4 && strcmp(argv[1], "--only") == 0) {
         bool reached;

@@ -1,11 +1,13 @@
 #include "io_sim.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,8 +16,8 @@
 
 enum { SECTOR = 512, MOST_FDS = 1024, PATH = 4096, MOST_SITES = 64 };
 
-const char *const io_sim_op_names[SIM_OPS] = {"create", "write", "sync", "sync folder", "rename",
-                                              "unlink", "mkdir", "open", "read"};
+const char *const io_sim_op_names[SIM_OPS] = {"create", "write", "truncate", "sync", "sync folder", "rename", "link",
+                                              "unlink", "mkdir", "rmdir",    "open", "read",        "map",    "list"};
 
 enum sector_state { CLEAN, DIRTY, LOST }; /* lost: a sync of it failed */
 
@@ -231,6 +233,7 @@ static ssize_t sim_pwrite(int fd, const void *p, size_t n, off_t at) {
     event.grows = (size_t)at + n > o->now.n ? (size_t)at + n - o->now.n : 0;
     if (fails_event(&event)) goto out;
     n = event.n;
+    size_t from = (size_t)at < o->now.n ? (size_t)at : o->now.n; /* a gap is zeros, whatever the disk has there */
     put = pwrite(fd, p, n, at);
     CHECK(put == (ssize_t)n);
     if ((size_t)at + n > o->now.n) {
@@ -238,10 +241,32 @@ static ssize_t sim_pwrite(int fd, const void *p, size_t n, off_t at) {
         o->length_unsynced = true;
     }
     memcpy(o->now.p + at, p, n);
-    touch_sectors(o, (size_t)at, n);
+    touch_sectors(o, from, (size_t)at + n - from);
 out:
     pthread_mutex_unlock(&sim.lock);
     return put;
+}
+
+static int sim_truncate(int fd, off_t n) {
+    pthread_mutex_lock(&sim.lock);
+    int failed = -1;
+    struct object *o = sim.fds[fd];
+    size_t was = o->now.n, is = (size_t)n;
+    char what[64];
+    snprintf(what, sizeof what, "%zu to %zu bytes", was, is);
+    struct io_sim_event event = {.op = SIM_TRUNCATE, .what = what, .path = o->name, .grows = is > was ? is - was : 0};
+    if (fails_event(&event)) goto out;
+    failed = ftruncate(fd, n);
+    if (failed || was == is) goto out;
+    bytes_resize(&o->now, is);
+    o->length_unsynced = true;
+    if (is > was)
+        touch_sectors(o, was, is - was);
+    else if (o->sector_count > (is + SECTOR - 1) / SECTOR)
+        o->sector_count = (is + SECTOR - 1) / SECTOR;
+out:
+    pthread_mutex_unlock(&sim.lock);
+    return failed;
 }
 
 static void note_site(const char *site) {
@@ -355,6 +380,60 @@ out:
     return failed;
 }
 
+static int sim_link(const char *from, const char *to) {
+    pthread_mutex_lock(&sim.lock);
+    int failed = -1;
+    char last[256];
+    struct object *o = object_at(from), *folder = folder_of(to, last);
+    if (fails(SIM_LINK, to)) goto out;
+    failed = link(from, to);
+    if (failed) goto out;
+    CHECK(o && folder);
+    changed(folder, ADD, "", last, o);
+    names_put(&folder->names, last, o);
+out:
+    pthread_mutex_unlock(&sim.lock);
+    return failed;
+}
+
+static int sim_rmdir(const char *path) {
+    pthread_mutex_lock(&sim.lock);
+    int failed = -1;
+    char last[256];
+    struct object *folder = folder_of(path, last);
+    if (fails(SIM_RMDIR, path)) goto out;
+    failed = rmdir(path);
+    if (failed) goto out;
+    changed(folder, REMOVE, "", last, NULL);
+    names_remove(&folder->names, last);
+out:
+    pthread_mutex_unlock(&sim.lock);
+    return failed;
+}
+
+static int sim_list(const char *path, void (*call)(void *ctx, const char *name), void *ctx) {
+    struct names names = {0};
+    pthread_mutex_lock(&sim.lock);
+    struct object *folder = object_at(path);
+    bool failed = fails(SIM_LIST, path);
+    if (!failed && (!folder || !folder->folder)) {
+        errno = folder ? ENOTDIR : ENOENT;
+        failed = true;
+    }
+    if (!failed) names_copy(&names, &folder->names);
+    pthread_mutex_unlock(&sim.lock);
+    for (unsigned i = 0; i < names.count; i++) call(ctx, names.list[i].text);
+    free(names.list);
+    return failed ? -1 : 0;
+}
+
+static void *sim_map(int fd, size_t n) {
+    pthread_mutex_lock(&sim.lock);
+    void *p = fails(SIM_MAP, sim.fds[fd]->name) ? NULL : mmap(NULL, n, PROT_READ, MAP_SHARED, fd, 0);
+    pthread_mutex_unlock(&sim.lock);
+    return p == MAP_FAILED ? NULL : p;
+}
+
 /* What was lost shows as it is on disk. */
 static void sim_forget(int fd, off_t from, off_t length) {
     pthread_mutex_lock(&sim.lock);
@@ -381,6 +460,11 @@ static const struct io_ops sim_ops = {
     .rename = sim_rename,
     .unlink = sim_unlink,
     .mkdir = sim_mkdir,
+    .map = sim_map,
+    .truncate = sim_truncate,
+    .link = sim_link,
+    .rmdir = sim_rmdir,
+    .list = sim_list,
     .forget = sim_forget,
 };
 
@@ -456,9 +540,38 @@ void io_sim_photo(const char *to, uint64_t seed) {
 
 /* ---- beginning and end ---- */
 
+static void take_file(struct object *o, const char *path) {
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    CHECK(fd >= 0 && fstat(fd, &st) == 0);
+    bytes_resize(&o->now, (size_t)st.st_size);
+    CHECK(pread(fd, o->now.p, o->now.n, 0) == st.st_size && close(fd) == 0);
+    bytes_resize(&o->disk, o->now.n);
+    if (o->now.n) memcpy(o->disk.p, o->now.p, o->now.n);
+}
+
+static void take_folder(struct object *o, const char *path) {
+    char below[PATH];
+    DIR *d = opendir(path);
+    CHECK(d);
+    for (struct dirent *entry; (entry = readdir(d));) {
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
+        CHECK(snprintf(below, sizeof below, "%s/%s", path, entry->d_name) < PATH);
+        struct object *child = object_new(entry->d_type == DT_DIR, entry->d_name);
+        names_put(&o->names, entry->d_name, child);
+        if (child->folder)
+            take_folder(child, below);
+        else
+            take_file(child, below);
+    }
+    closedir(d);
+    names_copy(&o->synced, &o->names);
+}
+
 void io_sim_begin(const char *root, io_sim_hook *hook, void *ctx) {
     snprintf(sim.root, sizeof sim.root, "%s", root);
     sim.top = object_new(true, "");
+    take_folder(sim.top, root);
     io_sim_set_hook(hook, ctx);
     io_use(&sim_ops);
 }

@@ -7,15 +7,20 @@
  * new bytes, the old ones, or garbage; an unsynced length or the old one; unsynced names kept or undone, each by itself.
  *
  * Before every operation the hook is called, with no other operation under way; it may take photos, fork, or fail the
- * operation by returning an errno. Only opening without making (SIM_OPEN) and SIM_READ change nothing. Paths are those under the root given to io_sim_begin.
- * Any thread but begin, move, end: those need the only one. */
+ * operation by returning an errno. Only opening without making (SIM_OPEN), SIM_READ, SIM_MAP and SIM_LIST change nothing.
+ * A mapping shows what a program sees, as it does with a real file. Paths are those under the root given to
+ * io_sim_begin. Any thread but begin, move, end: those need the only one. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "base/io.h"
 
-enum io_sim_op { SIM_CREATE, SIM_WRITE, SIM_SYNC, SIM_SYNC_DIR, SIM_RENAME, SIM_UNLINK, SIM_MKDIR, SIM_OPEN, SIM_READ, SIM_OPS };
+enum io_sim_op {
+    SIM_CREATE, SIM_WRITE, SIM_TRUNCATE, SIM_SYNC, SIM_SYNC_DIR, SIM_RENAME, SIM_LINK, SIM_UNLINK, SIM_MKDIR, SIM_RMDIR,
+    SIM_OPEN, SIM_READ, SIM_MAP, SIM_LIST, /* from here on nothing changes */
+    SIM_OPS
+};
 extern const char *const io_sim_op_names[SIM_OPS];
 
 struct io_sim_event {
@@ -24,14 +29,14 @@ struct io_sim_event {
     const char *path; /* of the file, where it is known */
     size_t n;         /* of a write: its length; the hook may shorten it */
     size_t grows;     /* of a write: by how much the file gets longer */
-    uint64_t number;  /* from 1; reads and mere opens have none: 0 */
+    uint64_t number;  /* from 1; what changes nothing has none: 0 */
 };
 
 /* 0, or the errno the operation fails with. A failing sync loses what was not yet on disk but goes on showing it, and a
  * later sync does not bring it back: what Linux does. */
 typedef int io_sim_hook(void *ctx, struct io_sim_event *event);
 
-/* Takes an empty folder that counts as synced, and puts the table in place. */
+/* Takes a folder, and puts the table in place. What is in the folder counts as synced. */
 void io_sim_begin(const char *root, io_sim_hook *hook, void *ctx);
 void io_sim_end(void); /* puts the operating system back and forgets everything */
 

@@ -2,7 +2,7 @@
  *
  * A child runs the script. Before each operation that changes something it stops, and several photos are made of what
  * could be on the platter then; a fresh process opens the store on each and compares it with what was acknowledged:
- * everything acknowledged is there, each further request that was under way is there whole or not at all, in order,
+ * everything acknowledged is there, each further event that was under way is there whole or not at all, in order,
  * nothing else is. Second stage: at an operation a copy of the child begins as after kill -9 (what was written is
  * there, synced or not), opens the store, goes on, and is photographed in the same way.
  *
@@ -11,10 +11,8 @@
  *   powerloss --without SITE        the same for one, to look at what goes wrong
  *   powerloss --at N [--killed M] [--photo SEED]     one moment alone: operation N, after a kill at operation M */
 #include <errno.h>
-#include <fcntl.h>
 #include <ftw.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,17 +20,17 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/guard.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "io_sim.h"
 #include "script.h"
 
-enum { WORKERS = 2, MOST_PHOTOS = 64, SETTLE_S = 20 };
+enum { WORKERS = 2, MOST_PHOTOS = 64 };
 
 static struct {
     uint64_t seed, at, killed, photo;
@@ -46,7 +44,7 @@ struct board {
     struct progress progress[2];
     unsigned stage; /* 0, or 1 after a kill */
     bool opened;    /* stage 1: the store was opened after the kill, with `base` requests in it */
-    unsigned base;
+    unsigned base;  /* events of the first stage */
     uint64_t number, killed; /* the operation photographed; that of the kill */
     char what[128];
     uint64_t seeds[MOST_PHOTOS];
@@ -83,33 +81,6 @@ static const char *empty_folder(char path[4096], const char *name, unsigned numb
 
 /* ---- the child ---- */
 
-static struct {
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    bool owed; /* a journal file was begun, and its checkpoint has not been seen */
-} keeper = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false};
-
-static void watch_keeper(const struct io_sim_event *event) {
-    bool begun = event->op == SIM_SYNC && strcmp(event->what, "journal.header") == 0;
-    bool over = event->op == SIM_SYNC_DIR && strcmp(event->what, "checkpoint.manifest.dir") == 0;
-    if (!begun && !over) return;
-    pthread_mutex_lock(&keeper.lock);
-    keeper.owed = begun;
-    pthread_cond_broadcast(&keeper.changed);
-    pthread_mutex_unlock(&keeper.lock);
-}
-
-/* The next request begins when the keeper has done its part, so that operations come in the same order each time. */
-static void settle(void *ctx) {
-    (void)ctx;
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += SETTLE_S;
-    pthread_mutex_lock(&keeper.lock);
-    while (keeper.owed) CHECK(pthread_cond_timedwait(&keeper.changed, &keeper.lock, &until) == 0);
-    pthread_mutex_unlock(&keeper.lock);
-}
-
 static uint64_t mix(uint64_t a, uint64_t b) { return (a ^ b << 20 ^ b >> 44) * 0x9e3779b97f4a7c15u ^ a >> 29; }
 
 static void tell_judge(char what) {
@@ -142,7 +113,6 @@ static int before_operation(void *ctx, struct io_sim_event *event) {
     (void)ctx;
     char what[100];
     if (event->op >= SIM_OPEN) return 0;
-    watch_keeper(event);
     snprintf(what, sizeof what, "%s %.80s", io_sim_op_names[event->op], event->what);
     if (board->stage == 1) {
         if (!options.at || options.at == event->number - board->killed) photograph(event->number - board->killed, what);
@@ -175,22 +145,22 @@ static _Noreturn void broken(const char *doing, const struct err *e) {
     _exit(0);
 }
 
-static unsigned expected_requests(unsigned *numbers, unsigned stage, unsigned base, unsigned count) {
+static unsigned expected_events(unsigned *events, unsigned stage, unsigned base, unsigned count) {
     unsigned n = 0;
-    for (; n < (stage ? base : count); n++) numbers[n] = n;
-    for (unsigned i = 0; stage && i < count; i++) numbers[n++] = SCRIPT_EXTRA + i;
+    for (; n < (stage ? base : count); n++) events[n] = script_event(n);
+    for (unsigned i = 0; stage && i < count; i++) events[n++] = script_extra_event(i);
     return n;
 }
 
-/* How many of the first stage's requests a store shows; -1: no such number. */
-static int requests_shown(struct store *store, unsigned least, unsigned most) {
-    unsigned numbers[SCRIPT_ALL];
+/* How many of the first stage's events a store shows; -1: no such number. */
+static int events_shown(struct store *store, unsigned least, unsigned most) {
+    unsigned events[SCRIPT_ALL];
     struct buf shown = {0}, want = {0};
     int found = -1;
     script_show(store, &shown);
     for (unsigned n = least; n <= most && found < 0; n++) {
         want.n = 0;
-        script_expect(numbers, expected_requests(numbers, 0, 0, n), &want);
+        script_expect(events, expected_events(events, 0, 0, n), &want);
         if (str_eq(buf_str(&shown), buf_str(&want))) found = (int)n;
     }
     buf_free(&shown);
@@ -203,17 +173,14 @@ static _Noreturn void second_life(uint64_t number) {
     char path[4096];
     struct err e = {0};
     struct progress *before = &board->progress[0], *p = &board->progress[1];
-    pthread_mutex_init(&keeper.lock, NULL);
-    pthread_cond_init(&keeper.changed, NULL);
-    keeper.owed = false;
     memcpy(p, before, sizeof *p);
     board->stage = 1;
     board->opened = false;
     board->killed = number;
     io_sim_move(empty_folder(path, "second", 0));
-    struct script s = {.dir = path, .progress = p, .settle = settle};
+    struct script s = {.dir = path, .progress = p};
     if (!script_open(&s, &e)) broken("opening after a kill", &e);
-    int base = requests_shown(s.store, atomic_load(&p->acked), atomic_load(&p->submitted));
+    int base = events_shown(s.store, atomic_load(&p->acked), atomic_load(&p->submitted));
     if (base < 0 || !script_check(&s, &e)) {
         if (base < 0) err_set(&e, ERR_DAMAGED, "what is there is not what was acknowledged");
         broken("after a kill", &e);
@@ -231,7 +198,7 @@ static _Noreturn void run_child(void) {
     struct err e = {0};
     io_sim_begin(empty_folder(path, "data", 0), before_operation, NULL);
     io_sim_ignore(options.without);
-    struct script s = {.dir = path, .progress = &board->progress[0], .settle = settle};
+    struct script s = {.dir = path, .progress = &board->progress[0]};
     if (!script_first(&s, &e)) broken("the script", &e);
     if (!options.at && !options.killed && worker % sharing == 0) photograph(0, "the end");
     _exit(0);
@@ -239,12 +206,12 @@ static _Noreturn void run_child(void) {
 
 /* ---- the judge ---- */
 
-/* What is expected after `count` requests, kept since many photos ask for the same. */
+/* What is expected after `count` events, kept since many photos ask for the same. */
 static struct str expected(unsigned stage, unsigned base, unsigned count) {
     static struct buf cache[2][SCRIPT_ALL + 1][SCRIPT_ALL + 1];
-    unsigned numbers[SCRIPT_ALL];
+    unsigned events[SCRIPT_ALL];
     struct buf *b = &cache[stage][stage ? base : 0][count];
-    if (b->n == 0) script_expect(numbers, expected_requests(numbers, stage, base, count), b);
+    if (b->n == 0) script_expect(events, expected_events(events, stage, base, count), b);
     return buf_str(b);
 }
 
@@ -256,10 +223,13 @@ static void show_difference(struct str got, struct str want) {
             (int)(want.n > line ? strcspn(want.p + line, "\n") : 0), want.n > line ? want.p + line : "");
 }
 
-/* One more request, a clean end, another start: all as it was, and the request with it. */
+/* One more request, every step of the keeper, a clean end, another start: all as it was, and the request with it. */
 static bool lives_on(struct script *s, struct err *e) {
     struct buf before = {0}, after = {0};
-    bool ok = script_request(s, SCRIPT_ALL - 1, e) && store_checkpoint(s->store, e);
+    static const enum store_step steps[] = {STEP_FREEZE, STEP_SEAL, STEP_FOLD, STEP_MERGE, STEP_COMPACT};
+    bool ok = script_request(s, SCRIPT_EXTRA + 2, e) && store_checkpoint(s->store, e);
+    for (unsigned i = 0; ok && i < 2 * sizeof steps / sizeof *steps; i++)
+        ok = store_step(s->store, i % 2 ? SCRIPT_WORKSPACE_B : SCRIPT_WORKSPACE_A, steps[i / 2], 0, e);
     if (ok) script_show(s->store, &before);
     script_close(s);
     if (!ok || !script_open(s, e)) {
@@ -284,13 +254,14 @@ static bool judge_photo(const char *path, unsigned least, unsigned most, bool go
     bool ok = false;
     for (unsigned n = least; n <= most && !ok; n++) ok = str_eq(buf_str(&shown), expected(stage, base, n));
     if (!ok) {
-        err_set(e, ERR_DAMAGED, "what is there is not what was acknowledged (%u to %u requests%s)", least, most,
+        err_set(e, ERR_DAMAGED, "what is there is not what was acknowledged (%u to %u events%s)", least, most,
                 stage ? " after a kill" : "");
         buf_addc(&shown, '\0');
         show_difference((struct str){shown.p, shown.n - 1}, expected(stage, base, least));
     }
     buf_free(&shown);
-    ok = ok && script_check(&s, e) && (store_checkpoint(s.store, e) || err_wrap(e, "checkpoint"));
+    ok = ok && script_check(&s, e) && (store_checkpoint(s.store, e) || err_wrap(e, "checkpoint")) &&
+         script_check_files(&s, e);
     if (!ok || !go_on) {
         script_close(&s);
         return ok;
@@ -491,6 +462,7 @@ int main(int argc, char **argv) {
     signal(SIGPIPE, SIG_DFL);
     log_set_level(LOG_ERROR);
     hash_init();
+    guard_init();
     make_home();
     int failed = first_site ? prove_all(argv + first_site, (unsigned)(argc - first_site)) : everything();
     remove_tree(home);

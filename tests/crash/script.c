@@ -1,14 +1,18 @@
 #include "script.h"
 
-#include <inttypes.h>
 #include <sodium.h>
-#include <stdlib.h>
 
 #include "base/check.h"
-#include "base/crc32c.h"
-#include "store_dump.h"
 
 /* ---- the requests ---- */
+
+static unsigned kind_of(unsigned n) {
+    static const unsigned extra[] = {0, 10, 11};
+    return n < SCRIPT_REQUESTS ? n % SCRIPT_KINDS : extra[n - SCRIPT_EXTRA];
+}
+
+/* Requests come in rounds, each with ids of its own; the first number of a round stands for it. */
+static unsigned round_of(unsigned n) { return n / SCRIPT_KINDS * SCRIPT_KINDS; }
 
 static struct str text_of(struct request *r, const char *fmt, unsigned n) {
     char *text = arena_printf(&r->arena, fmt, n);
@@ -28,6 +32,9 @@ static void with_picture(struct request *r, struct inference *inf, unsigned numb
     inf->picture = hash;
 }
 
+static int64_t time_of(unsigned number) { return SCRIPT_NOW_US - 4 * HOUR_US + number * 60000000LL; }
+
+/* What an inference says follows from the number alone: the same number again is the same again. */
 static struct inference *add_inference(struct request *r, unsigned number, struct str id, size_t padding) {
     struct item *item = &r->items[r->count++];
     struct detection *d = arena_alloc(&r->arena, 2 * sizeof *d);
@@ -38,7 +45,7 @@ static struct inference *add_inference(struct request *r, unsigned number, struc
     d[1] = (struct detection){.class_name = STR("cat"), .class_id = -1, .confidence = 0.25};
     item->inf = (struct inference){.id = id,
                                    .model_id = STR("coco/24"),
-                                   .time_us = TIME_UNKNOWN,
+                                   .time_us = time_of(number),
                                    .latency_s = 0.01,
                                    .device_id = STR("cam"),
                                    .source_info = text_of(r, "r%u", number),
@@ -60,203 +67,165 @@ static void add_attach(struct request *r, unsigned number, const char *field, st
 }
 
 static struct value text_value(struct str text) { return (struct value){.type = VALUE_STRING, .text = text}; }
+static struct value number_value(unsigned n) { return (struct value){.type = VALUE_NUMBER, .number = n}; }
 
 /* A chain that does not fit into what is left of a journal file, most of the time. */
 static void long_chain(struct request *r, unsigned n) {
     struct str ids[16];
     for (unsigned i = 0; i < 16; i++) {
         ids[i] = text_of(r, "many%u", n * 100 + i);
-        add_inference(r, n, ids[i], 3400);
+        add_inference(r, n, ids[i], 2900);
     }
     add_attach(r, n, "line", text_value(text_of(r, "L%u", n)), ids, 16);
 }
 
 static void repeated(struct request *r, unsigned n) {
-    unsigned base = n / 10 * 10;
-    struct str id = text_of(r, "i%u", base);
-    with_picture(r, add_inference(r, base, id, 1200), base); /* the same again */
-    add_inference(r, n, id, 10);                             /* a conflict */
+    unsigned round = round_of(n);
+    struct str id = text_of(r, "i%u", round);
+    with_picture(r, add_inference(r, round, id, 1200), round); /* the same again */
+    add_inference(r, n, id, 10);                               /* a conflict */
     add_inference(r, n, id, 30)->assign_index = true;
     struct inference *partial = add_inference(r, n, id, 20);
     partial->partial = true;
     partial->index = 5;
     add_inference(r, n, id, 40)->index = 5;
+    add_inference(r, n, text_of(r, "p%u", round), 20)->partial = true; /* the complete one comes a round later */
+}
+
+/* Many ids in one record: known in this workspace or in no way, in chunks and in segments. And rows, one of them of
+ * long ago, which goes to a segment of its own. */
+static void many_ids(struct request *r, unsigned n) {
+    struct str some[30];
+    for (unsigned i = 0; i < 30; i++) some[i] = text_of(r, i % 2 ? "more%u" : "unseen%u", i * 10);
+    some[0] = text_of(r, "i%u", round_of(n));
+    some[1] = text_of(r, "more%u", (n < SCRIPT_KINDS ? n : n - SCRIPT_KINDS) * 10);
+    add_attach(r, n, "shift", text_value(text_of(r, "S%u", n % 4)), some, 30);
+    for (unsigned i = 0; i < 9; i++) {
+        struct inference *inf = add_inference(r, n, text_of(r, "more%u", n * 10 + i), 2400);
+        if (i == 4) inf->time_us -= 10 * 24 * HOUR_US;
+    }
+}
+
+/* Metadata for ids of all rounds, and a second model for one whose first is in a segment. */
+static void later_metadata(struct request *r, unsigned n) {
+    unsigned round = round_of(n), before = round < SCRIPT_KINDS ? 0 : round - SCRIPT_KINDS;
+    struct str ids[6];
+    size_t count = 0;
+    for (unsigned k = 0; k <= round && k < 2 * SCRIPT_KINDS; k += SCRIPT_KINDS) {
+        ids[count++] = text_of(r, "i%u", k);
+        ids[count++] = text_of(r, "late%u", k);
+    }
+    add_attach(r, n, "grade", number_value(n), ids, count);
+    add_attach(r, n, "line", (struct value){.type = VALUE_NONE}, ids, 1);
+    struct str id = text_of(r, "i%u", before);
+    add_inference(r, n, id, 50)->model_id = STR("second/1");
+    add_attach(r, n, "second", text_value(STR("yes")), &id, 1);
+}
+
+/* What came a round ago comes again: the same, another under its name, and the complete one to a partial one. */
+static void resent(struct request *r, unsigned n) {
+    unsigned round = round_of(n), before = round < SCRIPT_KINDS ? 0 : round - SCRIPT_KINDS;
+    with_picture(r, add_inference(r, before, text_of(r, "i%u", before), 1200), before);
+    add_inference(r, n, text_of(r, "i%u", before), 11);
+    add_inference(r, n, text_of(r, "late%u", before), 12)->assign_index = true;
+    add_inference(r, n, text_of(r, "p%u", before), 30);
+    with_picture(r, add_inference(r, 0, text_of(r, "i%u", 0), 1200), 0); /* may have been dropped since */
 }
 
 void script_build(unsigned n, struct request *r) {
-    unsigned base = n / 10 * 10;
-    struct str first = text_of(r, "i%u", base), late = text_of(r, "late%u", base), some[30];
-    *r = (struct request){.workspace = n % 10 == 2 || n % 10 == 6 ? SCRIPT_WORKSPACE_B : SCRIPT_WORKSPACE_A,
-                          .arena = r->arena};
-    switch (n % 10) {
+    unsigned round = round_of(n);
+    struct str first = text_of(r, "i%u", round), late = text_of(r, "late%u", round), id;
+    *r = (struct request){.workspace = SCRIPT_WORKSPACE_A, .arena = r->arena};
+    switch (kind_of(n)) {
     case 0: with_picture(r, add_inference(r, n, first, 1200), n); return;
     case 1: add_attach(r, n, "line", text_value(text_of(r, "L%u", n)), &first, 1); return;
-    case 2: add_inference(r, n, text_of(r, "b%u", n), 300)->error = STR("no picture"); return;
+    case 2:
+        r->workspace = SCRIPT_WORKSPACE_B;
+        add_inference(r, n, text_of(r, "b%u", round), 300)->error = STR("no picture");
+        return;
     case 3: add_attach(r, n, "verdict", (struct value){.type = VALUE_BOOL, .truth = true}, &late, 1); return;
     case 4:
         add_inference(r, n, late, 900);
-        add_attach(r, n, "shift", (struct value){.type = VALUE_NUMBER, .number = n}, &late, 1);
+        add_attach(r, n, "shift", number_value(n), &late, 1);
         return;
-    case 5: add_attach(r, n, "line", (struct value){.type = VALUE_NUMBER, .number = base}, &first, 1); return;
-    case 6: long_chain(r, n); return;
+    case 5: add_attach(r, n, "line", number_value(round), &first, 1); return;
+    case 6:
+        r->workspace = SCRIPT_WORKSPACE_B;
+        long_chain(r, n);
+        return;
     case 7:
-        add_attach(r, n, "line", (struct value){.type = VALUE_NUMBER, .number = base}, &first, 1); /* unchanged */
+        add_attach(r, n, "line", number_value(round), &first, 1); /* unchanged */
         add_attach(r, n, "verdict", (struct value){.type = VALUE_NONE}, &late, 1);
         return;
     case 8: repeated(r, n); return;
+    case 9: many_ids(r, n); return;
+    case 10: later_metadata(r, n); return;
+    case 11: resent(r, n); return;
+    case 12: /* for one that comes in the next round, and one that came in the last */
+        r->workspace = SCRIPT_WORKSPACE_B;
+        id = text_of(r, "b%u", round + SCRIPT_KINDS);
+        add_attach(r, n, "batch", text_value(text_of(r, "B%u", n)), &id, 1);
+        id = text_of(r, "b%u", 0);
+        add_attach(r, n, "batch", number_value(n), &id, 1);
+        add_inference(r, n, text_of(r, "ahead%u", n), 20)->time_us += 3 * 24 * HOUR_US;
+        return;
     default:
-        for (unsigned i = 0; i < 30; i++) some[i] = text_of(r, i % 2 ? "many%u" : "unseen%u", i);
-        some[0] = first;
-        add_attach(r, n, "shift", text_value(text_of(r, "S%u", n % 4)), some, 30);
-        for (unsigned i = 0; i < 8; i++) add_inference(r, n, text_of(r, "more%u", n * 10 + i), 3000);
+        r->workspace = n < 2 * SCRIPT_KINDS ? SCRIPT_WORKSPACE_C : SCRIPT_WORKSPACE_B;
+        for (unsigned i = 0; i < 3; i++) add_inference(r, n, text_of(r, "c%u", n * 10 + i), 100);
+        id = text_of(r, "c%u", 130);
+        add_attach(r, n, "line", text_value(text_of(r, "L%u", n)), &id, 1);
     }
 }
 
-/* ---- the model ---- */
+/* ---- the actions ---- */
 
-struct model_row {
-    uint32_t workspace, index;
-    unsigned flags;
-    struct inference inf;
-    struct str payload;
+#define REQUESTS(n, together) {.what = ACT_REQUESTS, .first = (n), .count = (together)}
+#define STEP(which, of) {.what = ACT_STEP, .step = STEP_##which, .workspace = SCRIPT_WORKSPACE_##of}
+#define ONE(n) REQUESTS(n, 1)
+
+const struct action script_actions[] = {
+    /* The first round: nothing but chunks, then segments of all workspaces. */
+    ONE(0), ONE(1), ONE(2), ONE(3), ONE(4), ONE(5), ONE(6), STEP(CHECKPOINT, A), ONE(7), ONE(8), REQUESTS(9, 3), ONE(12),
+    {.what = ACT_RESTART}, ONE(13), STEP(FREEZE, A), STEP(SEAL, A), STEP(FREEZE, B), STEP(SEAL, B), STEP(FREEZE, C),
+    STEP(SEAL, C),
+    /* The second: metadata for segments, folds; rows under known ids. */
+    ONE(14), ONE(15), REQUESTS(16, 5), ONE(21), ONE(22), STEP(FREEZE, A), ONE(23), ONE(24), STEP(FOLD, A), ONE(25),
+    STEP(CHECKPOINT, A), STEP(COMPACT, A), STEP(SEAL, A), ONE(26), ONE(27), {.what = ACT_RESTART}, STEP(FREEZE, A),
+    STEP(SEAL, A), STEP(FOLD, A),
+    /* The first round goes. */
+    {.what = ACT_RETAIN, .workspace = SCRIPT_WORKSPACE_A}, STEP(COMPACT, A), ONE(28), ONE(29), ONE(30), REQUESTS(31, 3),
+    {.what = ACT_RESTART}, ONE(34), STEP(FREEZE, A), STEP(SEAL, A), ONE(35), STEP(MERGE, A), ONE(36), ONE(37),
+    STEP(CHECKPOINT, A), STEP(FREEZE, B), STEP(SEAL, B), STEP(FOLD, B), STEP(MERGE, B), STEP(COMPACT, B),
+    {.what = ACT_DELETE, .workspace = SCRIPT_WORKSPACE_C}, ONE(38), ONE(39), STEP(FREEZE, A), STEP(SEAL, A), ONE(40),
+    STEP(FOLD, A), STEP(MERGE, A), STEP(COMPACT, A), ONE(41), STEP(EXPIRE, B), {.what = ACT_RESTART},
+};
+const unsigned script_action_count = sizeof script_actions / sizeof *script_actions;
+
+static const struct action extra_actions[] = {
+    ONE(SCRIPT_EXTRA), ONE(SCRIPT_EXTRA + 1), STEP(CHECKPOINT, A), STEP(FREEZE, A), STEP(SEAL, A), ONE(SCRIPT_EXTRA + 2),
+    STEP(FOLD, A),
 };
 
-struct model_write {
-    uint32_t workspace;
-    struct str id, field;
-    struct value value;
-    uint32_t key;
-};
-
-struct model {
-    struct model_row rows[2048];
-    unsigned row_count;
-    struct model_write writes[2048];
-    unsigned write_count;
-    struct request requests[SCRIPT_ALL]; /* own the texts */
-};
-
-static void model_inference(struct model *m, uint32_t workspace, const struct inference *inf, struct arena *arena) {
-    struct buf payload = {0};
-    inference_encode(&payload, inf);
-    struct model_row row = {.workspace = workspace,
-                            .index = inf->index,
-                            .inf = *inf,
-                            .payload = {arena_copy(arena, payload.p, payload.n), payload.n},
-                            .flags = (inf->error.n ? ROW_ERROR : 0u) | (inf->partial ? ROW_PARTIAL : 0u) |
-                                     (inf->picture ? ROW_PICTURE : 0u)};
-    buf_free(&payload);
-    for (unsigned i = 0; i < m->row_count; i++) {
-        const struct model_row *other = &m->rows[i];
-        if (other->workspace != workspace || !str_eq(other->inf.id, inf->id) ||
-            !str_eq(other->inf.model_id, inf->model_id))
-            continue;
-        if (other->index != row.index || other->inf.partial != inf->partial) continue;
-        if (!inf->assign_index) return;
-        row.index++;
-        i = UINT32_MAX; /* from the start */
+static unsigned nth_event(const struct action *list, unsigned count, unsigned n) {
+    for (unsigned i = 0, at = 0; i < count; i++) {
+        const struct action *a = &list[i];
+        bool counts = a->what == ACT_RETAIN || a->what == ACT_DELETE;
+        if (a->what == ACT_REQUESTS && n < at + a->count) return a->first + n - at;
+        if (counts && n == at) return a->what == ACT_RETAIN ? SCRIPT_RETAIN : SCRIPT_DELETE;
+        at += a->what == ACT_REQUESTS ? a->count : counts;
     }
-    for (unsigned i = 0; i < m->row_count; i++) {
-        struct model_row *other = &m->rows[i];
-        if (other->workspace != workspace || !str_eq(other->inf.id, inf->id) ||
-            !str_eq(other->inf.model_id, inf->model_id))
-            continue;
-        if (other->index != row.index) continue;
-        if (inf->partial && !other->inf.partial) row.flags |= ROW_HIDDEN;
-        if (!inf->partial && other->inf.partial) other->flags |= ROW_HIDDEN;
-    }
-    CHECK(m->row_count < 2048);
-    m->rows[m->row_count++] = row;
+    WRONG("there is no such event");
 }
 
-static const struct model_write *model_newest(const struct model *m, uint32_t workspace, struct str id,
-                                              struct str field) {
-    for (unsigned i = m->write_count; i-- > 0;) {
-        const struct model_write *w = &m->writes[i];
-        if (w->workspace == workspace && str_eq(w->id, id) && str_eq(w->field, field)) return w;
-    }
-    return NULL;
+unsigned script_event(unsigned n) { return nth_event(script_actions, script_action_count, n); }
+unsigned script_extra_event(unsigned n) {
+    return nth_event(extra_actions, sizeof extra_actions / sizeof *extra_actions, n);
 }
 
-static void model_attach(struct model *m, uint32_t workspace, const struct attach *a) {
-    static const struct value none = {.type = VALUE_NONE};
-    for (size_t i = 0; i < a->id_count; i++) {
-        const struct model_write *newest = model_newest(m, workspace, a->ids[i], a->field);
-        if (value_eq(newest ? &newest->value : &none, &a->value)) continue;
-        CHECK(m->write_count < 2048);
-        m->writes[m->write_count++] = (struct model_write){
-            .workspace = workspace, .id = a->ids[i], .field = a->field, .value = a->value, .key = a->key_id};
-    }
+bool script_second(struct script *s, struct err *e) {
+    for (unsigned i = 0; i < sizeof extra_actions / sizeof *extra_actions; i++)
+        if (!script_act(s, &extra_actions[i], e)) return false;
+    script_close(s);
+    return true;
 }
 
-static void print_id(const struct model *m, uint32_t workspace, struct str id, struct buf *out, unsigned *pending) {
-    bool any = false;
-    buf_printf(out, "id " STR_FMT "\n", STR_ARG(id));
-    for (unsigned i = 0; i < m->row_count; i++) {
-        const struct model_row *r = &m->rows[i];
-        if (r->workspace != workspace || !str_eq(r->inf.id, id)) continue;
-        any = true;
-        buf_printf(out, "  row \"" STR_FMT "\" %" PRIu32 " flags=%u device=" STR_FMT " info=" STR_FMT,
-                   STR_ARG(r->inf.model_id), r->index, r->flags, STR_ARG(r->inf.device_id),
-                   STR_ARG(r->inf.source_info));
-        for (size_t k = 0; k < r->inf.detection_count; k++)
-            buf_printf(out, " " STR_FMT ":%g", STR_ARG(r->inf.detections[k].class_name),
-                       r->inf.detections[k].confidence);
-        buf_printf(out, " crc=%08" PRIx32 "\n", crc32c(0, r->payload.p, r->payload.n));
-    }
-    *pending += !any;
-    for (unsigned f = 0; f < m->write_count; f++) { /* fields in the order of their first use */
-        const struct str field = m->writes[f].field;
-        bool first = m->writes[f].workspace == workspace, begun = false;
-        for (unsigned i = 0; i < f; i++)
-            first &= m->writes[i].workspace != workspace || !str_eq(m->writes[i].field, field);
-        for (unsigned i = m->write_count; first && i-- > 0;) {
-            const struct model_write *w = &m->writes[i];
-            if (w->workspace != workspace || !str_eq(w->id, id) || !str_eq(w->field, field)) continue;
-            if (begun) buf_addz(out, ", ");
-            if (!begun) buf_printf(out, "  field " STR_FMT ": ", STR_ARG(field));
-            dump_value(out, &w->value);
-            buf_printf(out, " by %" PRIu32, w->key);
-            begun = true;
-        }
-        if (begun) buf_addc(out, '\n');
-    }
-}
-
-static int by_bytes(const void *a, const void *b) { return str_cmp(*(const struct str *)a, *(const struct str *)b); }
-
-static void print_workspace(const struct model *m, uint32_t workspace, struct buf *out) {
-    struct str *ids = mem_alloc((m->row_count + m->write_count + 1) * sizeof *ids);
-    unsigned count = 0, rows = 0, different = 0, pending = 0;
-    for (unsigned i = 0; i < m->row_count; i++)
-        if (m->rows[i].workspace == workspace) ids[count++] = m->rows[i].inf.id, rows++;
-    for (unsigned i = 0; i < m->write_count; i++)
-        if (m->writes[i].workspace == workspace) ids[count++] = m->writes[i].id;
-    qsort(ids, count, sizeof *ids, by_bytes);
-    for (unsigned i = 0; i < count; i++) {
-        if (i && str_eq(ids[i], ids[i - 1])) continue;
-        different++;
-        print_id(m, workspace, ids[i], out, &pending);
-    }
-    if (count) buf_printf(out, "rows %u ids %u pending %u\n", rows, different, pending);
-    free(ids);
-}
-
-void script_expect(const unsigned *numbers, unsigned count, struct buf *out) {
-    struct model *m = mem_zero(1, sizeof *m);
-    CHECK(count <= SCRIPT_ALL);
-    for (unsigned n = 0; n < count; n++) {
-        struct request *r = &m->requests[n];
-        script_build(numbers[n], r);
-        for (unsigned i = 0; i < r->count; i++) {
-            if (r->items[i].is_attach)
-                model_attach(m, r->workspace, &r->items[i].attach);
-            else
-                model_inference(m, r->workspace, &r->items[i].inf, &r->arena);
-        }
-    }
-    print_workspace(m, SCRIPT_WORKSPACE_A, out);
-    print_workspace(m, SCRIPT_WORKSPACE_B, out);
-    for (unsigned n = 0; n < count; n++) arena_free(&m->requests[n].arena);
-    free(m);
-}

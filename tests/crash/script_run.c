@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,14 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "cmd/datadir.h"
+#include "store/manifest.h"
 #include "store_dump.h"
+
+/* A clock of its own, so that times don't differ from run to run. */
+static int64_t now_us(void) {
+    static _Atomic int64_t seconds;
+    return SCRIPT_NOW_US + 1000000 * atomic_fetch_add(&seconds, 1);
+}
 
 struct store_options script_options(const char *dir) {
     return (struct store_options){
@@ -22,9 +30,12 @@ struct store_options script_options(const char *dir) {
         .journal_file_size = JOURNAL_FILE,
         .journal_max = 4 * JOURNAL_FILE,
         .checkpoint_interval_s = 3600,
-        .open_max = 4096,
         .max_fields = 16,
         .max_pending = 1000,
+        .max_per_id = 100,
+        .chunk_rows = 12,
+        .manual = true,
+        .now_us = now_us,
     };
 }
 
@@ -74,12 +85,19 @@ static void done(struct store_write *w) {
     pthread_mutex_unlock(&f->lock);
 }
 
-static bool put_pictures(struct script *s, const struct request *r, unsigned number, struct err *e) {
+/* The number of the picture that an inference comes with is its own, which its source info has. */
+static unsigned picture_of(struct str source_info) {
+    unsigned long long n;
+    CHECK(str_to_u64(str_from(source_info, 1), &n));
+    return (unsigned)n;
+}
+
+static bool put_pictures(struct script *s, const struct request *r, struct err *e) {
     char bytes[SCRIPT_PICTURE];
     uint8_t hash[BLOB_HASH];
     for (unsigned i = 0; i < r->count; i++) {
         if (!r->items[i].inf.picture) continue;
-        struct str picture = script_picture(number / 10 * 10, bytes);
+        struct str picture = script_picture(picture_of(r->items[i].inf.source_info), bytes);
         if (!blob_put(s->blobs, r->workspace, picture, STR("thumbnail"), hash, e)) return false;
         CHECK(memcmp(hash, r->items[i].inf.picture, BLOB_HASH) == 0);
     }
@@ -92,7 +110,7 @@ static bool launch(struct flight *f, struct store_write *w, unsigned number) {
     write_begin(w, r.workspace);
     w->done = done;
     w->ctx = f;
-    bool ok = put_pictures(f->s, &r, number, &f->err);
+    bool ok = put_pictures(f->s, &r, &f->err);
     for (unsigned i = 0; ok && i < r.count; i++) {
         if (r.items[i].is_attach)
             write_attach(w, &r.items[i].attach);
@@ -125,7 +143,6 @@ static bool fly(struct script *s, unsigned first, unsigned count, struct err *e)
     pthread_mutex_unlock(&f.lock);
     for (unsigned i = 0; i < count; i++) write_free(&f.writes[i]);
     *e = f.err;
-    if (s->settle) s->settle(s->settle_ctx);
     return e->code == ERR_NONE;
 }
 
@@ -133,105 +150,141 @@ bool script_request(struct script *s, unsigned number, struct err *e) { return f
 
 /* ---- the stages ---- */
 
+/* A retention or a deletion, which the callers can tell. */
+static bool visible(struct script *s, bool ok) {
+    atomic_fetch_add(ok ? &s->progress->acked : (atomic_uint *)&s->progress->failed, 1);
+    return ok;
+}
+
+bool script_act(struct script *s, const struct action *a, struct err *e) {
+    switch (a->what) {
+    case ACT_REQUESTS: return fly(s, a->first, a->count, e);
+    case ACT_STEP: return store_step(s->store, a->workspace, a->step, 0, e);
+    case ACT_RETAIN:
+        atomic_fetch_add(&s->progress->submitted, 1);
+        return visible(s, store_step(s->store, a->workspace, STEP_RETAIN, SCRIPT_CUT_US, e));
+    case ACT_DELETE:
+        atomic_fetch_add(&s->progress->submitted, 1);
+        return visible(s, store_delete(s->store, a->workspace, e));
+    case ACT_RESTART: break;
+    }
+    script_close(s);
+    return script_open(s, e);
+}
+
 bool script_first(struct script *s, struct err *e) {
     if (!script_open(s, e) || !datadir_write_first_key(s->dir, "demo", "sg_0123456789abcdef0123456789abcdef", e))
         return false;
     atomic_store(&s->progress->key_acked, true);
-    for (unsigned n = 0; n < SCRIPT_REQUESTS;) {
-        unsigned together = n == 14 ? 5 : n == 27 ? 3 : 1;
-        if (!fly(s, n, together, e)) return false;
-        n += together;
-        if ((n == 23 || n == 36) && !store_checkpoint(s->store, e)) return false;
-        if (n != 20 && n != 33) continue;
-        script_close(s);
-        if (!script_open(s, e)) return false;
-    }
-    script_close(s);
-    return true;
-}
-
-bool script_second(struct script *s, struct err *e) {
-    for (unsigned n = SCRIPT_EXTRA; n < SCRIPT_ALL; n++) {
-        if (!script_request(s, n, e)) return false;
-        if (n == SCRIPT_EXTRA + 1 && !store_checkpoint(s->store, e)) return false;
-    }
+    for (unsigned i = 0; i < script_action_count; i++)
+        if (!script_act(s, &script_actions[i], e)) return err_wrap(e, "action %u", i);
     script_close(s);
     return true;
 }
 
 /* ---- looking ---- */
 
+static const uint32_t workspaces[] = {SCRIPT_WORKSPACE_A, SCRIPT_WORKSPACE_B, SCRIPT_WORKSPACE_C};
+enum { WORKSPACES = sizeof workspaces / sizeof *workspaces };
+
 void script_show(struct store *store, struct buf *out) {
-    store_dump(store, SCRIPT_WORKSPACE_A, false, out);
-    store_dump(store, SCRIPT_WORKSPACE_B, false, out);
+    for (unsigned i = 0; i < WORKSPACES; i++) {
+        size_t before = out->n;
+        store_dump(store, workspaces[i], false, out);
+        /* One that holds nothing, and one that was never heard of: nobody can tell them apart. */
+        if (str_is(str_from(buf_str(out), before), "rows 0 ids 0 pending 0\n")) out->n = before;
+    }
 }
 
-struct receipts {
-    const struct progress *progress;
-    struct {
-        uint64_t seq;
-        int64_t time_us;
-    } all[8192];
-    unsigned count;
-    const struct chunk *c;
+/* What a record says of its receipt: in the dump, ` seq=S received=T` after ` info=rNUMBER`, ` by KEY seq=S time=T`. */
+struct receipt {
+    uint64_t seq;
+    int64_t time_us;
+};
+
+static uint64_t number_after(const char *p, const char *word) {
+    const char *at = strstr(p, word);
+    CHECK(at);
+    return strtoull(at + strlen(word), NULL, 10);
+}
+
+/* The inference of request 0 is sent again after it was dropped, and then received anew. */
+static bool check_receipt(const struct progress *p, uint64_t number, int64_t time_us, struct err *e) {
+    if (number == 0 || number >= SCRIPT_ALL || p->received_us[number] == 0 || p->received_us[number] == time_us) return true;
+    return err_set(e, ERR_DAMAGED, "request %" PRIu64 " was received at %" PRId64 ", now it says %" PRId64, number,
+                   p->received_us[number], time_us);
+}
+
+static int by_seq(const void *a, const void *b) {
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static bool check_receipts(const struct script *s, uint32_t workspace, struct err *e) {
+    static struct receipt all[8192];
+    unsigned count = 0;
+    bool ok = true;
+    struct buf dump = {0};
+    store_dump(s->store, workspace, true, &dump);
+    buf_addc(&dump, '\0');
+    for (const char *p = dump.p, *seq; (seq = strstr(p, " seq=")); p = seq + 5) {
+        const char *line = seq, *by = seq;
+        while (line > dump.p && line[-1] != '\n') line--;
+        while (by > line && strncmp(by, " by ", 4) != 0) by--;
+        bool row = strncmp(line, "  row", 5) == 0;
+        CHECK(count < 8192);
+        all[count] = (struct receipt){number_after(seq, " seq="),
+                                      (int64_t)number_after(seq, row ? " received=" : " time=")};
+        ok &= check_receipt(s->progress, row ? number_after(line, " info=r") : number_after(by, " by ") - 1,
+                            all[count++].time_us, e);
+    }
+    buf_free(&dump);
+    if (count) qsort(all, count, sizeof all[0], by_seq);
+    for (unsigned i = 1; i < count; i++)
+        if (all[i].time_us < all[i - 1].time_us)
+            ok = err_set(e, ERR_DAMAGED, "record %" PRIu64 " was received before the one before it", all[i].seq);
+    return ok;
+}
+
+struct pictures {
     struct blobs *blobs;
     uint32_t workspace;
     struct err *e;
     bool ok;
 };
 
-/* `number` is the request that a write says it comes from; `index` its place in this run's order. */
-static void receipt(struct receipts *r, unsigned number, uint64_t seq, int64_t time_us) {
-    const struct progress *p = r->progress;
-    CHECK(r->count < 8192);
-    r->all[r->count].seq = seq;
-    r->all[r->count++].time_us = time_us;
-    if (number >= SCRIPT_ALL || p->received_us[number] == 0 || p->received_us[number] == time_us) return;
-    r->ok = err_set(r->e, ERR_DAMAGED, "request %u was received at %" PRId64 ", now it says %" PRId64, number,
-                    p->received_us[number], time_us);
-}
-
-static void check_picture(struct receipts *r, const struct inference *inf, unsigned number) {
+static void check_picture(void *ctx, const uint8_t hash[32]) {
+    struct pictures *p = ctx;
     char want[SCRIPT_PICTURE], got[SCRIPT_PICTURE + 1];
+    uint8_t is[BLOB_HASH];
+    unsigned n = 0;
     size_t size;
-    if (!inf->picture) return;
-    int fd = blob_open(r->blobs, r->workspace, inf->picture, BLOB_PICTURE, &size, r->e);
+    do {
+        struct str picture = script_picture(n, want);
+        crypto_generichash(is, BLOB_HASH, (const unsigned char *)picture.p, picture.n, NULL, 0);
+    } while (memcmp(is, hash, BLOB_HASH) != 0 && ++n < SCRIPT_ALL);
+    int fd = blob_open(p->blobs, p->workspace, hash, BLOB_PICTURE, &size, p->e);
     if (fd < 0) {
-        r->ok = err_wrap(r->e, "the picture of request %u", number);
+        p->ok = err_wrap(p->e, "the picture of request %u", n);
         return;
     }
-    if (pread(fd, got, sizeof got, 0) != SCRIPT_PICTURE ||
-        memcmp(script_picture(number, want).p, got, SCRIPT_PICTURE) != 0)
-        r->ok = err_set(r->e, ERR_DAMAGED, "the picture of request %u is not what was put", number);
+    if (pread(fd, got, sizeof got, 0) != SCRIPT_PICTURE || memcmp(want, got, SCRIPT_PICTURE) != 0)
+        p->ok = err_set(p->e, ERR_DAMAGED, "the picture of request %u is not what was put", n);
     close(fd);
-    fd = blob_open(r->blobs, r->workspace, inf->picture, BLOB_THUMBNAIL, &size, r->e);
+    fd = blob_open(p->blobs, p->workspace, hash, BLOB_THUMBNAIL, &size, p->e);
     if (fd < 0 || pread(fd, got, sizeof got, 0) != 9 || memcmp(got, "thumbnail", 9) != 0)
-        r->ok = err_set(r->e, ERR_DAMAGED, "the thumbnail of request %u is not what was put", number);
+        p->ok = err_set(p->e, ERR_DAMAGED, "the thumbnail of request %u is not what was put", n);
     if (fd >= 0) close(fd);
 }
 
-static void check_id(void *ctx, const struct ident *i) {
-    struct receipts *r = ctx;
-    struct arena arena = {0};
-    uint32_t row = 0;
-    bool started = false;
-    while (row_next(r->c, i, &row, &started)) {
-        const struct block *b = chunk_block(r->c, row);
-        struct inference inf;
-        CHECK(inference_decode(b->payload[row % BLOCK_ROWS], &arena, &inf));
-        unsigned number =
-            (unsigned)strtoul(arena_printf(&arena, STR_FMT, STR_ARG(str_from(inf.source_info, 1))), NULL, 10);
-        receipt(r, number, b->seq[row % BLOCK_ROWS], b->received_us[row % BLOCK_ROWS]);
-        check_picture(r, &inf, number);
-    }
-    for (const struct id_field *f = i->fields; f; f = f->next)
-        for (const struct history *h = f->newest; h; h = h->older) receipt(r, h->key_id - 1, h->seq, h->time_us);
-    arena_free(&arena);
-}
-
-static int by_seq(const void *a, const void *b) {
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
+static bool check_view(const struct script *s, uint32_t workspace, struct err *e) {
+    struct view *v = store_view(s->store, workspace);
+    struct pictures p = {.blobs = s->blobs, .workspace = workspace, .e = e, .ok = true};
+    if (!v) return true;
+    if (!view_each_picture(v, check_picture, &p)) p.ok = err_set(e, ERR_DAMAGED, "a segment was set aside");
+    for (size_t i = 0; i < v->sealed_count && p.ok; i++) p.ok = segment_verify(v->sealed[i]->segment, e);
+    view_release(v);
+    return p.ok;
 }
 
 static bool check_key(const struct script *s, struct err *e) {
@@ -246,22 +299,99 @@ static bool check_key(const struct script *s, struct err *e) {
 }
 
 bool script_check(const struct script *s, struct err *e) {
-    static const uint32_t workspaces[] = {SCRIPT_WORKSPACE_A, SCRIPT_WORKSPACE_B};
-    struct receipts *r = mem_zero(1, sizeof *r);
-    *r = (struct receipts){.progress = s->progress, .blobs = s->blobs, .e = e, .ok = true};
-    for (unsigned i = 0; i < 2; i++) {
-        struct view *v = store_view(s->store, workspaces[i]);
-        if (!v) continue;
-        r->c = v->open;
-        r->workspace = workspaces[i];
-        chunk_each_id(v->open, check_id, r);
+    for (unsigned i = 0; i < WORKSPACES; i++)
+        if (!check_receipts(s, workspaces[i], e) || !check_view(s, workspaces[i], e))
+            return err_wrap(e, "workspace %" PRIu32, workspaces[i]);
+    return check_key(s, e);
+}
+
+bool script_aside(struct store *store) {
+    bool aside = false;
+    for (unsigned i = 0; i < WORKSPACES; i++) {
+        struct view *v = store_view(store, workspaces[i]);
+        for (size_t n = 0; v && n < v->sealed_count; n++) aside |= v->sealed[n]->set_aside;
         view_release(v);
     }
-    qsort(r->all, r->count, sizeof r->all[0], by_seq);
-    for (unsigned i = 1; i < r->count; i++)
-        if (r->all[i].time_us < r->all[i - 1].time_us)
-            r->ok = err_set(e, ERR_DAMAGED, "record %" PRIu64 " was received before the one before it", r->all[i].seq);
-    bool ok = r->ok;
-    free(r);
-    return ok && check_key(s, e);
+    return aside;
+}
+
+/* ---- files ---- */
+
+/* Paths of logs and segments. */
+struct files {
+    char *list[1000];
+    unsigned count;
+    const char *folder;
+};
+
+static void add_file(struct files *f, const char *folder, const char *name) {
+    char path[4096];
+    CHECK(f->count < 1000 && snprintf(path, sizeof path, "%s/%s", folder, name) < (int)sizeof path);
+    f->list[f->count++] = strdup(path);
+}
+
+static void add_name(void *ctx, const char *name) {
+    struct files *f = ctx;
+    if (strncmp(name, "log", 3) == 0 || strstr(name, ".arrow")) add_file(f, f->folder, name);
+}
+
+static void files_there(const struct script *s, struct files *f) {
+    char folder[4096];
+    f->count = 0;
+    for (unsigned i = 0; i < WORKSPACES; i++) {
+        f->folder = folder;
+        manifest_path(s->dir, workspaces[i], "", folder);
+        if (io_list(folder, add_name, f) != 0) CHECK(errno == ENOENT);
+        manifest_path(s->dir, workspaces[i], "segments", folder);
+        if (io_list(folder, add_name, f) != 0) CHECK(errno == ENOENT);
+    }
+}
+
+static void files_named(const struct script *s, const struct manifest *m, struct files *f) {
+    char folder[4096], name[64];
+    f->count = 0;
+    for (size_t i = 0; i < m->count; i++) {
+        const struct manifest_workspace *w = &m->workspaces[i];
+        manifest_path(s->dir, w->number, "", folder);
+        for (size_t k = 0; k < w->log_count; k++) manifest_log_name(w->logs[k].number, name), add_file(f, folder, name);
+        manifest_path(s->dir, w->number, "segments", folder);
+        for (size_t k = 0; k < w->segment_count; k++)
+            manifest_segment_name(w->segments[k].number, w->segments[k].version, name), add_file(f, folder, name);
+    }
+}
+
+static void files_free(struct files *f) {
+    while (f->count) free(f->list[--f->count]);
+}
+
+static bool is_among(const struct files *f, const char *path) {
+    for (unsigned i = 0; i < f->count; i++)
+        if (strcmp(f->list[i], path) == 0) return true;
+    return false;
+}
+
+bool script_check_files(const struct script *s, struct err *e) {
+    static struct files there, named;
+    struct manifest m;
+    struct store_options o = script_options(s->dir);
+    bool ok = true;
+    if (!manifest_read(s->dir, o.id, &m, e)) return false;
+    files_there(s, &there);
+    files_named(s, &m, &named);
+    for (unsigned i = 0; i < there.count; i++)
+        if (!is_among(&named, there.list[i])) ok = err_set(e, ERR_DAMAGED, "%s is left over", there.list[i]);
+    for (unsigned i = 0; i < named.count; i++)
+        if (!is_among(&there, named.list[i])) ok = err_set(e, ERR_DAMAGED, "%s is missing", named.list[i]);
+    files_free(&there);
+    files_free(&named);
+    manifest_free(&m);
+    return ok;
+}
+
+unsigned script_files(const struct script *s) {
+    static struct files there;
+    files_there(s, &there);
+    unsigned count = there.count;
+    files_free(&there);
+    return count;
 }

@@ -45,13 +45,13 @@ def check(lines):
 def test_journal_and_log(make_server):
     server = make_server()
     write(server)
-    slot, log = server.data / "journal" / "slot-00.journal", server.data / "workspaces" / "1" / "log"
+    slot, log = server.data / "journal" / "slot-00.journal", server.data / "workspaces" / "1" / "log-1"
     code, lines, _ = dump(slot)
     assert code == 0 and (lines[0]["kind"], lines[0]["number"], lines[0]["first_seq"]) == ("journal", 1, 1)
     check(lines)
     server.stop()
     code, lines, _ = dump(log)
-    assert code == 0 and (lines[0]["kind"], lines[0]["workspace"]) == ("workspace log", 1)
+    assert code == 0 and (lines[0]["kind"], lines[0]["workspace"], lines[0]["number"]) == ("workspace log", 1, 1)
     check(lines)
     for path in (slot, log):
         data = bytearray(path.read_bytes())

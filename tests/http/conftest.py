@@ -1,7 +1,7 @@
 """The real program, started for a test.
 
     def test_x(server):         one program for all tests of a file that only look; a free port, data in a temp folder
-    def test_y(make_server):    s = make_server(open_max=3)   one of the test's own, with settings; stopped afterwards
+    def test_y(make_server):    s = make_server(max_per_id=3)   one of the test's own, with settings; stopped afterwards
 
 A Server has .url, .key, .workspace ("test"), .data, .port, and
 

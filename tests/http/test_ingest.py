@@ -271,16 +271,16 @@ def test_inferences_of_a_request(make_server):
     assert count(s) == 100000
 
 
-def test_inferences_of_a_workspace(make_server):
-    s = make_server(open_max=3)
-    inferences = [new() for _ in range(4)]
-    assert "open_max" in send(s, inferences, status=507)["error"] and count(s) == 0
+def test_inferences_under_one_id(make_server):
+    s = make_server(max_per_id=3)
+    inferences = [new(inference_id="one", index=i) for i in range(4)]
+    assert "max_per_id" in send(s, inferences, status=400)["error"] and count(s) == 0
     send(s, inferences[:3])
-    assert "open_max" in send(s, inferences[3], status=507)["error"]
+    assert "max_per_id" in send(s, inferences[3], status=400)["error"]
     assert statuses(s, inferences[:3]) == ["unchanged"] * 3
-    assert s.put(api(s, f"/{inferences[0]['inference_id']}/metadata/a"), json={"value": 1}).ok  # attaching goes on
+    assert s.put(api(s, "/one/metadata/a"), json={"value": 1}).ok  # attaching goes on
     s.restart()
-    assert count(s) == 3 and send(s, inferences[3], status=507)
+    assert count(s) == 3 and send(s, inferences[3], status=400)
 
 
 def test_body_limit(make_server):
@@ -316,4 +316,4 @@ def test_newest_first_in_pages(server):
         if not cursor:
             break
     assert seen == [i for _, i in sorted(zip(order, ids), reverse=True)]
-    assert server.get(api(server, "/count"), params={"device": device}).json() == {"count": 25}
+    assert server.get(api(server, "/count"), params={"device": device}).json()["count"] == 25

@@ -154,7 +154,7 @@ def test_bad_input_is_named(filled):
 
 
 @pytest.mark.parametrize("path", ["inferences", "inferences/count", "inferences/i1", "inferences/i1/image", "inferences/i1/thumbnail",
-                                  "fields", "stats"])
+                                  "fields", "stats", "facets"])
 def test_every_route_asks_for_a_key_of_its_workspace(filled, path):
     there, elsewhere = f"/api/v1/{filled.workspace}/{path}", f"/api/v1/nobody/{path}"
     assert filled.get(there, anonymous=True).status_code == 401
@@ -283,7 +283,7 @@ def test_fields(make_server):
     server = make_server()
     ingest(server, *[{"inference_id": f"i{n}", "model_id": "m/1", "predictions": [], "metadata": {"n": n % 3, "s": "x" if n else 1}} for n in range(6)])
     fields = {f["name"]: f for f in get(server, "fields")["fields"]}
-    assert fields["n"] == {"name": "n", "types": {"string": 0, "number": 6, "boolean": 0}, "inferences": 6, "values": 3,
+    assert fields["n"] == {"name": "n", "types": {"string": 0, "number": 6, "boolean": 0}, "inferences": 6, "values": 3, "estimated": False,
                            "top": [{"value": v, "count": 2} for v in (0, 1, 2)]}
     assert fields["s"]["types"] == {"string": 5, "number": 1, "boolean": 0}
     assert fields["s"]["top"] == [{"value": "x", "count": 5}, {"value": 1, "count": 1}]

@@ -1,6 +1,6 @@
-/* Everything a workspace holds as text, ids in order, so that two stores can be compared; and the chunk's own promises
- * checked on the way: columns agree with the payload, cells with the newest history, counts with what is there. What
- * breaks a promise is written as a line that begins with "BROKEN". */
+/* Everything a workspace holds as text, ids in order, so that two stores can be compared, in whatever parts each has its
+ * rows; and the store's own promises checked on the way: every part with an id tells the same history, cells are what
+ * the newest history says. What breaks a promise is written as a line that begins with "BROKEN". */
 #pragma once
 #include "base/buf.h"
 #include "store/store.h"

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/guard.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -12,11 +13,12 @@
 int store_kit_setup(void **state) {
     struct store_kit *k = mem_zero(1, sizeof *k);
     hash_init();
+    guard_init();
     log_set_level(LOG_ERROR);
     scratch_make(&k->scratch);
     k->o = (struct store_options){
         .id = "the store's own", .journal_file_size = 64 << 10, .journal_max = 512 << 10, .checkpoint_interval_s = 3600,
-        .open_max = 10000, .max_fields = 1024, .max_pending = 1000,
+        .max_fields = 1024, .max_pending = 1000, .max_per_id = 1000, .fold_share = 25, .manual = true,
     };
     *state = k;
     return store_kit_open(k) ? 0 : -1;
@@ -102,7 +104,30 @@ const char *show(struct store_kit *k) {
 
 const struct chunk *chunk_of(struct store_kit *k) {
     struct view *v = store_view(k->s, STORE_KIT_WORKSPACE);
-    const struct chunk *c = v ? v->open : NULL;
+    const struct chunk *c = v ? v->chunks[0] : NULL;
     view_release(v);
     return c;
+}
+
+uint32_t ids_of(struct store_kit *k) { return id_table_count(chunk_of(k)->ids); }
+
+uint32_t waiting_of(struct store_kit *k) {
+    struct view *v = store_view(k->s, STORE_KIT_WORKSPACE);
+    uint32_t n = v ? pending_count(v->pending) : 0;
+    view_release(v);
+    return n;
+}
+
+int field_of(struct store_kit *k, const char *name) {
+    struct view *v = store_view(k->s, STORE_KIT_WORKSPACE);
+    int n = v ? fields_find(v->fields, str_of(name)) : -1;
+    view_release(v);
+    return n;
+}
+
+uint32_t field_count_of(struct store_kit *k) {
+    struct view *v = store_view(k->s, STORE_KIT_WORKSPACE);
+    uint32_t n = v ? fields_count(v->fields) : 0;
+    view_release(v);
+    return n;
 }

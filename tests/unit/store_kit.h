@@ -44,4 +44,8 @@ bool send_write(struct store_kit *k, struct store_write *w);
 /* All the workspace holds (store_dump.h), sequence numbers and times included. Good until the fourth call after. */
 const char *show(struct store_kit *k);
 
-const struct chunk *chunk_of(struct store_kit *k); /* of the workspace; NULL while it holds nothing */
+const struct chunk *chunk_of(struct store_kit *k); /* the open one of the workspace; NULL while it holds nothing */
+uint32_t ids_of(struct store_kit *k);     /* in that chunk */
+uint32_t waiting_of(struct store_kit *k); /* ids with metadata and no inference */
+int field_of(struct store_kit *k, const char *name); /* -1: none */
+uint32_t field_count_of(struct store_kit *k);

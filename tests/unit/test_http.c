@@ -84,6 +84,7 @@ static void pooled(struct request *r) {
 static void held(struct request *r) {
     struct world *w = r->app;
     r->cleanup = count_cleanup;
+    request_watch(r);
     request_wait(r, finish);
     atomic_store(&w->held, r);
 }
@@ -409,11 +410,31 @@ static void test_a_client_gone_while_it_waits_harms_nobody(void **state) {
         struct request *r = hold_one(&w, h, &fd);
         atomic_store(&w.held, NULL);
         setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+        assert_false(request_gone(r));
         close(fd);
+        for (int i = 0; i < 10000 && !request_gone(r); i++) usleep(500);
+        assert_true(request_gone(r));
         request_wake(r);
         wait_until(&w.cleaned, reset + 1);
         assert_answer(ask_text(h, "GET", "/echo/a", "", NO_BODY), "HTTP/1.1 200", "[a]");
     }
+    http_stop(h, 1000);
+}
+
+static void test_a_client_that_waits_is_not_gone(void **state) {
+    (void)state;
+    struct world w = {0};
+    struct http *h = serve(&w, 1);
+    int fd;
+    struct request *r = hold_one(&w, h, &fd);
+    say(fd, STR("GET /echo/next HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")); /* what it sends is no sign */
+    assert_false(request_gone(r));
+    request_wake(r);
+    char *answer = hear(fd);
+    assert_non_null(strstr(answer, "woken"));
+    assert_non_null(strstr(answer, "[next]"));
+    free(answer);
+    close(fd);
     http_stop(h, 1000);
 }
 
@@ -458,6 +479,7 @@ static void test_stop_leaves_a_request_that_nobody_wakes_to_its_holder(void **st
         struct request *r = hold_one(&w, h, &fd);
         http_stop(h, 10);
         assert_int_equal(w.cleaned, 0); /* still the holder's: its fields may be read */
+        assert_true(request_gone(r));
         assert_true(str_is(r->path, "/held"));
         request_wake(r);
         assert_int_equal(w.cleaned, 1);
@@ -554,6 +576,7 @@ int main(void) {
         cmocka_unit_test(test_multipart),
         cmocka_unit_test(test_many_connections_wait_and_are_woken_by_other_threads),
         cmocka_unit_test(test_a_client_gone_while_it_waits_harms_nobody),
+        cmocka_unit_test(test_a_client_that_waits_is_not_gone),
         cmocka_unit_test(test_clients_that_leave_at_once),
         cmocka_unit_test(test_stop_waits_for_what_is_in_flight),
         cmocka_unit_test(test_stop_leaves_a_request_that_nobody_wakes_to_its_holder),

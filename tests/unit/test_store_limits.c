@@ -12,9 +12,9 @@
 
 #include "store_kit.h"
 
-static void reopen_with(struct store_kit *k, uint32_t open_max, uint32_t max_fields, uint32_t max_pending) {
+static void reopen_with(struct store_kit *k, uint32_t max_per_id, uint32_t max_fields, uint32_t max_pending) {
     store_kit_close(k);
-    k->o.open_max = open_max;
+    k->o.max_per_id = max_per_id;
     k->o.max_fields = max_fields;
     k->o.max_pending = max_pending;
     assert_true(store_kit_open(k));
@@ -54,7 +54,7 @@ static void fields_at_the_limit_and_one_past(void **state) {
     refused(k, add_fields(k, 1000, 1025), ERR_INVALID, "1024 (max_fields)", before);
     refused(k, add_fields(k, 990, 1025), ERR_INVALID, "1024 (max_fields)", before); /* known ones do not help */
     assert_true(add_fields(k, 990, 1024));
-    assert_int_equal(chunk_field_count(chunk_of(k)), 1024);
+    assert_int_equal(field_count_of(k), 1024);
     free(before);
     before = strdup(show(k));
     refused(k, add_value(k, "i", "one more", TEXT_VALUE("v")), ERR_INVALID, "1024 (max_fields)", before);
@@ -68,7 +68,7 @@ static void fields_at_the_limit_and_one_past(void **state) {
     assert_true(add_value(k, "i", "one more", NO_VALUE)); /* makes no field */
     assert_true(add_value(k, "i", "f1023", TEXT_VALUE("other")));
     assert_true(add_fields(k, 0, 1024)); /* 1024 records, no new field */
-    assert_int_equal(chunk_field_count(chunk_of(k)), 1024);
+    assert_int_equal(field_count_of(k), 1024);
     free(before);
 }
 
@@ -83,7 +83,7 @@ static void a_new_field_named_twice_is_one(void **state) {
     more_value(&w, "i", "gone", NO_VALUE);
     more_value(&w, "i", "b", TEXT_VALUE("2"));
     assert_true(send_write(k, &w));
-    assert_int_equal(chunk_field_count(chunk_of(k)), 2);
+    assert_int_equal(field_count_of(k), 2);
 }
 
 static bool add_waiting(struct store_kit *k, const char *const *ids, size_t count) {
@@ -106,7 +106,7 @@ static void pending_at_the_limit_and_one_past(void **state) {
     refused(k, add_waiting(k, (const char *const[]){"a", "i", "c", "d"}, 4), ERR_NO_SPACE, "3 (max_pending)", before);
     free(before);
     assert_true(add_waiting(k, (const char *const[]){"a", "i", "c", "c", "b"}, 5)); /* one that is new */
-    assert_int_equal(chunk_of(k)->pending_count, 3);
+    assert_int_equal(waiting_of(k), 3);
     before = strdup(show(k));
     refused(k, add_value(k, "d", "f", TEXT_VALUE("v")), ERR_NO_SPACE, "3 (max_pending)", before);
     write_begin(&w, STORE_KIT_WORKSPACE);
@@ -127,7 +127,7 @@ static void pending_at_the_limit_and_one_past(void **state) {
     inf = plain("d", "m", 0);
     more_inference(&w, &inf);
     assert_true(send_write(k, &w));
-    assert_int_equal(chunk_of(k)->pending_count, 3);
+    assert_int_equal(waiting_of(k), 3);
     inf = plain("a", "m", 0);
     assert_true(add_inference(k, &inf)); /* makes room for one */
     assert_true(add_value(k, "z", "f", TEXT_VALUE("v")));
@@ -148,21 +148,19 @@ static void inferences_at_the_limit_and_one_past(void **state) {
     inf.index = 3;
     more_inference(&w, &inf);
     char *before = strdup(show(k));
-    refused(k, send_write(k, &w), ERR_NO_SPACE, "3 (open_max)", before);
+    refused(k, send_write(k, &w), ERR_INVALID, "3 (max_per_id)", before);
     free(before);
     write_begin(&w, STORE_KIT_WORKSPACE);
     for (inf.index = 0; inf.index < 3; inf.index++) more_inference(&w, &inf); /* the first is there */
     assert_true(send_write(k, &w));
     assert_int_equal(chunk_rows(chunk_of(k)), 3);
     before = strdup(show(k));
-    inf = plain("b", "m", 0);
-    refused(k, add_inference(k, &inf), ERR_NO_SPACE, "3 (open_max)", before);
     inf = plain("a", "m", 0);
     inf.assign_index = true; /* always one more */
-    refused(k, add_inference(k, &inf), ERR_NO_SPACE, "3 (open_max)", before);
+    refused(k, add_inference(k, &inf), ERR_INVALID, "3 (max_per_id)", before);
     inf = plain("a", "m", 1);
     inf.partial = true; /* a row beside the complete one */
-    refused(k, add_inference(k, &inf), ERR_NO_SPACE, "3 (open_max)", before);
+    refused(k, add_inference(k, &inf), ERR_INVALID, "3 (max_per_id)", before);
     inf = plain("a", "m", 2);
     assert_true(add_inference(k, &inf)); /* the same again adds nothing */
     assert_int_equal(k->result.outcome, OUTCOME_UNCHANGED);
@@ -175,22 +173,31 @@ static void inferences_at_the_limit_and_one_past(void **state) {
     free(before);
 }
 
-/* open_max is all the chunk's blocks can hold: what adds no row needs no place there. */
-static void a_chunk_filled_to_its_last_row(void **state) {
+/* All chunks are full and the keeper makes no segment: inferences are refused, metadata is not. */
+static void all_chunks_full(void **state) {
     struct store_kit *k = *state;
     struct store_write w;
-    struct inference inf = plain("i", "m", 0);
-    reopen_with(k, BLOCK_ROWS, 10, 10);
+    store_kit_close(k);
+    k->o.chunk_rows = 16;
+    assert_true(store_kit_open(k));
     write_begin(&w, STORE_KIT_WORKSPACE);
-    for (; inf.index < BLOCK_ROWS; inf.index++) more_inference(&w, &inf);
+    struct inference inf = plain("i", "m", 0);
+    for (; inf.index < 16 * (1 + FROZEN_MOST); inf.index++) more_inference(&w, &inf);
     assert_true(send_write(k, &w));
-    assert_int_equal(chunk_rows(chunk_of(k)), chunk_of(k)->capacity);
     char *before = strdup(show(k));
-    inf.index--;
+    refused(k, add_inference(k, &inf), ERR_BUSY, "send again", before);
+    assert_true(add_value(k, "i", "f", TEXT_VALUE("v")));
+    free(before);
+    before = strdup(show(k));
+    assert_true(store_step(k->s, STORE_KIT_WORKSPACE, STEP_SEAL, 0, &k->e));
+    assert_string_equal(show(k), before);
     assert_true(add_inference(k, &inf));
-    assert_int_equal(k->result.outcome, OUTCOME_UNCHANGED);
-    inf.index++;
-    refused(k, add_inference(k, &inf), ERR_NO_SPACE, "4096 (open_max)", before);
+    free(before);
+    before = strdup(show(k));
+    write_begin(&w, STORE_KIT_WORKSPACE);
+    inf = plain("j", "m", 0);
+    for (; inf.index <= 16 * (1 + FROZEN_MOST); inf.index++) more_inference(&w, &inf);
+    refused(k, send_write(k, &w), ERR_TOO_LARGE, "one request may bring 80", before);
     free(before);
 }
 
@@ -249,28 +256,17 @@ static void send_as_one_group(struct store_kit *k, struct store_write *w, unsign
     assert_true(store_kit_open(k));
 }
 
-/* Three in one group, room for two: the third is refused, though no row of the others was there yet. */
+/* Three in one group, room for two: the third is refused, though nothing of the others was there yet. */
 static void a_group_passes_no_limit(void **state) {
     struct store_kit *k = *state;
     struct store_write w[3];
-    reopen_with(k, 2, 10, 10);
-    for (unsigned i = 0; i < 3; i++) {
-        struct inference inf = plain((const char *const[]){"a", "b", "c"}[i], "m", 0);
-        write_begin(&w[i], STORE_KIT_WORKSPACE);
-        more_inference(&w[i], &inf);
-    }
-    send_as_one_group(k, w, 3);
-    assert_int_equal(chunk_rows(chunk_of(k)), 2);
-    for (unsigned i = 0; i < 3; i++) assert_int_equal(w[i].err.code, i < 2 ? ERR_NONE : ERR_NO_SPACE);
-    for (unsigned i = 0; i < 3; i++) write_free(&w[i]);
-
     reopen_with(k, 2, 3, 10);
     for (unsigned i = 0; i < 3; i++) {
         write_begin(&w[i], STORE_KIT_WORKSPACE);
         more_fields(&w[i], i, i + 2);
     }
     send_as_one_group(k, w, 3); /* f0 f1, f1 f2, f2 f3: the second fits since it shares one, the third does not */
-    assert_int_equal(chunk_field_count(chunk_of(k)), 3);
+    assert_int_equal(field_count_of(k), 3);
     for (unsigned i = 0; i < 3; i++) assert_int_equal(w[i].err.code, i < 2 ? ERR_NONE : ERR_INVALID);
     for (unsigned i = 0; i < 3; i++) write_free(&w[i]);
 
@@ -280,7 +276,7 @@ static void a_group_passes_no_limit(void **state) {
         more_value(&w[i], (const char *const[]){"p", "q", "r"}[i], "f0", TEXT_VALUE("v"));
     }
     send_as_one_group(k, w, 3);
-    assert_int_equal(chunk_of(k)->pending_count, 3);
+    assert_int_equal(waiting_of(k), 3);
     for (unsigned i = 0; i < 3; i++) assert_int_equal(w[i].err.code, i < 2 ? ERR_NONE : ERR_NO_SPACE);
     for (unsigned i = 0; i < 3; i++) write_free(&w[i]);
 }
@@ -296,7 +292,7 @@ static void opened_with_lower_limits(void **state) {
     char *before = strdup(show(k));
     reopen_with(k, 2, 20, 1); /* more rows and ids than allowed are served; there will be no more of them */
     assert_string_equal(show(k), before);
-    refused(k, add_inference(k, &inf), ERR_NO_SPACE, "(open_max)", before);
+    refused(k, add_inference(k, &inf), ERR_INVALID, "(max_per_id)", before);
     refused(k, add_value(k, "d", "f", TEXT_VALUE("v")), ERR_NO_SPACE, "(max_pending)", before);
     assert_true(add_value(k, "i", "f", TEXT_VALUE("v")));
     struct inference awaited = plain("i", "m", 4);
@@ -305,7 +301,7 @@ static void opened_with_lower_limits(void **state) {
     reopen_with(k, 20, 20, 1);
     awaited = plain("a", "m", 0);
     assert_true(add_inference(k, &awaited)); /* the way back under the limit */
-    assert_int_equal(chunk_of(k)->pending_count, 2);
+    assert_int_equal(waiting_of(k), 2);
     store_kit_close(k);
     k->o.max_fields = 3;
     assert_false(store_kit_open(k));
@@ -362,7 +358,7 @@ int main(void) {
         TEST(a_new_field_named_twice_is_one),
         TEST(pending_at_the_limit_and_one_past),
         TEST(inferences_at_the_limit_and_one_past),
-        TEST(a_chunk_filled_to_its_last_row),
+        TEST(all_chunks_full),
         TEST(a_group_passes_no_limit),
         TEST(opened_with_lower_limits),
         TEST(an_inference_that_is_too_large),

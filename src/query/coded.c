@@ -1,0 +1,137 @@
+#include "query/coded.h"
+
+#include "base/check.h"
+
+static enum column text_column(enum of of) {
+    switch (of) {
+    case OF_MODEL:
+    case OF_MODEL_BASE:
+    case OF_MODEL_VERSION: return COLUMN_MODEL;
+    case OF_MODEL_NAME: return COLUMN_MODEL_NAME;
+    case OF_DEVICE: return COLUMN_DEVICE;
+    case OF_SOURCE: return COLUMN_SOURCE;
+    case OF_SOURCE_INFO: return COLUMN_SOURCE_INFO;
+    case OF_SERVER: return COLUMN_SERVER;
+    case OF_CLASS: return COLUMN_CLASS;
+    default: return COLUMN_DICTS;
+    }
+}
+
+void coded_begin(struct coded *c, const struct subject *s, const struct part *p) {
+    *c = (struct coded){.subject = s, .part = p};
+    if (s->of == OF_METADATA) {
+        c->nothing = !part_metadata(p, s->field, &c->metadata);
+        c->truths = c->metadata.column ? c->metadata.column->dict.count : 0;
+        c->over = c->truths + 2;
+    } else if (text_column(s->of) != COLUMN_DICTS) {
+        c->texts = part_texts(p, text_column(s->of));
+        c->nothing = texts_count(&c->texts) == 0;
+    }
+}
+
+uint32_t coded_count(const struct coded *c) {
+    const struct metadata *m = &c->metadata;
+    if (m->field) return dict_count(&m->field->dict) + 1;
+    if (m->column || m->over) return c->over + (m->over ? dict_count(&m->over->dict) : 0) + 1;
+    return text_column(c->subject->of) != COLUMN_DICTS ? texts_count(&c->texts) + 1 : 3;
+}
+
+/* ---- metadata ---- */
+
+static bool bit(const uint8_t *bits, uint32_t at) { return bits[at / 8] >> (at % 8) & 1; }
+
+static void read_chunk_field(const struct coded *c, const struct batch *b, uint32_t *codes) {
+    const struct cells *cells = field_cells(c->metadata.field, b->slice->number);
+    for (uint32_t i = 0; i < b->count; i++)
+        codes[i] = cells ? atomic_load_explicit(&cells->code[b->at[i]], memory_order_acquire) : 0;
+}
+
+static void read_field(const struct coded *c, const struct batch *b, uint32_t *codes) {
+    const struct segment_field *f = c->metadata.column;
+    uint32_t first = b->slice->first;
+    for (uint32_t i = 0; i < b->count; i++) codes[i] = f && f->codes ? f->codes[first + b->at[i]] : 0;
+    for (uint32_t i = 0; f && f->numbers && i < b->count; i++)
+        if (!isnan(f->numbers[first + b->at[i]])) codes[i] = CODED_NUMBER;
+    for (uint32_t i = 0; f && f->truths && i < b->count; i++) {
+        uint32_t row = first + b->at[i];
+        if (bit(f->truths_known, row)) codes[i] = c->truths + 1 + bit(f->truths, row);
+    }
+    const struct overlay_cells *over = overlay_cells(c->metadata.over, b->slice->number);
+    for (uint32_t i = 0; over && i < b->count; i++) {
+        uint32_t code = atomic_load_explicit(&over->code[b->at[i]], memory_order_acquire);
+        if (code != OVERLAY_NONE) codes[i] = code == OVERLAY_REMOVED ? 0 : c->over + code;
+    }
+}
+
+/* ---- columns ---- */
+
+static void read_flags(const struct batch *b, uint8_t flag, uint32_t *codes) {
+    uint8_t room[BLOCK_ROWS];
+    const uint8_t *flags = slice_flags(b->slice, room);
+    for (uint32_t i = 0; i < b->count; i++) codes[i] = 1 + ((flags[b->at[i]] & flag) != 0);
+}
+
+void coded_read(const struct coded *c, struct batch *b, uint32_t codes[BATCH_ROWS]) {
+    if (c->nothing) {
+        memset(codes, 0, b->count * sizeof *codes);
+        return;
+    }
+    switch (c->subject->of) {
+    case OF_METADATA:
+        if (c->metadata.field)
+            read_chunk_field(c, b, codes);
+        else
+            read_field(c, b, codes);
+        return;
+    case OF_ERROR: read_flags(b, ROW_ERROR, codes); return;
+    case OF_PARTIAL: read_flags(b, ROW_PARTIAL, codes); return;
+    case OF_PICTURE: read_flags(b, ROW_PICTURE, codes); return;
+    case OF_INDEX:
+    case OF_DETECTIONS:
+        for (uint32_t i = 0; i < b->count; i++) codes[i] = CODED_NUMBER;
+        return;
+    default: break;
+    }
+    const uint32_t *column = slice_codes(b->slice, text_column(c->subject->of));
+    for (uint32_t i = 0; i < b->count; i++) codes[i] = column[b->at[i]];
+}
+
+static struct value text(struct str s) { return (struct value){.type = VALUE_STRING, .text = s}; }
+static struct value truth(bool v) { return (struct value){.type = VALUE_BOOL, .truth = v}; }
+
+static struct value metadata_of_code(const struct coded *c, uint32_t code) {
+    const struct metadata *m = &c->metadata;
+    if (m->field) return *dict_value(&m->field->dict, code);
+    if (code > c->over) return *dict_value(&m->over->dict, code - c->over);
+    if (code > c->truths) return truth(code - c->truths == 2);
+    return text(segment_dict_text(&m->column->dict, code));
+}
+
+struct value coded_value(const struct coded *c, uint32_t code) {
+    struct str s;
+    switch (c->subject->of) {
+    case OF_METADATA: return metadata_of_code(c, code);
+    case OF_ERROR:
+    case OF_PARTIAL:
+    case OF_PICTURE: return truth(code == 2);
+    case OF_MODEL_BASE: return text(model_base(texts_at(&c->texts, code)));
+    case OF_MODEL_VERSION:
+        s = model_version(texts_at(&c->texts, code));
+        return s.p ? text(s) : (struct value){0};
+    default: return text(texts_at(&c->texts, code));
+    }
+}
+
+double coded_number(const struct coded *c, const struct batch *b, uint32_t i) {
+    uint32_t at = b->at[i];
+    switch (c->subject->of) {
+    case OF_METADATA: return c->metadata.column->numbers[b->slice->first + at];
+    case OF_INDEX: return slice_index(b->slice)[at];
+    case OF_DETECTIONS: {
+        const struct block *block = b->slice->block;
+        const uint32_t *first = block ? NULL : SEG(c->part->segment, DETECTIONS) + b->slice->first;
+        return block ? block->detection_count[at] : first[at + 1] - first[at];
+    }
+    default: WRONG("a column without numbers");
+    }
+}

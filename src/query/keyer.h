@@ -1,0 +1,32 @@
+/* A grouping's key: which value each row, or each detection, has in it, as numbers that stay the same over all parts
+ * that one thread reads. Memory of its own, freed by keyer_free. One thread; guards as for part.h. */
+#pragma once
+#include "query/coded.h"
+#include "query/values.h"
+
+/* The row or detection is in no group. */
+#define KEYER_DROPPED (UINT32_MAX - 1)
+
+struct keyer {
+    const struct key *key;
+    const struct numbering *top; /* the values that have groups of their own; NULL: all */
+    struct numbering numbers;
+
+    /* Of the part at hand. */
+    struct coded coded;
+    uint32_t *map; /* code -> number + 1; 0: not yet known */
+    uint32_t map_count, map_room;
+    int64_t bucket_from, bucket_to; /* the last one that a row was in */
+    uint32_t bucket;
+};
+
+void keyer_free(struct keyer *k);
+void keyer_begin(struct keyer *k, const struct part *p);
+
+/* By place in the batch. */
+void keyer_rows(struct keyer *k, struct batch *b, uint32_t numbers[BATCH_ROWS]);
+/* OF_CLASS and OF_CONFIDENCE: of detections, `index` being their places in d. */
+void keyer_detections(struct keyer *k, const struct detections *d, const uint32_t *index, uint32_t count,
+                      uint32_t *numbers);
+/* Of what has no value. */
+uint32_t keyer_none(struct keyer *k);

@@ -1,0 +1,46 @@
+/* Looks through all files of a store that nobody uses: manifest, logs, journal, segments, and what they say of each
+ * other. With `repair` what is damaged is set aside, in DIR/set-aside/NUMBER, and what can still be read of it is put in
+ * its place. One thread, under guard_init; the data folder is locked by the caller. */
+#pragma once
+#include "base/err.h"
+#include "store/manifest.h"
+
+struct check {
+    const char *dir;
+    uint8_t store_id[16];
+    bool repair;
+    void (*report)(void *ctx, const char *line); /* a problem, or what a repair did about one */
+    void *ctx;
+
+    /* what was looked through, and what is wrong: after a repair, what still is */
+    uint64_t problems, workspaces, logs, segments, records, rows;
+    uint64_t highest; /* the last sequence number that a log or segment knows of */
+};
+
+/* False, and e: it could not be looked through to its end, or not be repaired. */
+bool check_store(struct check *c, struct err *e);
+
+/* ---- its parts (check_rows.c, repair.c) ---- */
+
+void check_problem(struct check *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void check_note(const struct check *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* What a repair has to put right. */
+struct damage {
+    struct damaged_file {
+        uint32_t workspace;
+        bool is_log;
+        uint64_t number;
+        uint32_t version;
+    } *files;
+    size_t count;
+    bool journal;
+};
+
+/* No two rows of these segments are of the same id, model, index and kind. NULL: one that could not be opened. */
+struct segment;
+void check_rows(struct check *c, uint32_t workspace, struct segment *const *segments, size_t count);
+
+bool repair_store(struct check *c, const struct damage *d, struct err *e);
+/* A manifest made from the files that are there, in place of one that is damaged or missing. */
+bool repair_manifest(struct check *c, struct err *e);

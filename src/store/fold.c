@@ -1,0 +1,309 @@
+/* From segments and what lies over them to new segments: a fold writes one anew with its overlay in it, a merge makes one
+ * of several. Both take everything up to one sequence number; what comes after it is carried over by the writer when
+ * the new one takes its place. */
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/guard.h"
+#include "base/io.h"
+#include "store/internal.h"
+
+/* An overlay up to a sequence number, in order of (row, seq). */
+struct folded {
+    struct segment_change *changes;
+    size_t count;
+    uint32_t entries; /* of the overlay, that are in it */
+    uint32_t *hidden;
+    size_t hidden_count;
+};
+
+static int by_row(const void *x, const void *y) {
+    const struct segment_change *a = x, *b = y;
+    if (a->row != b->row) return a->row < b->row ? -1 : 1;
+    return a->change.seq < b->change.seq ? -1 : a->change.seq > b->change.seq;
+}
+
+static void fold_take(const struct workspace *w, const struct sealed *s, uint64_t seq, struct arena *a,
+                      struct folded *out) {
+    const struct overlay *o = s->overlay;
+    uint32_t count = overlay_count(o);
+    while (count && overlay_entry(o, count - 1)->seq > seq) count--;
+    *out = (struct folded){.entries = count};
+    out->changes = arena_alloc(a, count * sizeof *out->changes);
+    for (; out->count < count; out->count++) {
+        const struct overlay_entry *e = overlay_entry(o, (uint32_t)out->count);
+        struct change c = {w->fields->names[e->field], {0}, e->seq, e->time_us, e->key_id};
+        if (e->code) c.value = *dict_value(&overlay_field(o, e->field)->dict, e->code);
+        out->changes[out->count] = (struct segment_change){e->row, c};
+    }
+    qsort(out->changes, out->count, sizeof *out->changes, by_row);
+    out->hidden = arena_alloc(a, s->segment->rows * sizeof *out->hidden);
+    for (uint32_t row = 0; row < s->segment->rows; row++)
+        if (overlay_hidden(o, row)) out->hidden[out->hidden_count++] = row;
+}
+
+/* The writer: what came after the fold, over what took the segment's place. */
+static void carry(struct workspace *w, struct sealed *from, const struct folded *f) {
+    for (uint32_t n = f->entries, count = overlay_count(from->overlay); n < count; n++) {
+        const struct overlay_entry *e = overlay_entry(from->overlay, n);
+        struct value v = e->code ? *dict_value(&overlay_field(from->overlay, e->field)->dict, e->code) : (struct value){0};
+        overlay_set(from->into->overlay, e->seq, e->time_us, e->key_id, from->map ? from->map[e->row] : e->row,
+                    e->field, &v);
+    }
+    if (atomic_load(&from->overlay->hidden_count) == f->hidden_count) return;
+    size_t at = 0;
+    for (uint32_t row = 0; row < from->segment->rows; row++) {
+        if (!overlay_hidden(from->overlay, row)) continue;
+        while (at < f->hidden_count && f->hidden[at] < row) at++;
+        if (at < f->hidden_count && f->hidden[at] == row) continue;
+        overlay_hide(from->into->overlay, w->seq, from->map ? from->map[row] : row);
+    }
+}
+
+enum { PARTS_MOST = 64 };
+
+/* One step: these segments are replaced by that one. */
+struct replacing {
+    struct store *s;
+    struct workspace *w;
+    uint64_t seq;
+    struct sealed *from[PARTS_MOST];
+    struct folded folded[PARTS_MOST];
+    uint32_t *maps[PARTS_MOST]; /* NULL: a fold */
+    size_t count;
+    struct segment_identity id;
+    struct sealed *into;
+    struct arena arena, scratch; /* scratch: here, so that a guard can leave in the middle of it */
+};
+
+static void publish(void *ctx) {
+    struct replacing *r = ctx;
+    struct view *v = view_draft(r->w);
+    for (size_t i = 0; i < r->count; i++) {
+        r->from[i]->map = r->maps[i];
+        r->from[i]->into = r->into;
+        carry(r->w, r->from[i], &r->folded[i]);
+        view_remove(v, r->from[i]);
+    }
+    view_add(v, r->into);
+    view_publish(r->w, v);
+}
+
+static void begin(struct replacing *r, struct store *s, struct workspace *w, struct sealed **from, size_t count) {
+    *r = (struct replacing){.s = s, .w = w, .seq = w->seq, .count = count};
+    for (size_t i = 0; i < count; i++) {
+        r->from[i] = from[i];
+        fold_take(w, from[i], r->seq, &r->arena, &r->folded[i]);
+    }
+    r->id = (struct segment_identity){.workspace = w->number,
+                                      .number = from[0]->segment->number,
+                                      .version = from[0]->segment->version + 1,
+                                      .applied_through = r->seq,
+                                      .apart = from[0]->segment->apart};
+    memcpy(r->id.store_id, s->o.id, sizeof r->id.store_id);
+}
+
+/* The file is written: from here on as with every other step. */
+static bool replace(struct replacing *r, uint32_t slot, bool index, struct err *e) {
+    struct manifest_segment removed[PARTS_MOST], added = {r->id.number, r->id.version};
+    for (size_t i = 0; i < r->count; i++)
+        removed[i] = (struct manifest_segment){r->from[i]->segment->number, r->from[i]->segment->version};
+    r->into = sealed_open(r->s, r->w, added, slot, e);
+    bool ok = r->into && (!index || segment_index(r->w, r->into->segment, slot, e));
+    if (!ok) {
+        checkpoint_abort(r->s->checkpoint);
+    } else {
+        checkpoint_segments(r->s->checkpoint, r->w->number, removed, r->count, &added, 1, r->w->sealed_through);
+        ok = checkpoint_commit(r->s->checkpoint, r->s->journal, e) != COMMIT_FAILED;
+    }
+    if (ok) on_writer(r->s, publish, r);
+    if (!ok && r->into) {
+        if (index) directory_forget(r->w->directory, &slot, 1);
+        io_unlink(r->into->path); /* nobody's: the manifest does not name it */
+        sealed_free(r->into);
+    }
+    return ok;
+}
+
+/* ---- fold ---- */
+
+static bool fold_guarded(struct replacing *r, const char *folder, const char *name, struct err *e) {
+    struct segment_fold f = {.id = r->id,
+                             .fields = r->w->fields->names,
+                             .field_count = fields_count(r->w->fields),
+                             .changes = r->folded[0].changes,
+                             .change_count = r->folded[0].count,
+                             .hidden = r->folded[0].hidden,
+                             .hidden_count = r->folded[0].hidden_count};
+    struct guard g;
+    if (!guard_enter(&g)) {
+        r->from[0]->set_aside = true;
+        *e = g.e;
+        return false;
+    }
+    bool ok = segment_fold_write(r->from[0]->segment, &f, folder, name, e);
+    guard_leave(&g);
+    return ok;
+}
+
+bool fold_sealed(struct store *s, struct workspace *w, struct sealed *from, struct err *e) {
+    struct replacing r;
+    char folder[4096], name[64];
+    begin(&r, s, w, &from, 1);
+    manifest_segment_name(r.id.number, r.id.version, name);
+    checkpoint_begin(s->checkpoint);
+    bool ok = checkpoint_segment_folder(s->checkpoint, w->number, folder, e) && fold_guarded(&r, folder, name, e);
+    if (ok)
+        ok = replace(&r, from->slot, false, e);
+    else
+        checkpoint_abort(s->checkpoint);
+    arena_free(&r.arena);
+    arena_free(&r.scratch);
+    return ok || err_wrap(e, "folding segment %llu", (unsigned long long)from->segment->number);
+}
+
+/* ---- merge ---- */
+
+struct merge_row {
+    int64_t time_us;
+    uint64_t seq;
+    uint32_t part, row;
+};
+
+static int by_time(const void *x, const void *y) {
+    const struct merge_row *a = x, *b = y;
+    if (a->time_us != b->time_us) return a->time_us < b->time_us ? -1 : 1;
+    return a->seq < b->seq ? -1 : a->seq > b->seq;
+}
+
+/* The changes of one row of a fold. */
+static struct segment_change *changes_of(const struct folded *f, uint32_t row, size_t *count) {
+    size_t low = 0, high = f->count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (f->changes[middle].row < row) low = middle + 1;
+        else high = middle;
+    }
+    *count = 0;
+    while (low + *count < f->count && f->changes[low + *count].row == row) ++*count;
+    return &f->changes[low];
+}
+
+static void set_entry(struct entry *entries, size_t *count, const struct change *c) {
+    size_t at = 0;
+    while (at < *count && !str_eq(entries[at].name, c->field)) at++;
+    if (c->value.type == VALUE_NONE) {
+        if (at < *count) entries[at] = entries[--*count];
+        return;
+    }
+    if (at == *count) ++*count;
+    entries[at] = (struct entry){c->field, c->value};
+}
+
+/* A row as it is with what lies over it. `first`: the first row of its id in its segment, which has the history. */
+static void load_row(const struct sealed *s, const struct folded *f, uint32_t row, uint32_t first, struct arena *a,
+                     struct segment_row *out) {
+    const struct segment *g = s->segment;
+    size_t change_count, value_count = 0;
+    const struct segment_change *changes = changes_of(f, row, &change_count);
+    struct entry *entries = arena_alloc(a, (g->field_count + change_count + 1) * sizeof *entries);
+    for (uint32_t n = 0; n < g->field_count; n++) {
+        struct value v = segment_value(segment_field(g, n), row);
+        if (v.type != VALUE_NONE) entries[value_count++] = (struct entry){segment_field_name(g, n), v};
+    }
+    for (size_t n = 0; n < change_count; n++) set_entry(entries, &value_count, &changes[n].change);
+    struct change *old, *history;
+    size_t old_count = segment_history(g, first, a, &old);
+    changes = changes_of(f, first, &change_count);
+    history = arena_alloc(a, (old_count + change_count) * sizeof *history);
+    memcpy(history, old, old_count * sizeof *history);
+    for (size_t n = 0; n < change_count; n++) history[old_count + n] = changes[n].change;
+    *out = (struct segment_row){.received_us = SEG(g, RECEIVED)[row],
+                                .seq = SEG(g, SEQ)[row],
+                                .content = SEG(g, CONTENT)[row],
+                                .flags = SEG(g, FLAGS)[row],
+                                .metadata = entries,
+                                .metadata_count = value_count,
+                                .history = history,
+                                .history_count = old_count + change_count};
+    if (overlay_hidden(s->overlay, row)) out->flags |= ROW_HIDDEN;
+    segment_inference(g, row, a, &out->inf);
+}
+
+static uint32_t *first_of(const struct segment *g, struct arena *a) {
+    const uint32_t *same = SEG(g, SAME_ID);
+    uint32_t *first = arena_alloc(a, g->rows * sizeof *first); /* row + 1 */
+    for (uint32_t row = 0; row < g->rows; row++) {
+        if (!first[row]) first[row] = row + 1;
+        if (same[row]) first[same[row] - 1] = first[row];
+    }
+    return first;
+}
+
+static void merge_rows(struct replacing *r, struct segment_builder *b) {
+    size_t total = 0, n = 0;
+    uint32_t *firsts[PARTS_MOST];
+    for (size_t i = 0; i < r->count; i++) total += r->from[i]->segment->rows;
+    struct merge_row *rows = arena_alloc(&r->arena, total * sizeof *rows);
+    for (uint32_t i = 0; i < r->count; i++) {
+        const struct segment *g = r->from[i]->segment;
+        const int64_t *times = SEG(g, TIME);
+        const uint64_t *seqs = SEG(g, SEQ);
+        firsts[i] = first_of(g, &r->arena);
+        for (uint32_t row = 0; row < g->rows; row++) rows[n++] = (struct merge_row){times[row], seqs[row], i, row};
+    }
+    qsort(rows, n, sizeof *rows, by_time);
+    for (uint32_t to = 0; to < n; to++) {
+        struct segment_row row;
+        uint32_t part = rows[to].part;
+        load_row(r->from[part], &r->folded[part], rows[to].row, firsts[part][rows[to].row] - 1, &r->scratch,
+                 &row);
+        segment_builder_add(b, &row);
+        arena_free(&r->scratch);
+        r->maps[part][rows[to].row] = to;
+    }
+}
+
+static bool merge_guarded(struct replacing *r, struct segment_builder *b, struct err *e) {
+    struct guard g;
+    if (!guard_enter(&g)) {
+        for (size_t i = 0; i < r->count; i++)
+            if (r->from[i]->segment == g.what) r->from[i]->set_aside = true;
+        *e = g.e;
+        return false;
+    }
+    merge_rows(r, b);
+    guard_leave(&g);
+    return true;
+}
+
+bool merge_sealed(struct store *s, struct workspace *w, struct sealed **from, size_t count, struct err *e) {
+    struct replacing r;
+    char folder[4096], name[64];
+    uint32_t slot;
+    CHECK(count <= PARTS_MOST);
+    if (!slot_take(w, &slot, e)) return false;
+    begin(&r, s, w, from, count);
+    r.id.number = w->next_segment++;
+    r.id.version = 1;
+    for (size_t i = 0; i < count; i++) r.maps[i] = mem_alloc(from[i]->segment->rows * sizeof *r.maps[i]);
+    manifest_segment_name(r.id.number, r.id.version, name);
+    checkpoint_begin(s->checkpoint);
+    struct segment_builder *b = segment_builder_new(&r.id, w->fields->names, fields_count(w->fields));
+    bool ok = checkpoint_segment_folder(s->checkpoint, w->number, folder, e) && merge_guarded(&r, b, e);
+    if (ok)
+        ok = segment_builder_write(b, folder, name, e);
+    else
+        segment_builder_free(b);
+    if (ok)
+        ok = replace(&r, slot, true, e);
+    else
+        checkpoint_abort(s->checkpoint);
+    if (!ok) {
+        slot_give(w, slot);
+        for (size_t i = 0; i < count; i++) free(r.maps[i]);
+    }
+    arena_free(&r.arena);
+    arena_free(&r.scratch);
+    return ok || err_wrap(e, "merging segments");
+}

@@ -1,0 +1,214 @@
+/* Chunks become segments, segments are folded, merged and dropped, and nothing that was acknowledged looks any different:
+ * every test compares all that the workspace holds before and after. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "store_kit.h"
+
+static int setup(void **state) {
+    if (store_kit_setup(state) != 0) return -1;
+    struct store_kit *k = *state;
+    store_kit_close(k);
+    k->o.chunk_rows = 16;
+    return store_kit_open(k) ? 0 : -1;
+}
+
+static void step(struct store_kit *k, enum store_step s, int64_t arg_us) {
+    if (!store_step(k->s, STORE_KIT_WORKSPACE, s, arg_us, &k->e)) fail_msg("step %d: %s", (int)s, k->e.msg);
+}
+
+static void add(struct store_kit *k, const char *id, const char *model) {
+    struct inference inf = plain(id, model, 0);
+    struct detection d = {.class_name = STR("bottle"), .class_id = -1, .confidence = 0.5};
+    inf.detections = &d;
+    inf.detection_count = 1;
+    assert_true(add_inference(k, &inf));
+}
+
+static void add_many(struct store_kit *k, const char *prefix, unsigned count) {
+    for (unsigned i = 0; i < count; i++) {
+        char id[32];
+        snprintf(id, sizeof id, "%s%u", prefix, i);
+        add(k, id, "m/1");
+    }
+}
+
+static size_t parts(struct store_kit *k, size_t *chunks) {
+    struct view *v = store_view(k->s, STORE_KIT_WORKSPACE);
+    size_t n = v->sealed_count;
+    *chunks = v->chunk_count;
+    view_release(v);
+    return n;
+}
+
+/* All that is there, before and after; it stays the same over a kill too. */
+static void same_after_kill(struct store_kit *k) {
+    char *before = strdup(show(k));
+    assert_null(strstr(before, "BROKEN"));
+    store_kit_kill(k);
+    if (!store_kit_open(k)) fail_msg("%s", k->e.msg);
+    assert_string_equal(before, show(k));
+    store_kit_kill(k);
+    assert_true(store_kit_open(k));
+    assert_string_equal(before, show(k));
+    free(before);
+}
+
+static void same_over(struct store_kit *k, enum store_step s) {
+    char *before = strdup(show(k));
+    step(k, s, 0);
+    if (getenv("SHOW")) printf("STEP %d\n%s-----\n%s", s, before, show(k));
+    assert_string_equal(before, show(k));
+    free(before);
+    same_after_kill(k);
+}
+
+static void test_seal(void **state) {
+    struct store_kit *k = *state;
+    size_t chunks;
+    add_value(k, "a3", "early", TEXT_VALUE("waits"));
+    add_many(k, "a", 40);
+    add_value(k, "a0", "camera", TEXT_VALUE("canada"));
+    add_value(k, "a20", "camera", NUMBER_VALUE(4));
+    add_value(k, "nobody", "camera", BOOL_VALUE(true));
+    assert_int_equal(parts(k, &chunks), 0);
+    assert_int_equal(chunks, 3);
+    same_over(k, STEP_SEAL);
+    assert_int_equal(parts(k, &chunks), 2);
+    assert_int_equal(chunks, 1);
+    same_over(k, STEP_CHECKPOINT);
+    same_over(k, STEP_COMPACT);
+    step(k, STEP_FREEZE, 0);
+    same_over(k, STEP_SEAL);
+    assert_int_equal(parts(k, &chunks), 3);
+}
+
+static void test_attach_to_sealed(void **state) {
+    struct store_kit *k = *state;
+    add_many(k, "a", 40);
+    step(k, STEP_SEAL, 0);
+    assert_true(add_value(k, "a1", "camera", TEXT_VALUE("canada")));
+    assert_int_equal(k->result.attach.applied, 1);
+    assert_true(add_value(k, "a1", "camera", TEXT_VALUE("canada")));
+    assert_int_equal(k->result.attach.unchanged, 1);
+    assert_true(add_value(k, "a1", "camera", TEXT_VALUE("mexico")));
+    assert_true(add_value(k, "a2", "camera", NUMBER_VALUE(3)));
+    assert_true(add_value(k, "a1", "camera", NO_VALUE));
+    assert_int_equal(k->result.attach.applied, 1);
+    assert_true(add_value(k, "a1", "camera", NO_VALUE));
+    assert_int_equal(k->result.attach.unchanged, 1);
+    same_over(k, STEP_FOLD);
+    assert_true(add_value(k, "a2", "camera", NUMBER_VALUE(3)));
+    assert_int_equal(k->result.attach.unchanged, 1);
+    assert_true(add_value(k, "a1", "camera", NO_VALUE));
+    assert_int_equal(k->result.attach.unchanged, 1);
+    assert_true(add_value(k, "a1", "camera", TEXT_VALUE("canada")));
+    assert_true(add_value(k, "a3", "line", TEXT_VALUE("7")));
+    same_over(k, STEP_COMPACT);
+    same_over(k, STEP_FOLD);
+    same_over(k, STEP_CHECKPOINT);
+    same_over(k, STEP_COMPACT);
+}
+
+static void test_known_ids_in_segments(void **state) {
+    struct store_kit *k = *state;
+    add_value(k, "a1", "camera", TEXT_VALUE("canada"));
+    add_many(k, "a", 16);
+    add_value(k, "a1", "camera", TEXT_VALUE("mexico"));
+    step(k, STEP_FREEZE, 0);
+    step(k, STEP_SEAL, 0);
+    add(k, "a1", "m/1");
+    assert_int_equal(k->result.outcome, OUTCOME_UNCHANGED);
+    struct inference other = plain("a1", "m/1", 0);
+    assert_true(add_inference(k, &other));
+    assert_int_equal(k->result.outcome, OUTCOME_CONFLICT);
+    other.assign_index = true;
+    assert_true(add_inference(k, &other));
+    assert_int_equal(k->result.outcome, OUTCOME_CREATED);
+    assert_int_equal(k->result.index, 1);
+    add_value(k, "a1", "camera", TEXT_VALUE("peru"));
+    add(k, "a1", "m/2");
+    assert_non_null(strstr(show(k), "rows 18"));
+    same_after_kill(k);
+    step(k, STEP_FREEZE, 0);
+    same_over(k, STEP_SEAL);
+    add_value(k, "a1", "camera", TEXT_VALUE("chile"));
+    same_over(k, STEP_MERGE);
+    size_t chunks;
+    assert_int_equal(parts(k, &chunks), 1);
+    add_value(k, "a1", "camera", TEXT_VALUE("brazil"));
+    same_over(k, STEP_FOLD);
+    same_over(k, STEP_COMPACT);
+}
+
+static void test_hidden(void **state) {
+    struct store_kit *k = *state;
+    struct inference partial = plain("p", "m/1", 0);
+    partial.partial = true;
+    add_many(k, "a", 15);
+    assert_true(add_inference(k, &partial));
+    step(k, STEP_FREEZE, 0);
+    step(k, STEP_SEAL, 0);
+    add(k, "p", "m/1");
+    same_after_kill(k);
+    step(k, STEP_FREEZE, 0);
+    same_over(k, STEP_SEAL);
+    same_over(k, STEP_COMPACT);
+    same_over(k, STEP_FOLD);
+    same_over(k, STEP_COMPACT);
+}
+
+static void test_retention(void **state) {
+    struct store_kit *k = *state;
+    size_t chunks;
+    struct inference old = plain("both", "m/1", 0);
+    old.time_us = 1000;
+    add_value(k, "both", "camera", TEXT_VALUE("canada"));
+    assert_true(add_inference(k, &old));
+    old.id = STR("gone");
+    assert_true(add_inference(k, &old));
+    add_value(k, "gone", "camera", TEXT_VALUE("canada"));
+    step(k, STEP_FREEZE, 0);
+    step(k, STEP_SEAL, 0);
+    step(k, STEP_CHECKPOINT, 0);
+    step(k, STEP_COMPACT, 0);
+    add(k, "both", "m/2");
+    step(k, STEP_RETAIN, 2000);
+    assert_int_equal(parts(k, &chunks), 1);
+    assert_null(strstr(show(k), "gone"));
+    assert_non_null(strstr(show(k), "canada"));
+    same_after_kill(k);
+    assert_true(add_value(k, "gone", "camera", TEXT_VALUE("canada")));
+    assert_int_equal(k->result.attach.pending, 1);
+    same_after_kill(k);
+}
+
+static void test_delete(void **state) {
+    struct store_kit *k = *state;
+    add_many(k, "a", 40);
+    step(k, STEP_SEAL, 0);
+    assert_true(store_delete(k->s, STORE_KIT_WORKSPACE, &k->e));
+    assert_null(store_view(k->s, STORE_KIT_WORKSPACE));
+    struct inference inf = plain("x", "m", 0);
+    assert_false(add_inference(k, &inf));
+    store_kit_kill(k);
+    assert_true(store_kit_open(k));
+    assert_null(store_view(k->s, STORE_KIT_WORKSPACE));
+    assert_false(add_inference(k, &inf));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_seal, setup, store_kit_teardown),
+        cmocka_unit_test_setup_teardown(test_attach_to_sealed, setup, store_kit_teardown),
+        cmocka_unit_test_setup_teardown(test_known_ids_in_segments, setup, store_kit_teardown),
+        cmocka_unit_test_setup_teardown(test_hidden, setup, store_kit_teardown),
+        cmocka_unit_test_setup_teardown(test_retention, setup, store_kit_teardown),
+        cmocka_unit_test_setup_teardown(test_delete, setup, store_kit_teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
