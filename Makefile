@@ -59,6 +59,7 @@ ifneq ($(findstring thread,$(SAN)),)
 TEST_SRC := $(filter-out %/test_infer.c %/test_image.c,$(TEST_SRC))
 endif
 TESTS    := $(TEST_SRC:tests/unit/%.c=$(BUILD)/tests/%)
+MODEL    := $(BUILD)/tests/model
 CRASH    := $(BUILD)/tests/powerloss $(BUILD)/tests/faults
 FUZZ     := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 TEST_AID := $(patsubst tests/unit/%.c,$(BUILD)/tests/%.o,$(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c)))
@@ -116,6 +117,9 @@ $(BUILD)/libsightglass.a: $(LIB_OBJ)
 	@rm -f $@
 	@ar qcs $@ $^
 
+# The compare loops of the executor are vectorised at -O3.
+$(BUILD)/obj/query/%.o: CFLAGS += -O3
+
 $(BUILD)/obj/%.o: src/%.c Makefile
 	@mkdir -p $(@D)
 	@echo "  cc     $<"
@@ -137,6 +141,14 @@ $(CRASH): $(BUILD)/tests/%: tests/crash/%.c $(wildcard tests/crash/script*.[ch] 
           $(BUILD)/libsightglass.a | $(ORT)
 	@echo "  link   $@"
 	@$(CC) $(CFLAGS) -Itests/crash -Itests/unit $(LDFLAGS) -o $@ $(filter %.c %.o %.a,$^) $(LDLIBS)
+
+$(MODEL): $(wildcard tests/model/*.[ch] tests/crash/io_sim.[ch]) $(TEST_AID) $(BUILD)/libsightglass.a | $(ORT)
+	@echo "  link   $@"
+	@$(CC) $(CFLAGS) -Itests/model -Itests/crash -Itests/unit -Wl,--wrap=view_find $(LDFLAGS) -o $@ $(filter %.c %.o %.a,$^) $(LDLIBS)
+
+$(BUILD)/tests/segment-files: tests/open/segment_files.c $(TEST_AID) $(BUILD)/libsightglass.a | $(ORT)
+	@echo "  link   $@"
+	@$(CC) $(CFLAGS) -Itests/unit $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
 
 $(BUILD)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(BUILD)/libsightglass.a | $(ORT)
 	@mkdir -p $(@D)
@@ -161,9 +173,9 @@ run: ## install what is missing, build, start with a demo: make run PORT=9101 DE
 
 test: test-deps ## all tests, installing what only they need
 	@$(MAKE) --no-print-directory -j$$(nproc) test-programs
-	@$(MAKE) --no-print-directory test-unit test-http test-crash test-web test-models test-browser check
+	@$(MAKE) --no-print-directory test-unit test-model test-http test-crash test-open test-web test-models test-browser check
 
-test-programs: all $(TESTS) $(CRASH)
+test-programs: all $(TESTS) $(CRASH) $(MODEL) $(BUILD)/tests/segment-files
 
 test-unit: all $(TESTS) ## unit tests (cmocka)
 	@tools/run-unit-tests $(TESTS)
@@ -176,6 +188,12 @@ test-crash: all $(CRASH) ## kill -9 under load; power loss and failing disks at 
 	@$(BUILD)/tests/powerloss --prove $$(tests/crash/sites)
 	@$(BUILD)/tests/faults
 	@SIGHTGLASS_BIN=$(BUILD)/sightglass $(PYTHON) -m pytest -q -p no:cacheprovider tests/crash
+
+test-model: $(MODEL) ## the store and its queries against a naive model: random sequences, restarts, crashes
+	@$(MODEL)
+
+test-open: $(BUILD)/tests/segment-files ## segments read by npm apache-arrow
+	@SEGMENT_FILES=$(BUILD)/tests/segment-files tests/open/run.sh
 
 test-web: web/node_modules/.installed ## the dashboard's own parts (vitest)
 	@npm test --silent --prefix web
@@ -205,7 +223,7 @@ fuzz-run: $(FUZZ)
 include tests/fuzz/fuzz.mk
 include bench/bench.mk
 
-bench: ## W2 against a bare server and PostgreSQL; writes docs/performance.md
+bench: ## the whole table against PostgreSQL and DuckDB; writes docs/performance.md (BENCH_EVENTS=1000000 for a quick look)
 	@tools/deps build bench
 	@$(MAKE) --no-print-directory all bench-programs
 	@bench/run
@@ -217,5 +235,5 @@ help: ## this list
 clean: ## remove what was built; ./data is never touched
 	rm -rf build web/dist
 
-.PHONY: all deps test-deps run test test-programs test-unit test-http test-crash test-web test-models test-browser check docs fuzz fuzz-run \
+.PHONY: all deps test-deps run test test-programs test-unit test-model test-open test-http test-crash test-web test-models test-browser check docs fuzz fuzz-run \
         bench help clean

@@ -35,9 +35,9 @@ static int has_instruction(void) { return (getauxval(AT_HWCAP) & (1 << 7 /* HWCA
 #endif
 
 #if defined(INSTRUCTION)
-/* The instruction can begin each cycle but takes three: so three parts of a run go side by side. What the first comes to
- * is then carried past the second's bytes, as if they were zeros, and so on: the checksum is linear, so that carrying
- * is a look-up for each byte of it. */
+/* The instruction can begin each cycle but takes three: so three parts of a run go side by side. What the first comes
+ * to is then carried past the second's bytes, as if they were zeros, and so on: the checksum is linear, so that
+ * carrying is a look-up for each byte of it. */
 enum { PART = 2048 };
 static uint32_t past_part[4][256];
 
@@ -51,7 +51,8 @@ INSTRUCTION static void make_past_part(void) {
 }
 
 static uint32_t carry(uint64_t c) {
-    return past_part[0][c & 255] ^ past_part[1][c >> 8 & 255] ^ past_part[2][c >> 16 & 255] ^ past_part[3][c >> 24 & 255];
+    return past_part[0][c & 255] ^ past_part[1][c >> 8 & 255] ^ past_part[2][c >> 16 & 255] ^
+           past_part[3][c >> 24 & 255];
 }
 
 static inline uint64_t word_at(const unsigned char *p) {

@@ -9,7 +9,7 @@
  * synced. */
 bool catalog_copy(const char *dir, const char *to, struct err *e);
 
-/* What SQLite finds wrong with DIR/catalog.db, a call each; and the store's id. False, and e, when it is none of ours or
- * can't be read at all. */
+/* What SQLite finds wrong with DIR/catalog.db, a call each; and the store's id. False, and e, when it is none of ours
+ * or can't be read at all. */
 bool catalog_verify(const char *dir, char store_id[UUID_TEXT], void (*wrong)(void *ctx, const char *what), void *ctx,
                     struct err *e);

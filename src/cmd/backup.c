@@ -28,9 +28,9 @@ static void print_settings(const struct conf *c, struct buf *text) {
 #define NUMBER(name) buf_printf(text, #name " = %u\n", c->name)
 #define SIZE(name) buf_printf(text, #name " = %" PRIu64 "\n", c->name)
 #define LEVEL(name) buf_printf(text, #name " = %s\n", levels[c->name])
-#define X(name, type, def, least, most, help)                                                       \
-    if (strcmp(#name, "data") && strcmp(#name, "listen") && strcmp(#name, "models") &&              \
-        strcmp(#name, "workspace") && strcmp(#name, "api_key"))                                     \
+#define X(name, type, def, least, most, help)                                                                        \
+    if (strcmp(#name, "data") && strcmp(#name, "listen") && strcmp(#name, "models") && strcmp(#name, "workspace") && \
+        strcmp(#name, "api_key"))                                                                                    \
         type(name);
     CONF_TABLE(X)
 #undef X
@@ -90,8 +90,7 @@ static bool backup_locked(const char *data, const char *to, struct backup_totals
     struct backup *b = backup_begin(data, to, NULL, e);
     if (!b) return false;
     struct checkpoint *c = checkpoint_open(data, id, e);
-    bool ok = c && checkpoint_all(data, c, e) &&
-              backup_all(b, data, to, checkpoint_manifest(c), NULL, totals, e);
+    bool ok = c && checkpoint_all(data, c, e) && backup_all(b, data, to, checkpoint_manifest(c), NULL, totals, e);
     if (c) checkpoint_close(c);
     backup_free(b);
     return ok;
@@ -108,13 +107,14 @@ static bool backup_here(const char *data, const char *to, struct backup_totals *
 /* ---- the command ---- */
 
 static int usage(FILE *to) {
-    fprintf(to,
-            "sightglass backup --data DIR --to DIR2\n\n"
-            "Makes DIR2, which must not be there or be empty, a data folder with everything that was acknowledged when\n"
-            "the command began: `sightglass serve --data DIR2` is the restore. Works while the server runs (it does the\n"
-            "work, and must be able to write to DIR2) and while none runs. What never changes is linked where both\n"
-            "folders are in one file system: that takes no space, and does not outlive the disk. DIR can also come from\n"
-            "SIGHTGLASS_DATA.\n");
+    fprintf(
+        to,
+        "sightglass backup --data DIR --to DIR2\n\n"
+        "Makes DIR2, which must not be there or be empty, a data folder with everything that was acknowledged when\n"
+        "the command began: `sightglass serve --data DIR2` is the restore. Works while the server runs (it does the\n"
+        "work, and must be able to write to DIR2) and while none runs. What never changes is linked where both\n"
+        "folders are in one file system: that takes no space, and does not outlive the disk. DIR can also come from\n"
+        "SIGHTGLASS_DATA.\n");
     return to == stdout ? 0 : 2;
 }
 
@@ -137,7 +137,8 @@ static bool ask_server(const char *data, const char *to, struct backup_totals *t
                &t->linked) == 4)
         return true;
     struct str text = str_of(answer);
-    return err_set(e, ERR_IO, "%s", str_starts(text, STR("failed ")) ? answer + 7 : "the server ended before it was done");
+    return err_set(e, ERR_IO, "%s",
+                   str_starts(text, STR("failed ")) ? answer + 7 : "the server ended before it was done");
 }
 
 static bool read_order(int count, char **args, const char **data, const char **to, bool *help) {
@@ -170,8 +171,7 @@ int cmd_backup(int count, char **args) {
     bool ok = (access(catalog, F_OK) == 0 ||
                err_set(&e, ERR_NOT_FOUND, "%s is no data folder of sightglass: there is no catalog.db in it", data)) &&
               whole_path(to, path, &e);
-    if (ok && !ask_server(data, path, &t, &e))
-        ok = e.code == ERR_NOT_FOUND && backup_here(data, path, &t, &e);
+    if (ok && !ask_server(data, path, &t, &e)) ok = e.code == ERR_NOT_FOUND && backup_here(data, path, &t, &e);
     if (!ok) {
         fprintf(stderr, "sightglass backup: %s\n", e.msg);
         return 1;

@@ -14,12 +14,14 @@
 #include "store/check.h"
 
 static int usage(FILE *to) {
-    fprintf(to,
-            "sightglass check --data DIR [--repair]\n\n"
-            "Reads everything in a data folder that no server uses: catalog, manifest, logs, journal, segments; every\n"
-            "checksum, and whether they agree with each other. Prints a line for each thing that is wrong, with file and\n"
-            "offset. With --repair, what is damaged is set aside in DIR/set-aside, what can still be read of it is kept,\n"
-            "and what is lost is named. DIR can also come from SIGHTGLASS_DATA. Exit code 0: all is well, or well again.\n");
+    fprintf(
+        to,
+        "sightglass check --data DIR [--repair]\n\n"
+        "Reads everything in a data folder that no server uses: catalog, manifest, logs, journal, segments; every\n"
+        "checksum, and whether they agree with each other. Prints a line for each thing that is wrong, with file and\n"
+        "offset. With --repair, what is damaged is set aside in DIR/set-aside, what can still be read of it is kept,\n"
+        "and what is lost is named. DIR can also come from SIGHTGLASS_DATA. Exit code 0: all is well, or well "
+        "again.\n");
     return to == stdout ? 0 : 2;
 }
 

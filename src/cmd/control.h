@@ -1,5 +1,5 @@
-/* What other processes may ask of a running server, over the socket DIR/control.sock, which only its owner can open: one
- * line in, one line out, one at a time, on a thread of its own. Today that is a backup:
+/* What other processes may ask of a running server, over the socket DIR/control.sock, which only its owner can open:
+ * one line in, one line out, one at a time, on a thread of its own. Today that is a backup:
  *
  *     backup PATH\n              an absolute path
  *     done SEQ FILES BYTES LINKED\n    or    failed TEXT\n

@@ -117,6 +117,7 @@ static void aggregation_end(struct aggregation *g) {
     for (unsigned n = 0; n < g->worker_count; n++) {
         for (size_t i = 0; i < g->table_count; i++) table_free(&g->workers[n].tables[i]);
         table_room_free(&g->workers[n].room);
+        batch_free(&g->workers[n].batch);
         atomic_fetch_sub(&g->scan->held, g->workers[n].held);
     }
     free(g->workers);

@@ -1,5 +1,7 @@
 #include "query/batch.h"
 
+#include <stdlib.h>
+
 #include "record/bins.h"
 
 enum {
@@ -12,7 +14,8 @@ enum {
     READ_ROW_CONFIDENCE = 64,
     READ_ROW_LATENCY = 128,
     READ_DETECTIONS = 256,
-    READ_DETECTION_BINS = 512,
+    READ_EACH = 512,
+    READ_EACH_BINS = 1024,
 };
 
 static bool is_read(struct batch *b, unsigned what) {
@@ -23,34 +26,36 @@ static bool is_read(struct batch *b, unsigned what) {
 
 void batch_begin(struct batch *b, const struct slice *s, const struct bitmap *selected, struct detection_room *room,
                  const uint32_t *list, uint32_t count) {
-    uint8_t flags_room[BLOCK_ROWS];
+    uint8_t flags_room[BLOCK_ROWS], any = 0;
     const uint8_t *flags = slice_flags(s, flags_room);
-    uint8_t any = 0;
     b->slice = s;
     b->selected = selected;
     b->room = room;
     b->count = count;
     b->read = 0;
+    b->failed_count = 0;
     memcpy(b->at, list, count * sizeof *list);
     b->whole = list[count - 1] - list[0] == count - 1;
-    for (uint32_t i = 0; i < count; i++) any |= b->failed[i] = flags[list[i]] & ROW_ERROR;
-    b->any_failed = any;
+    if (b->whole)
+        for (uint32_t i = 0; i < count; i++) any |= b->failed[i] = flags[list[0] + i] & ROW_ERROR;
+    else
+        for (uint32_t i = 0; i < count; i++) any |= b->failed[i] = flags[list[i]] & ROW_ERROR;
+    for (uint32_t i = 0; any && i < count; i++) {
+        b->failed_list[b->failed_count] = (uint16_t)i;
+        b->failed_count += b->failed[i];
+    }
 }
 
-/* A column by place in the batch: in place where that is the same. */
-#define PICK(b, column, room, nothing)                                                                                 \
-    do {                                                                                                               \
-        if ((b)->whole && !(b)->any_failed) return (column) + (b)->at[0];                                              \
-        for (uint32_t i = 0; i < (b)->count; i++) (room)[i] = (b)->failed[i] ? (nothing) : (column)[(b)->at[i]];       \
-        return (room);                                                                                                 \
-    } while (0)
+void batch_free(struct batch *b) {
+    free(b->lists.owners);
+    free(b->lists.places);
+    free(b->lists.classes);
+    free(b->lists.confidences);
+    free(b->lists.bins);
+    b->lists = (struct batch_lists){0};
+}
 
-static const double *pick_numbers(const struct batch *b, const double *column, double *room) {
-    PICK(b, column, room, NAN);
-}
-static const uint16_t *pick_bins(const struct batch *b, const uint16_t *column, uint16_t *room) {
-    PICK(b, column, room, BIN_NONE);
-}
+/* ---- columns: where they lie, or brought together ---- */
 
 const int64_t *batch_time(struct batch *b) {
     if (is_read(b, READ_TIME)) return b->time;
@@ -60,14 +65,37 @@ const int64_t *batch_time(struct batch *b) {
     return b->time = b->time_room;
 }
 
+static const double *pick_numbers(const struct batch *b, const double *column, double *room) {
+    if (b->whole && b->failed_count == 0) return column + b->at[0];
+    if (b->whole)
+        memcpy(room, column + b->at[0], b->count * sizeof *room);
+    else
+        for (uint32_t i = 0; i < b->count; i++) room[i] = column[b->at[i]];
+    for (uint32_t i = 0; i < b->failed_count; i++) room[b->failed_list[i]] = NAN;
+    return room;
+}
+
+static const uint16_t *pick_bins(const struct batch *b, const uint16_t *column, uint16_t *room) {
+    if (b->whole && b->failed_count == 0) return column + b->at[0];
+    if (b->whole)
+        memcpy(room, column + b->at[0], b->count * sizeof *room);
+    else
+        for (uint32_t i = 0; i < b->count; i++) room[i] = column[b->at[i]];
+    for (uint32_t i = 0; i < b->failed_count; i++) room[b->failed_list[i]] = BIN_NONE;
+    return room;
+}
+
 const uint32_t *batch_counts(struct batch *b) {
     if (is_read(b, READ_COUNTS)) return b->count_room;
     const struct block *block = b->slice->block;
     const uint32_t *first = block ? NULL : SEG(b->slice->part->segment, DETECTIONS) + b->slice->first;
-    for (uint32_t i = 0; i < b->count; i++) {
-        uint32_t at = b->at[i], n = block ? block->detection_count[at] : first[at + 1] - first[at];
-        b->count_room[i] = b->failed[i] ? 0 : n;
-    }
+    if (block)
+        for (uint32_t i = 0; i < b->count; i++) b->count_room[i] = block->detection_count[b->at[i]];
+    else if (b->whole)
+        for (uint32_t i = 0, at = b->at[0]; i < b->count; i++) b->count_room[i] = first[at + i + 1] - first[at + i];
+    else
+        for (uint32_t i = 0; i < b->count; i++) b->count_room[i] = first[b->at[i] + 1] - first[b->at[i]];
+    for (uint32_t i = 0; i < b->failed_count; i++) b->count_room[b->failed_list[i]] = 0;
     return b->count_room;
 }
 
@@ -82,7 +110,7 @@ const double *batch_confidence(struct batch *b) {
 }
 
 /* A chunk has no bins. */
-static const uint16_t *bins(struct batch *b, const double *numbers, uint16_t (*bin)(double), uint16_t *room) {
+static const uint16_t *bins_of(const struct batch *b, const double *numbers, uint16_t (*bin)(double), uint16_t *room) {
     for (uint32_t i = 0; i < b->count; i++) room[i] = bin(numbers[i]);
     return room;
 }
@@ -91,7 +119,7 @@ const uint16_t *batch_latency_bins(struct batch *b) {
     if (is_read(b, READ_LATENCY_BINS)) return b->latency_bins;
     const struct segment *g = b->slice->part->segment;
     b->latency_bins = g ? pick_bins(b, SEG(g, LATENCY_BIN) + b->slice->first, b->latency_bin_room)
-                        : bins(b, batch_latency(b), latency_bin, b->latency_bin_room);
+                        : bins_of(b, batch_latency(b), latency_bin, b->latency_bin_room);
     return b->latency_bins;
 }
 
@@ -99,27 +127,100 @@ const uint16_t *batch_confidence_bins(struct batch *b) {
     if (is_read(b, READ_CONFIDENCE_BINS)) return b->confidence_bins;
     const struct segment *g = b->slice->part->segment;
     b->confidence_bins = g ? pick_bins(b, SEG(g, CONFIDENCE_BIN) + b->slice->first, b->confidence_bin_room)
-                           : bins(b, batch_confidence(b), confidence_bin, b->confidence_bin_room);
+                           : bins_of(b, batch_confidence(b), confidence_bin, b->confidence_bin_room);
     return b->confidence_bins;
 }
 
-const struct detections *batch_detections(struct batch *b, bool with_bins) {
-    unsigned what = READ_DETECTIONS | (with_bins ? READ_DETECTION_BINS : 0);
-    if ((b->read & what) != what)
-        b->detections =
-            slice_detections(b->slice, b->selected, with_bins || b->read & READ_DETECTION_BINS, b->room);
-    b->read |= what;
+/* ---- detections ---- */
+
+const struct detections *batch_detections(struct batch *b) {
+    if (!is_read(b, READ_DETECTIONS)) b->detections = slice_detections(b->slice, b->selected, b->room);
     return &b->detections;
+}
+
+/* Rows have few detections, and how many nobody can foresee: so many are written for each without a look at its number,
+ * which would be guessed wrong most of the time. What is too much is written over by the next. */
+enum { USUAL_MOST = 8 };
+
+static void lists_for(struct batch_lists *l, size_t count) {
+    if (count + USUAL_MOST <= l->size) return;
+    l->size = count + count / 2 + USUAL_MOST;
+    l->owners = mem_resize(l->owners, l->size * sizeof *l->owners);
+    l->places = mem_resize(l->places, l->size * sizeof *l->places);
+    l->classes = mem_resize(l->classes, l->size * sizeof *l->classes);
+    l->confidences = mem_resize(l->confidences, l->size * sizeof *l->confidences);
+    l->bins = mem_resize(l->bins, l->size * sizeof *l->bins);
+}
+
+static uint32_t list_owners(struct batch *b, const struct detections *d, const uint32_t *counts) {
+    uint32_t *owners = b->lists.owners, *places = b->lists.places, n = 0;
+    for (uint32_t i = 0; i < b->count; i++) {
+        uint32_t count = counts[i], first = d->first[b->at[i]];
+        for (uint32_t k = 0; k < USUAL_MOST; k++) owners[n + k] = i, places[n + k] = first + k;
+        for (uint32_t k = USUAL_MOST; k < count; k++) owners[n + k] = i, places[n + k] = first + k;
+        n += count;
+    }
+    return n;
+}
+
+const struct batch_detections *batch_each_detection(struct batch *b, bool bins) {
+    const struct detections *d = batch_detections(b);
+    const struct segment *g = b->slice->part->segment;
+    struct batch_lists *l = &b->lists;
+    uint32_t from = d->first[b->at[0]], to = d->first[b->at[b->count - 1] + 1];
+    if (!is_read(b, READ_EACH)) {
+        const uint32_t *counts = batch_counts(b);
+        lists_for(l, to - from);
+        uint32_t n = list_owners(b, d, counts);
+        bool all = n == to - from; /* none between them belongs to another row, or to a failed one */
+        for (uint32_t i = 0; !all && i < n; i++) {
+            l->classes[i] = d->classes[l->places[i]];
+            l->confidences[i] = d->confidences[l->places[i]];
+        }
+        b->each = (struct batch_detections){n, l->owners, all ? d->classes + from : l->classes,
+                                            all ? d->confidences + from : l->confidences, NULL};
+    }
+    if (!bins || is_read(b, READ_EACH_BINS)) return &b->each;
+    const uint16_t *column = g ? SEG(g, D_CONFIDENCE_BIN) : NULL;
+    if (column && b->each.count == to - from) {
+        b->each.bins = column + from;
+        return &b->each;
+    }
+    for (uint32_t i = 0; i < b->each.count; i++)
+        l->bins[i] = column ? column[l->places[i]] : confidence_bin(b->each.confidences[i]);
+    b->each.bins = l->bins;
+    return &b->each;
+}
+
+/* ---- as Model Monitoring counts ---- */
+
+/* The sum of up to FEW numbers from `at` on: without a branch, for the same reason as above. */
+enum { FEW = 4 };
+
+static double sum_of_few(const double *at, uint32_t count) {
+    static const uint64_t masks[FEW + 1][FEW] = {
+        {0}, {UINT64_MAX}, {UINT64_MAX, UINT64_MAX}, {UINT64_MAX, UINT64_MAX, UINT64_MAX},
+        {UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX}};
+    const uint64_t *mask = masks[count < FEW ? count : FEW];
+    uint64_t bits[FEW];
+    double v[FEW];
+    memcpy(bits, at, sizeof bits);
+    for (int k = 0; k < FEW; k++) bits[k] &= mask[k];
+    memcpy(v, bits, sizeof v);
+    for (int k = 0; k < FEW; k++) v[k] = isnan(v[k]) ? 0 : v[k];
+    return (v[0] + v[1]) + (v[2] + v[3]);
 }
 
 const double *batch_row_confidence(struct batch *b) {
     if (is_read(b, READ_ROW_CONFIDENCE)) return b->row_confidence;
-    const struct detections *d = batch_detections(b, false);
+    const struct detections *d = batch_detections(b);
+    const uint32_t *counts = batch_counts(b);
     for (uint32_t i = 0; i < b->count; i++) {
+        uint32_t first = d->first[b->at[i]], k = 0;
         double sum = 0;
-        for (uint32_t k = d->first[b->at[i]], end = d->first[b->at[i] + 1]; k < end; k++)
-            sum += isnan(d->confidences[k]) ? 0 : d->confidences[k];
-        b->row_confidence[i] = b->failed[i] ? 0 : sum;
+        if (first + FEW <= d->count) sum = sum_of_few(d->confidences + first, counts[i]), k = FEW;
+        for (; k < counts[i]; k++) sum += isnan(d->confidences[first + k]) ? 0 : d->confidences[first + k];
+        b->row_confidence[i] = sum;
     }
     return b->row_confidence;
 }

@@ -5,6 +5,15 @@
 
 enum { BATCH_ROWS = 1024 };
 
+/* All detections of a batch's rows that did not fail, one after the other. */
+struct batch_detections {
+    uint32_t count;
+    const uint32_t *owners; /* places in the batch of what they belong to */
+    const uint32_t *classes;
+    const double *confidences;
+    const uint16_t *bins;   /* where they were asked for */
+};
+
 struct batch {
     const struct slice *slice;
     const struct bitmap *selected;
@@ -12,15 +21,23 @@ struct batch {
     uint32_t count;
     uint32_t at[BATCH_ROWS]; /* rows of the slice, ascending */
     bool whole;              /* rows that follow each other */
-    bool any_failed;
     uint8_t failed[BATCH_ROWS];
-    struct detections detections; /* batch_detections first; of failed rows they count for nothing */
+    uint32_t failed_count;
+    uint16_t failed_list[BATCH_ROWS];
 
     /* Its own: what was read, and where it stands. */
     unsigned read;
     const int64_t *time;
     const double *latency, *confidence;
     const uint16_t *latency_bins, *confidence_bins;
+    struct detections detections;
+    struct batch_detections each;
+    struct batch_lists {
+        uint32_t *owners, *places, *classes;
+        double *confidences;
+        uint16_t *bins;
+        size_t size;
+    } lists;
     int64_t time_room[BATCH_ROWS];
     uint32_t count_room[BATCH_ROWS];
     double latency_room[BATCH_ROWS], confidence_room[BATCH_ROWS], row_confidence[BATCH_ROWS], row_latency[BATCH_ROWS];
@@ -44,4 +61,9 @@ const uint16_t *batch_confidence_bins(struct batch *b);
 const double *batch_row_confidence(struct batch *b);
 const double *batch_row_latency(struct batch *b);
 
-const struct detections *batch_detections(struct batch *b, bool bins);
+/* By row of the slice; those of failed inferences among them. */
+const struct detections *batch_detections(struct batch *b);
+/* One after the other. */
+const struct batch_detections *batch_each_detection(struct batch *b, bool bins);
+
+void batch_free(struct batch *b); /* what it has grown, behind the last one */

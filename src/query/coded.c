@@ -40,60 +40,66 @@ uint32_t coded_count(const struct coded *c) {
 
 static bool bit(const uint8_t *bits, uint32_t at) { return bits[at / 8] >> (at % 8) & 1; }
 
-static void read_chunk_field(const struct coded *c, const struct batch *b, uint32_t *codes) {
+static const uint32_t *read_chunk_field(const struct coded *c, const struct batch *b, uint32_t *room) {
     const struct cells *cells = field_cells(c->metadata.field, b->slice->number);
+    if (!cells) return memset(room, 0, b->count * sizeof *room);
     for (uint32_t i = 0; i < b->count; i++)
-        codes[i] = cells ? atomic_load_explicit(&cells->code[b->at[i]], memory_order_acquire) : 0;
+        room[i] = atomic_load_explicit(&cells->code[b->at[i]], memory_order_acquire);
+    return room;
 }
 
-static void read_field(const struct coded *c, const struct batch *b, uint32_t *codes) {
+/* A column in place, or brought together. */
+static const uint32_t *pick(const struct batch *b, const uint32_t *column, uint32_t *room) {
+    if (b->whole) return column + b->at[0];
+    for (uint32_t i = 0; i < b->count; i++) room[i] = column[b->at[i]];
+    return room;
+}
+
+static const uint32_t *read_field(const struct coded *c, const struct batch *b, uint32_t *codes) {
     const struct segment_field *f = c->metadata.column;
+    const struct overlay_cells *over = overlay_cells(c->metadata.over, b->slice->number);
     uint32_t first = b->slice->first;
-    for (uint32_t i = 0; i < b->count; i++) codes[i] = f && f->codes ? f->codes[first + b->at[i]] : 0;
+    bool texts = f && f->codes;
+    if (texts && !f->numbers && !f->truths && !over) return pick(b, f->codes + first, codes);
+    for (uint32_t i = 0; texts && i < b->count; i++) codes[i] = f->codes[first + b->at[i]];
+    if (!texts) memset(codes, 0, b->count * sizeof *codes);
     for (uint32_t i = 0; f && f->numbers && i < b->count; i++)
         if (!isnan(f->numbers[first + b->at[i]])) codes[i] = CODED_NUMBER;
     for (uint32_t i = 0; f && f->truths && i < b->count; i++) {
         uint32_t row = first + b->at[i];
         if (bit(f->truths_known, row)) codes[i] = c->truths + 1 + bit(f->truths, row);
     }
-    const struct overlay_cells *over = overlay_cells(c->metadata.over, b->slice->number);
     for (uint32_t i = 0; over && i < b->count; i++) {
         uint32_t code = atomic_load_explicit(&over->code[b->at[i]], memory_order_acquire);
         if (code != OVERLAY_NONE) codes[i] = code == OVERLAY_REMOVED ? 0 : c->over + code;
     }
+    return codes;
 }
 
 /* ---- columns ---- */
 
-static void read_flags(const struct batch *b, uint8_t flag, uint32_t *codes) {
-    uint8_t room[BLOCK_ROWS];
-    const uint8_t *flags = slice_flags(b->slice, room);
-    for (uint32_t i = 0; i < b->count; i++) codes[i] = 1 + ((flags[b->at[i]] & flag) != 0);
+static const uint32_t *read_flags(const struct batch *b, uint8_t flag, uint32_t *room) {
+    uint8_t flags_room[BLOCK_ROWS];
+    const uint8_t *flags = slice_flags(b->slice, flags_room);
+    for (uint32_t i = 0; i < b->count; i++) room[i] = 1 + ((flags[b->at[i]] & flag) != 0);
+    return room;
 }
 
-void coded_read(const struct coded *c, struct batch *b, uint32_t codes[BATCH_ROWS]) {
-    if (c->nothing) {
-        memset(codes, 0, b->count * sizeof *codes);
-        return;
-    }
+const uint32_t *coded_read(const struct coded *c, struct batch *b, uint32_t room[BATCH_ROWS]) {
+    if (c->nothing) return memset(room, 0, b->count * sizeof *room);
     switch (c->subject->of) {
     case OF_METADATA:
-        if (c->metadata.field)
-            read_chunk_field(c, b, codes);
-        else
-            read_field(c, b, codes);
-        return;
-    case OF_ERROR: read_flags(b, ROW_ERROR, codes); return;
-    case OF_PARTIAL: read_flags(b, ROW_PARTIAL, codes); return;
-    case OF_PICTURE: read_flags(b, ROW_PICTURE, codes); return;
+        if (c->metadata.field) return read_chunk_field(c, b, room);
+        return read_field(c, b, room);
+    case OF_ERROR: return read_flags(b, ROW_ERROR, room);
+    case OF_PARTIAL: return read_flags(b, ROW_PARTIAL, room);
+    case OF_PICTURE: return read_flags(b, ROW_PICTURE, room);
     case OF_INDEX:
     case OF_DETECTIONS:
-        for (uint32_t i = 0; i < b->count; i++) codes[i] = CODED_NUMBER;
-        return;
-    default: break;
+        for (uint32_t i = 0; i < b->count; i++) room[i] = CODED_NUMBER;
+        return room;
+    default: return pick(b, slice_codes(b->slice, text_column(c->subject->of)), room);
     }
-    const uint32_t *column = slice_codes(b->slice, text_column(c->subject->of));
-    for (uint32_t i = 0; i < b->count; i++) codes[i] = column[b->at[i]];
 }
 
 static struct value text(struct str s) { return (struct value){.type = VALUE_STRING, .text = s}; }

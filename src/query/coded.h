@@ -20,7 +20,8 @@ void coded_begin(struct coded *c, const struct subject *s, const struct part *p)
 /* Codes below this are there; a chunk's or overlay's metadata may get more while the query runs. */
 uint32_t coded_count(const struct coded *c);
 
-void coded_read(const struct coded *c, struct batch *b, uint32_t codes[BATCH_ROWS]);
+/* By place in the batch; written to `room` where they don't lie so. */
+const uint32_t *coded_read(const struct coded *c, struct batch *b, uint32_t room[BATCH_ROWS]);
 /* The value of a code that is neither 0 nor CODED_NUMBER. Text points into the view. VALUE_NONE: of OF_MODEL_VERSION,
  * where a model has none. */
 struct value coded_value(const struct coded *c, uint32_t code);

@@ -170,7 +170,7 @@ static void tally_end(struct tally *t) {
 
 /* An inference counts once a class; a failed one too, as the filter finds it. */
 static void add_classes(struct tally *t, struct batch *b) {
-    const struct detections *d = batch_detections(b, false);
+    const struct detections *d = batch_detections(b);
     for (uint32_t i = 0; i < b->count; i++) {
         uint32_t at = b->at[i], stamp = b->slice->first + at + 1;
         bool any = false;
@@ -186,13 +186,13 @@ static void add_classes(struct tally *t, struct batch *b) {
 }
 
 static void tally_add(struct tally *t, struct batch *b) {
-    uint32_t codes[BATCH_ROWS];
+    uint32_t room[BATCH_ROWS];
     if (t->coded.nothing) return;
     if (t->found.of.of == OF_CLASS) {
         add_classes(t, b);
         return;
     }
-    coded_read(&t->coded, b, codes);
+    const uint32_t *codes = coded_read(&t->coded, b, room);
     for (uint32_t i = 0; i < b->count; i++) {
         if (codes[i] < t->code_count) {
             t->codes[codes[i]]++;
@@ -338,8 +338,10 @@ bool facets_run(struct scan *s, struct answer *out) {
         bool wanted = i < asked->count || subjects[i].of != OF_METADATA || t->found.inferences;
         if (wanted) finish(t, asked->limit, s->arena, &out->facets[out->facet_count++]);
     }
-    for (unsigned n = 0; n < threads; n++)
+    for (unsigned n = 0; n < threads; n++) {
+        batch_free(&f.workers[n].batch);
         for (size_t i = 0; i < f.count; i++) tally_free(&f.workers[n].tallies[i]);
+    }
     free(f.workers);
     return done;
 }

@@ -142,7 +142,7 @@ bool filter_number(struct str s, double *out) {
     if (i != s.n || s.n >= sizeof text) return false;
     memcpy(text, s.p, s.n);
     text[s.n] = '\0';
-    *out = strtod(text, NULL);
+    *out = strtod(text, NULL) + 0.0; /* -0 is 0 */
     return isfinite(*out);
 }
 

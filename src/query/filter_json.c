@@ -66,6 +66,9 @@ static bool fits(struct reader *r, size_t depth, const struct json_at *at) {
 static struct str text_of(const json_t *json) {
     return (struct str){json_string_value(json), json_string_length(json)};
 }
+/* -0 becomes 0, to which it is equal. */
+static double number_of(const json_t *json) { return json_number_value(json) + 0.0; }
+
 static struct str copy(struct arena *a, struct str s) { return (struct str){arena_copy(a, s.p, s.n), s.n}; }
 
 static bool read_number(struct reader *r, enum kind kind, const json_t *json, const struct json_at *at, double *out) {
@@ -77,7 +80,7 @@ static bool read_number(struct reader *r, enum kind kind, const json_t *json, co
         return true;
     }
     if (!json_is_number(json)) return WRONG(r, at, "a number");
-    *out = json_number_value(json);
+    *out = number_of(json);
     return true;
 }
 
@@ -107,7 +110,7 @@ static bool read_value(struct reader *r, const json_t *json, const struct json_a
     if (json_is_string(json))
         m->value = (struct value){.type = VALUE_STRING, .text = copy(r->arena, text_of(json))};
     else if (json_is_number(json))
-        m->value = (struct value){.type = VALUE_NUMBER, .number = json_number_value(json)};
+        m->value = (struct value){.type = VALUE_NUMBER, .number = number_of(json)};
     else if (json_is_boolean(json))
         m->value = (struct value){.type = VALUE_BOOL, .truth = json_is_true(json)};
     else

@@ -89,17 +89,17 @@ void keyer_rows(struct keyer *k, struct batch *b, uint32_t numbers[BATCH_ROWS]) 
         confidences(k, b, numbers);
         return;
     }
-    coded_read(&k->coded, b, numbers);
+    const uint32_t *codes = coded_read(&k->coded, b, numbers);
     for (uint32_t i = 0; i < b->count; i++)
-        numbers[i] = numbers[i] == CODED_NUMBER ? number_of_number(k, coded_number(&k->coded, b, i))
-                                                : number_of_code(k, numbers[i]);
+        numbers[i] = codes[i] == CODED_NUMBER ? number_of_number(k, coded_number(&k->coded, b, i))
+                                              : number_of_code(k, codes[i]);
 }
 
-void keyer_detections(struct keyer *k, const struct detections *d, const uint32_t *index, uint32_t count,
-                      uint32_t *numbers) {
-    if (k->key->subject.of == OF_CLASS) {
-        for (uint32_t i = 0; i < count; i++) numbers[i] = number_of_code(k, d->classes[index[i]]);
-    } else {
-        for (uint32_t i = 0; i < count; i++) numbers[i] = number_of_code(k, bin_code(k, d->confidences[index[i]]));
-    }
+void keyer_detections(struct keyer *k, const struct batch_detections *d, uint32_t *numbers) {
+    if (k->key->subject.of == OF_CLASS)
+        for (uint32_t i = 0; i < d->count; i++) numbers[i] = number_of_code(k, d->classes[i]);
+    else
+        for (uint32_t i = 0; i < d->count; i++) numbers[i] = number_of_code(k, bin_code(k, d->confidences[i]));
 }
+
+uint32_t keyer_class(struct keyer *k, uint32_t code) { return number_of_code(k, code); }

@@ -25,8 +25,9 @@ void keyer_begin(struct keyer *k, const struct part *p);
 
 /* By place in the batch. */
 void keyer_rows(struct keyer *k, struct batch *b, uint32_t numbers[BATCH_ROWS]);
-/* OF_CLASS and OF_CONFIDENCE: of detections, `index` being their places in d. */
-void keyer_detections(struct keyer *k, const struct detections *d, const uint32_t *index, uint32_t count,
-                      uint32_t *numbers);
+/* OF_CLASS and OF_CONFIDENCE: of detections. */
+void keyer_detections(struct keyer *k, const struct batch_detections *d, uint32_t *numbers);
+/* OF_CLASS: of a code in the part at hand. */
+uint32_t keyer_class(struct keyer *k, uint32_t code);
 /* Of what has no value. */
 uint32_t keyer_none(struct keyer *k);

@@ -29,18 +29,26 @@ size_t lane_room(struct lane *l, uint32_t groups, uint32_t room) {
     size_t size = cell_size(l), grown = (room - groups) * size;
     l->cells = mem_resize(l->cells, room * size);
     memset((char *)l->cells + groups * size, 0, grown);
-    for (uint32_t g = groups; g < room && l->kind == LANE_NUMBERS; g++)
-        l->numbers[g].least = INFINITY, l->numbers[g].most = -INFINITY;
     for (uint32_t g = groups; g < room && l->kind == LANE_TIMES; g++) l->times[g] = (struct times){INT64_MAX, INT64_MIN};
-    return grown;
+    if (l->kind != LANE_NUMBERS) return grown;
+    l->totals = mem_resize(l->totals, room * sizeof *l->totals);
+    for (uint32_t g = groups; g < room; g++) l->totals[g] = (struct total){{0, 0}, INFINITY, -INFINITY};
+    return grown + (room - groups) * sizeof *l->totals;
 }
 
 void lane_free(struct lane *l, uint32_t groups) {
     for (uint32_t g = 0; g < groups && l->kind == LANE_DISTINCT; g++) hash_set_free(&l->sets[g]);
     free(l->cells);
+    free(l->totals);
     free(l->map);
     arena_free(&l->texts);
     l->cells = l->map = NULL;
+    l->totals = NULL;
+}
+
+bool lane_of_detections(const struct lane *l) {
+    if (l->kind == LANE_NUMBERS) return l->of.of == OF_CONFIDENCE || l->of.of == OF_MONITORING_LATENCY;
+    return l->kind == LANE_BINS ? l->of.of == OF_CONFIDENCE : l->kind == LANE_COUNTS && !l->inferences;
 }
 
 /* ---- counts ---- */
@@ -63,7 +71,7 @@ static void add_counts(struct lane *l, struct batch *b, const struct elements *x
 }
 
 static void add_class_counts(struct lane *l, const struct elements *x) {
-    for (uint32_t i = 0; i < x->count; i++) l->counts[x->group[i]].inferences++;
+    for (uint32_t i = 0; l->inferences && i < x->count; i++) l->counts[x->group[i]].inferences++;
     for (uint32_t i = 0; i < x->detection_count; i++) l->counts[x->detection_group[i]].detections++;
     for (uint32_t i = 0; i < x->empty_count; i++) l->counts[x->empty_group[i]].empty++;
 }
@@ -88,59 +96,62 @@ static void add_count_spans(struct lane *l, struct batch *b, const struct elemen
 
 /* ---- numbers ---- */
 
-static void add_number(struct numbers *c, double v) {
-    if (isnan(v)) return;
-    c->n++;
-    c->window += v;
-    c->least = v < c->least ? v : c->least;
-    c->most = v > c->most ? v : c->most;
-}
-
-static void add_exactly(struct numbers *c, double v) {
-    if (isnan(v)) return;
-    add_number(c, v);
-    c->window = 0;
-    sum_add(&c->sum, v);
+static void widen(struct total *t, double v) {
+    t->least = v < t->least ? v : t->least;
+    t->most = v > t->most ? v : t->most;
 }
 
 /* `at`: where in values an element's is; NULL: at its own place. */
-static inline __attribute__((always_inline)) void add_values(struct lane *l, const uint32_t *group, const uint32_t *at,
-                                                             uint32_t count, const double *values) {
+static inline __attribute__((always_inline)) void add_at(struct lane *l, const uint32_t *group, const uint32_t *at,
+                                                         uint32_t count, const double *values) {
     struct numbers *cells = l->numbers;
-    if (l->of.of == OF_METADATA) {
-        for (uint32_t i = 0; i < count; i++) add_exactly(&cells[group[i]], values[at ? at[i] : i]);
-    } else if (l->range) {
-        for (uint32_t i = 0; i < count; i++) add_number(&cells[group[i]], values[at ? at[i] : i]);
-    } else {
-        for (uint32_t i = 0; i < count; i++) {
-            double v = values[at ? at[i] : i];
-            struct numbers *c = &cells[group[i]];
-            bool known = !isnan(v);
-            c->n += known;
-            c->window += known ? v : 0;
-        }
+    for (uint32_t i = 0; i < count; i++) {
+        double v = values[at ? at[i] : i];
+        struct numbers *c = &cells[group[i]];
+        bool known = !isnan(v);
+        c->n += known;
+        c->window += known ? v : 0;
     }
+    for (uint32_t i = 0; l->range && i < count; i++) widen(&l->totals[group[i]], values[at ? at[i] : i]);
+}
+
+static void add_values(struct lane *l, const uint32_t *group, const uint32_t *at, uint32_t count, const double *values) {
+    if (at)
+        add_at(l, group, at, count, values);
+    else
+        add_at(l, group, NULL, count, values);
     l->window += count;
 }
 
+/* Of metadata, which may be below 0: what two numbers take from each other must not be lost. */
+static void add_exactly(struct lane *l, const struct elements *x, const double *values) {
+    for (uint32_t i = 0; i < x->count; i++) {
+        double v = values[x->at ? x->at[i] : i];
+        if (isnan(v)) continue;
+        l->numbers[x->group[i]].n++;
+        sum_add(&l->totals[x->group[i]].sum, v);
+        widen(&l->totals[x->group[i]], v);
+    }
+}
+
 static void add_value_spans(struct lane *l, const struct elements *x, const double *values) {
+    enum { WAYS = 4 };
     for (uint32_t k = 0, i = 0; k < x->span_count; k++) {
         struct numbers *c = &l->numbers[x->group[i]];
-        uint32_t end = x->span_end[k], n = 0;
-        double sums[4] = {0}, least = c->least, most = c->most;
-        for (; i + 4 <= end; i += 4)
-            for (uint32_t lane = 0; lane < 4; lane++) {
-                double v = values[i + lane];
+        struct total *t = &l->totals[x->group[i]];
+        uint32_t end = x->span_end[k], from = i;
+        uint64_t n = 0;
+        double sums[WAYS] = {0};
+        for (; i + WAYS <= end; i += WAYS)
+            for (uint32_t way = 0; way < WAYS; way++) {
+                double v = values[i + way];
                 n += !isnan(v);
-                sums[lane] += isnan(v) ? 0 : v;
-                least = v < least ? v : least;
-                most = v > most ? v : most;
+                sums[way] += isnan(v) ? 0 : v;
             }
+        for (; i < end; i++) n += !isnan(values[i]), sums[0] += isnan(values[i]) ? 0 : values[i];
         c->n += n;
         c->window += (sums[0] + sums[1]) + (sums[2] + sums[3]);
-        c->least = least;
-        c->most = most;
-        for (; i < end; i++) add_number(c, values[i]);
+        for (uint32_t r = from; l->range && r < end; r++) widen(t, values[r]);
     }
     l->window += x->count;
 }
@@ -159,8 +170,8 @@ static double number_of_code(struct lane *l, uint32_t code) {
 }
 
 static void metadata_numbers(struct lane *l, struct batch *b, double values[BATCH_ROWS]) {
-    uint32_t codes[BATCH_ROWS];
-    coded_read(&l->coded, b, codes);
+    uint32_t room[BATCH_ROWS];
+    const uint32_t *codes = coded_read(&l->coded, b, room);
     for (uint32_t i = 0; i < b->count; i++)
         values[i] = codes[i] == 0              ? NAN
                     : codes[i] == CODED_NUMBER ? coded_number(&l->coded, b, i)
@@ -172,41 +183,45 @@ static void detection_numbers(struct batch *b, double values[BATCH_ROWS]) {
     for (uint32_t i = 0; i < b->count; i++) values[i] = b->failed[i] ? (double)NAN : counts[i];
 }
 
+static void add_class_numbers(struct lane *l, struct batch *b, const struct elements *x) {
+    const struct batch_detections *d = batch_each_detection(b, false);
+    if (l->of.of == OF_CONFIDENCE) {
+        add_values(l, x->detection_group, x->detection_at, x->detection_count, d->confidences);
+        return;
+    }
+    const double *latency = batch_latency(b);
+    for (uint32_t i = 0; i < x->detection_count; i++) {
+        double v = latency[d->owners[x->detection_at ? x->detection_at[i] : i]];
+        l->numbers[x->detection_group[i]].window += isnan(v) ? 0 : v;
+    }
+    add_values(l, x->empty_group, x->empty_at, x->empty_count, latency);
+    l->window += x->detection_count;
+}
+
 static void add_numbers(struct lane *l, struct batch *b, const struct elements *x) {
     double room[BATCH_ROWS];
     const double *values = room;
+    if (x->by_class && lane_of_detections(l)) {
+        add_class_numbers(l, b, x);
+        return;
+    }
     switch (l->of.of) {
-    case OF_CONFIDENCE:
-    case OF_MONITORING_CONFIDENCE:
-        if (x->by_class) {
-            add_values(l, x->detection_group, x->detection_index, x->detection_count,
-                       batch_detections(b, false)->confidences);
-            return;
-        }
-        values = l->of.of == OF_CONFIDENCE ? batch_confidence(b) : batch_row_confidence(b);
-        break;
-    case OF_MONITORING_LATENCY:
-        if (x->by_class) {
-            add_values(l, x->detection_group, x->detection_at, x->detection_count, batch_latency(b));
-            add_values(l, x->empty_group, x->empty_at, x->empty_count, batch_latency(b));
-            return;
-        }
-        values = batch_row_latency(b);
-        break;
+    case OF_CONFIDENCE: values = batch_confidence(b); break;
+    case OF_MONITORING_CONFIDENCE: values = batch_row_confidence(b); break;
+    case OF_MONITORING_LATENCY: values = batch_row_latency(b); break;
     case OF_LATENCY: values = batch_latency(b); break;
     case OF_DETECTIONS: detection_numbers(b, room); break;
     case OF_METADATA:
         if (l->coded.nothing) return;
         metadata_numbers(l, b, room);
-        break;
+        add_exactly(l, x, room);
+        return;
     default: WRONG("a column without numbers");
     }
-    if (x->span_count && l->of.of != OF_METADATA)
+    if (x->span_count)
         add_value_spans(l, x, values);
-    else if (x->at)
-        add_values(l, x->group, x->at, x->count, values);
     else
-        add_values(l, x->group, NULL, x->count, values);
+        add_values(l, x->group, x->at, x->count, values);
 }
 
 enum { WINDOW_LEAST = 65536, WINDOW_MOST = 1 << 22 };
@@ -218,7 +233,7 @@ static void close_windows(struct lane *l, uint32_t groups, bool all) {
     if (most > WINDOW_MOST) most = WINDOW_MOST;
     if (!all && l->window < most) return;
     for (uint32_t g = 0; g < groups; g++) {
-        sum_add(&l->numbers[g].sum, l->numbers[g].window);
+        sum_add(&l->totals[g].sum, l->numbers[g].window);
         l->numbers[g].window = 0;
     }
     l->window = 0;
@@ -237,7 +252,11 @@ static inline __attribute__((always_inline)) void add_to_bins(struct lane *l, co
 
 static void add_bins(struct lane *l, struct batch *b, const struct elements *x) {
     if (l->of.of == OF_CONFIDENCE && x->by_class) {
-        add_to_bins(l, x->detection_group, x->detection_index, x->detection_count, batch_detections(b, true)->bins);
+        const uint16_t *bins = batch_each_detection(b, true)->bins;
+        if (x->detection_at)
+            add_to_bins(l, x->detection_group, x->detection_at, x->detection_count, bins);
+        else
+            add_to_bins(l, x->detection_group, NULL, x->detection_count, bins);
         return;
     }
     const uint16_t *bins = l->of.of == OF_CONFIDENCE ? batch_confidence_bins(b) : batch_latency_bins(b);
@@ -267,10 +286,10 @@ static bool newer(const struct newest *x, int64_t time_us, uint64_t seq) {
 
 static void add_newest(struct lane *l, struct batch *b, const struct elements *x) {
     if (l->coded.nothing) return;
-    uint32_t codes[BATCH_ROWS];
+    uint32_t room[BATCH_ROWS];
+    const uint32_t *codes = coded_read(&l->coded, b, room);
     const int64_t *time = batch_time(b);
     const uint64_t *seq = slice_seq(b->slice);
-    coded_read(&l->coded, b, codes);
     for (uint32_t i = 0; i < x->count; i++) {
         uint32_t at = x->at ? x->at[i] : i;
         struct newest *c = &l->newest[x->group[i]];
@@ -303,7 +322,7 @@ static uint64_t hash_of_code(struct lane *l, uint32_t code) {
 }
 
 static size_t add_distinct_classes(struct lane *l, struct batch *b, const struct elements *x) {
-    const struct detections *d = batch_detections(b, false);
+    const struct detections *d = batch_detections(b);
     size_t grown = 0;
     for (uint32_t i = 0; i < x->count; i++) {
         uint32_t at = x->at ? x->at[i] : i, row = b->at[at];
@@ -327,11 +346,11 @@ static uint64_t distinct_hash(struct lane *l, const struct batch *b, const uint3
 }
 
 static size_t add_distinct(struct lane *l, struct batch *b, const struct elements *x) {
-    uint32_t codes[BATCH_ROWS];
+    uint32_t room[BATCH_ROWS];
     size_t grown = 0;
     if (l->coded.nothing) return 0;
     if (l->of.of == OF_CLASS) return add_distinct_classes(l, b, x);
-    if (l->of.of != OF_ID) coded_read(&l->coded, b, codes);
+    const uint32_t *codes = l->of.of == OF_ID ? NULL : coded_read(&l->coded, b, room);
     for (uint32_t i = 0; i < x->count; i++) {
         uint64_t hash = distinct_hash(l, b, codes, x->at ? x->at[i] : i);
         if (hash) grown += hash_set_add(&l->sets[x->group[i]], hash);
@@ -386,12 +405,11 @@ void lane_finish(struct lane *l, uint32_t groups) {
 
 /* ---- two threads' lanes ---- */
 
-static void merge_numbers(struct numbers *to, const struct numbers *from) {
-    to->n += from->n;
+static void merge_totals(struct total *to, const struct total *from) {
     sum_add(&to->sum, from->sum.total);
     sum_add(&to->sum, from->sum.rest);
-    if (from->least < to->least) to->least = from->least;
-    if (from->most > to->most) to->most = from->most;
+    to->least = fmin(to->least, from->least);
+    to->most = fmax(to->most, from->most);
 }
 
 size_t lane_merge(struct lane *l, uint32_t group, struct lane *from, uint32_t other) {
@@ -403,7 +421,10 @@ size_t lane_merge(struct lane *l, uint32_t group, struct lane *from, uint32_t ot
         l->counts[group].empty += from->counts[other].empty;
         l->counts[group].detections += from->counts[other].detections;
         break;
-    case LANE_NUMBERS: merge_numbers(&l->numbers[group], &from->numbers[other]); break;
+    case LANE_NUMBERS:
+        l->numbers[group].n += from->numbers[other].n;
+        merge_totals(&l->totals[group], &from->totals[other]);
+        break;
     case LANE_BINS: {
         uint32_t width = lane_bins(l->of.of), *to = l->bins + (size_t)group * width;
         for (uint32_t i = 0; i < width; i++) to[i] += from->bins[(size_t)other * width + i];

@@ -29,13 +29,15 @@ static inline void sum_add(struct sum *s, double v) {
 }
 static inline double sum_value(struct sum s) { return s.total + s.rest; }
 
-/* `window` is a plain sum of what came since it was last added to `sum`: of so few numbers, none below 0, that rounding
- * stays below 1e-9 of it. */
+/* How many numbers, and a plain sum of those that came since it was last added to struct total: of so few, none below
+ * 0, that rounding stays below 1e-9 of it. Small, so that many groups stay near the processor. */
 struct numbers {
     uint64_t n;
     double window;
-    double least, most;
+};
+struct total {
     struct sum sum;
+    double least, most;
 };
 
 struct times {
@@ -54,7 +56,7 @@ struct lane {
     enum lane_kind kind;
     struct subject of;
     bool range;  /* LANE_NUMBERS: least and most are wanted */
-    bool others; /* LANE_COUNTS: more than inferences */
+    bool inferences, others; /* LANE_COUNTS: what is wanted */
 
     /* By group. */
     union {
@@ -66,7 +68,7 @@ struct lane {
         struct newest *newest;
         struct hash_set *sets;
     };
-    uint32_t room;
+    struct total *totals; /* LANE_NUMBERS, by group */
 
     /* Its own. */
     uint64_t window; /* how many numbers at most are in one */
@@ -76,25 +78,27 @@ struct lane {
     struct arena texts;
 };
 
-/* What is to be added: inferences with the group that each is in, once a group; by class also their detections. */
+/* What is to be added: inferences with the group that each is in, once a group; by class also their detections. Places
+ * are those in the batch, or in batch_each_detection. */
 struct elements {
     uint32_t groups; /* there are, by now */
     bool by_class;
 
     uint32_t count;
     const uint32_t *group;
-    const uint32_t *at; /* places in the batch; NULL: all, in order */
+    const uint32_t *at;  /* places; NULL: all, in order */
     uint32_t span_count; /* not 0: few groups follow each other, and `at` is NULL; span k ends at span_end[k] */
     const uint32_t *span_end;
 
     uint32_t detection_count;
-    const uint32_t *detection_group, *detection_at, *detection_index; /* place in the batch; place in its detections */
+    const uint32_t *detection_group, *detection_at; /* the same */
     uint32_t empty_count; /* inferences without any */
     const uint32_t *empty_group, *empty_at;
 };
 
 uint32_t lane_bins(enum of of);
 bool lane_same(const struct lane *x, const struct lane *y); /* what it adds up */
+bool lane_of_detections(const struct lane *l); /* by class it needs no list of inferences */
 
 void lane_free(struct lane *l, uint32_t groups);
 /* Makes room for this many groups, the first `groups` being there; returns by how many bytes it has grown. */

@@ -483,7 +483,7 @@ static void keep_metadata(const struct metadata_test *x, const struct filter_tes
 static void keep_classes(const struct matcher *m, const struct slice *s, struct detection_room *room,
                          struct bitmap *rows) {
     const struct filter_test *t = m->test;
-    struct detections d = slice_detections(s, rows, false, room);
+    struct detections d = slice_detections(s, rows, room);
     for (uint32_t w = 0; w < BLOCK_WORDS; w++)
         for (uint64_t left = rows->words[w]; left; left &= left - 1) {
             uint32_t at = w * 64 + (uint32_t)__builtin_ctzll(left), n = 0;

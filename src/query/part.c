@@ -138,7 +138,6 @@ const uint32_t *slice_codes(const struct slice *s, enum column c) {
 void detection_room_free(struct detection_room *room) {
     free(room->classes);
     free(room->confidences);
-    free(room->bins);
     *room = (struct detection_room){0};
 }
 
@@ -147,18 +146,15 @@ static void room_for(struct detection_room *room, size_t n) {
     room->size = n + n / 2;
     room->classes = mem_resize(room->classes, room->size * sizeof *room->classes);
     room->confidences = mem_resize(room->confidences, room->size * sizeof *room->confidences);
-    room->bins = mem_resize(room->bins, room->size * sizeof *room->bins);
 }
 
 /* Detections lie all over the chunk's heap: asking for them this many rows ahead hides what memory takes to answer. */
 enum { AHEAD = 12 };
 
-struct detections slice_detections(const struct slice *s, const struct bitmap *rows, bool bins,
-                                   struct detection_room *room) {
+struct detections slice_detections(const struct slice *s, const struct bitmap *rows, struct detection_room *room) {
     if (!s->block) {
         const struct segment *g = s->part->segment;
-        return (struct detections){SEG(g, DETECTIONS) + s->first, SEG(g, D_CLASS), SEG(g, D_CONFIDENCE),
-                                   bins ? SEG(g, D_CONFIDENCE_BIN) : NULL};
+        return (struct detections){SEG(g, DETECTIONS) + s->first, SEG(g, D_CLASS), SEG(g, D_CONFIDENCE), g->detections};
     }
     const struct block *b = s->block;
     uint32_t n = 0;
@@ -177,8 +173,7 @@ struct detections slice_detections(const struct slice *s, const struct bitmap *r
             room->confidences[from + i] = d->confidence;
         }
     }
-    for (uint32_t i = 0; bins && i < n; i++) room->bins[i] = confidence_bin(room->confidences[i]);
-    return (struct detections){room->first, room->classes, room->confidences, room->bins};
+    return (struct detections){room->first, room->classes, room->confidences, n};
 }
 
 /* ---- metadata ---- */

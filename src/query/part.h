@@ -99,7 +99,7 @@ struct detections {
     const uint32_t *first;
     const uint32_t *classes; /* codes in COLUMN_CLASS */
     const double *confidences;
-    const uint16_t *bins; /* of the confidences; only where they were asked for */
+    uint32_t count; /* up to here they can be read */
 };
 
 /* A chunk's detections, brought together; zeroed at first, freed by detection_room_free. */
@@ -107,14 +107,12 @@ struct detection_room {
     uint32_t first[BLOCK_ROWS + 1];
     uint32_t *classes;
     double *confidences;
-    uint16_t *bins;
     size_t size;
 };
 void detection_room_free(struct detection_room *room);
 
 /* Rows that are not in `rows` may be without. */
-struct detections slice_detections(const struct slice *s, const struct bitmap *rows, bool bins,
-                                   struct detection_room *room);
+struct detections slice_detections(const struct slice *s, const struct bitmap *rows, struct detection_room *room);
 
 /* ---- metadata ---- */
 

@@ -29,13 +29,14 @@ static struct lane *need(struct table *t, enum lane_kind kind, const struct subj
 
 static void need_for(struct table *t, const struct measure *m) {
     switch (m->kind) {
-    case MEASURE_INFERENCES: need(t, LANE_COUNTS, NULL); break;
+    case MEASURE_INFERENCES: need(t, LANE_COUNTS, NULL)->inferences = true; break;
     case MEASURE_ERRORS:
     case MEASURE_EMPTY:
     case MEASURE_DETECTIONS: need(t, LANE_COUNTS, NULL)->others = true; break;
     case MEASURE_DISTINCT: need(t, LANE_DISTINCT, &m->of); break;
     case MEASURE_SUM:
     case MEASURE_AVG:
+        if (m->of.of == OF_DETECTIONS) need(t, LANE_COUNTS, NULL)->inferences = true;
         if (m->of.of == OF_DETECTIONS || m->of.of == OF_MONITORING_CONFIDENCE || m->of.of == OF_MONITORING_LATENCY)
             need(t, LANE_COUNTS, NULL)->others = true;
         if (m->of.of != OF_DETECTIONS) need(t, LANE_NUMBERS, &m->of);
@@ -62,6 +63,7 @@ void table_init(struct table *t, const struct grouping *g, size_t keys, bool by_
     t->lanes = arena_alloc(a, (2 * g->measure_count + 1) * sizeof *t->lanes);
     for (size_t i = 0; i < g->measure_count; i++) need_for(t, &g->measures[i]);
     if (t->lane_count == 0) need(t, LANE_COUNTS, NULL);
+    for (size_t i = 0; i < t->lane_count; i++) t->counts_inferences |= !lane_of_detections(&t->lanes[i]);
 }
 
 void table_free(struct table *t) {
@@ -71,11 +73,13 @@ void table_free(struct table *t) {
     free(t->grid);
     free(t->slots);
     free(t->stamps);
+    free(t->class_grid);
 }
 
 void table_begin(struct table *t, const struct part *p) {
     for (size_t i = 0; i < t->key_count; i++) keyer_begin(&t->keyers[i], p);
     for (size_t i = 0; i < t->lane_count; i++) lane_begin(&t->lanes[i], p);
+    t->class_height = 0;
 }
 
 void table_end(struct table *t) {
@@ -225,7 +229,7 @@ static void group_rows(struct table *t, struct batch *b, struct table_room *room
 
 /* ---- the groups of a batch's detections ---- */
 
-enum { GROUP, AT, INDEX, SECOND, INFERENCE_GROUP, INFERENCE_AT, EMPTY_GROUP };
+enum { GROUP, SECOND, AT, INFERENCE_GROUP, INFERENCE_AT };
 
 static void lists_for(struct table_room *room, size_t n) {
     if (n <= room->size) return;
@@ -242,41 +246,114 @@ static bool of_detections(const struct keyer *k) {
     return k->key->subject.of == OF_CLASS || k->key->subject.of == OF_CONFIDENCE;
 }
 
-/* The numbers of a key for each detection: its own, or its inference's. */
-static void detection_numbers(struct table *t, size_t key, const struct detections *d, const struct table_room *room,
-                              uint32_t count, uint32_t *numbers) {
-    const uint32_t *rows = room->numbers[key], *at = room->lists[AT];
-    if (of_detections(&t->keyers[key])) {
-        keyer_detections(&t->keyers[key], d, room->lists[INDEX], count, numbers);
-        return;
-    }
-    for (uint32_t i = 0; i < count; i++) numbers[i] = rows[at[i]];
-}
-
-/* Detections and inferences without any, one list after the other in each of room->lists. */
-static uint32_t list_detections(struct batch *b, struct table_room *room, const struct detections *d, uint32_t *empty) {
-    uint32_t n = 0, none = 0;
+/* Inferences that did not fail and have none. */
+static uint32_t list_empty(struct batch *b, uint32_t at[BATCH_ROWS]) {
+    const uint32_t *counts = batch_counts(b);
+    uint32_t n = 0;
     for (uint32_t i = 0; i < b->count; i++) {
-        if (b->failed[i]) continue;
-        uint32_t from = d->first[b->at[i]], to = d->first[b->at[i] + 1];
-        for (uint32_t k = from; k < to; k++) {
-            room->lists[AT][n] = i;
-            room->lists[INDEX][n++] = k;
-        }
-        if (from == to) room->at[none++] = i;
+        at[n] = i;
+        n += !(counts[i] | b->failed[i]);
     }
-    *empty = none;
     return n;
 }
 
+/* The usual case, a class alone or beside what the inference has: one look into a grid of the part, by the number of
+ * the inference's key and the class's code, tells the group. */
+enum { CLASS_GRID_MOST = 1 << 16 };
+
+static int class_key(const struct table *t) {
+    int key = t->keyers[0].key->subject.of == OF_CLASS ? 0 : 1;
+    if (t->keyers[key].top && t->keyers[key].key->drop) return -1;
+    if (t->key_count == 1) return key == 0 ? 0 : -1;
+    const struct keyer *other = &t->keyers[!key];
+    return of_detections(other) || (other->top && other->key->drop) ? -1 : key;
+}
+
+static bool class_grid_for(struct table *t, int key, uint32_t rows) {
+    uint32_t width = coded_count(&t->keyers[key].coded);
+    if ((uint64_t)rows * width > CLASS_GRID_MOST) return false;
+    if (rows <= t->class_height && width == t->class_width) return true;
+    if (width != t->class_width) t->class_height = 0;
+    if (!t->class_grid) t->class_grid = mem_alloc(CLASS_GRID_MOST * sizeof *t->class_grid);
+    memset(t->class_grid + t->class_height * width, 0, (rows - t->class_height) * width * sizeof *t->class_grid);
+    t->class_width = width;
+    t->class_height = rows;
+    return true;
+}
+
+static uint32_t __attribute__((noinline)) new_class(struct table *t, int key, uint32_t row, uint32_t code) {
+    uint32_t number = keyer_class(&t->keyers[key], code), group = number;
+    if (t->key_count == 2) group = key == 0 ? group_of(t, number, row) : group_of(t, row, number);
+    t->class_grid[row * t->class_width + code] = group + 1;
+    return group;
+}
+
+static void groups_of_classes(struct table *t, int key, const uint32_t *row, const uint32_t *at, const uint32_t *codes,
+                              uint32_t count, uint32_t *group) {
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t number = row ? row[at[i]] : 0, code = codes ? codes[i] : 0;
+        uint32_t known = t->class_grid[number * t->class_width + code];
+        group[i] = known ? known - 1 : new_class(t, key, number, code);
+    }
+}
+
+/* Any other case: numbers of each key, then pairs of them, then what is dropped is taken out. */
+static void numbers_of_each(struct table *t, size_t key, const struct batch_detections *d, const uint32_t *rows,
+                            uint32_t *numbers) {
+    if (of_detections(&t->keyers[key]))
+        keyer_detections(&t->keyers[key], d, numbers);
+    else
+        for (uint32_t i = 0; i < d->count; i++) numbers[i] = rows[d->owners[i]];
+}
+
+static void numbers_of_empty(struct table *t, size_t key, const uint32_t *rows, const struct elements *x, uint32_t *numbers) {
+    for (uint32_t i = 0; i < x->empty_count; i++)
+        numbers[i] = of_detections(&t->keyers[key]) ? keyer_none(&t->keyers[key]) : rows[x->empty_at[i]];
+}
+
+static void join_pairs(struct table *t, uint32_t *first, const uint32_t *second, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++)
+        first[i] = first[i] == KEYER_DROPPED || second[i] == KEYER_DROPPED ? KEYER_DROPPED
+                                                                          : group_of(t, first[i], second[i]);
+}
+
+/* What is left, with its places. `from` may be `at`. */
+static uint32_t drop(uint32_t *group, const uint32_t *from, uint32_t *at, uint32_t count) {
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (group[i] == KEYER_DROPPED) continue;
+        group[kept] = group[i];
+        at[kept++] = from ? from[i] : i;
+    }
+    return kept;
+}
+
+static void groups_of_pairs(struct table *t, const struct batch_detections *d, struct table_room *room,
+                            struct elements *x) {
+    uint32_t **lists = room->lists;
+    numbers_of_each(t, 0, d, room->numbers[0], lists[GROUP]);
+    numbers_of_empty(t, 0, room->numbers[0], x, room->group);
+    if (t->key_count == 2) {
+        numbers_of_each(t, 1, d, room->numbers[1], lists[SECOND]);
+        join_pairs(t, lists[GROUP], lists[SECOND], d->count);
+        numbers_of_empty(t, 1, room->numbers[1], x, lists[SECOND]);
+        join_pairs(t, room->group, lists[SECOND], x->empty_count);
+    }
+    if (!may_drop(t)) return;
+    x->detection_count = drop(lists[GROUP], NULL, lists[AT], d->count);
+    x->detection_at = lists[AT];
+    x->empty_count = drop(room->group, room->at, room->at, x->empty_count);
+}
+
 /* An inference once a group. */
-static void count_inferences(struct table *t, struct table_room *room, struct elements *x) {
+static void count_inferences(struct table *t, const struct batch_detections *d, struct table_room *room,
+                             struct elements *x) {
     uint32_t n = 0, *groups = room->lists[INFERENCE_GROUP], *at = room->lists[INFERENCE_AT];
     for (uint32_t i = 0; i < x->detection_count; i++) {
-        uint64_t stamp = room->inferences + x->detection_at[i] + 1;
-        uint32_t group = x->detection_group[i];
+        uint32_t group = x->detection_group[i], owner = d->owners[x->detection_at ? x->detection_at[i] : i];
+        uint64_t stamp = room->inferences + owner + 1;
         groups[n] = group;
-        at[n] = x->detection_at[i];
+        at[n] = owner;
         n += t->stamps[group] != stamp;
         t->stamps[group] = stamp;
     }
@@ -286,55 +363,25 @@ static void count_inferences(struct table *t, struct table_room *room, struct el
     x->at = at;
 }
 
-/* Takes dropped ones out of parallel lists; `group` holds KEYER_DROPPED for them. */
-static uint32_t drop(uint32_t *group, uint32_t *at, uint32_t *index, uint32_t count) {
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        if (group[i] == KEYER_DROPPED) continue;
-        group[kept] = group[i];
-        at[kept] = at[i];
-        if (index) index[kept] = index[i];
-        kept++;
-    }
-    return kept;
-}
-
-static void join_pairs(struct table *t, uint32_t *first, const uint32_t *second, uint32_t count) {
-    for (uint32_t i = 0; i < count; i++)
-        first[i] = first[i] == KEYER_DROPPED || second[i] == KEYER_DROPPED ? KEYER_DROPPED
-                                                                          : group_of(t, first[i], second[i]);
-}
-
 static void group_detections(struct table *t, struct batch *b, struct table_room *room, struct elements *x) {
-    const struct detections *d = batch_detections(b, false);
-    lists_for(room, d->first[b->at[b->count - 1] + 1] - d->first[b->at[0]] + BATCH_ROWS);
-    uint32_t empty, count = list_detections(b, room, d, &empty), **lists = room->lists;
-    detection_numbers(t, 0, d, room, count, lists[GROUP]);
-    for (uint32_t i = 0; i < empty; i++)
-        lists[EMPTY_GROUP][i] = of_detections(&t->keyers[0]) ? keyer_none(&t->keyers[0]) : room->numbers[0][room->at[i]];
-    if (t->key_count == 2) {
-        detection_numbers(t, 1, d, room, count, lists[SECOND]);
-        join_pairs(t, lists[GROUP], lists[SECOND], count);
-        for (uint32_t i = 0; i < empty; i++)
-            lists[SECOND][i] =
-                of_detections(&t->keyers[1]) ? keyer_none(&t->keyers[1]) : room->numbers[1][room->at[i]];
-        join_pairs(t, lists[EMPTY_GROUP], lists[SECOND], empty);
-    } else {
-        take_numbers(t);
-    }
-    if (may_drop(t)) {
-        count = drop(lists[GROUP], lists[AT], lists[INDEX], count);
-        empty = drop(lists[EMPTY_GROUP], room->at, NULL, empty);
-    }
+    const struct batch_detections *d = batch_each_detection(b, false);
+    int key = class_key(t);
+    lists_for(room, d->count + BATCH_ROWS);
     *x = (struct elements){.by_class = true,
-                           .detection_count = count,
-                           .detection_group = lists[GROUP],
-                           .detection_at = lists[AT],
-                           .detection_index = lists[INDEX],
-                           .empty_count = empty,
-                           .empty_group = lists[EMPTY_GROUP],
+                           .detection_count = d->count,
+                           .detection_group = room->lists[GROUP],
+                           .empty_count = list_empty(b, room->at),
+                           .empty_group = room->group,
                            .empty_at = room->at};
-    count_inferences(t, room, x);
+    if (key >= 0 && class_grid_for(t, key, t->key_count == 1 ? 1 : t->keyers[!key].numbers.count)) {
+        const uint32_t *row = t->key_count == 1 ? NULL : room->numbers[!key];
+        groups_of_classes(t, key, row, d->owners, d->classes, d->count, room->lists[GROUP]);
+        groups_of_classes(t, key, row, room->at, NULL, x->empty_count, room->group);
+    } else {
+        groups_of_pairs(t, d, room, x);
+    }
+    if (t->key_count == 1) take_numbers(t);
+    if (t->counts_inferences) count_inferences(t, d, room, x);
     room->inferences += b->count;
 }
 
@@ -384,7 +431,8 @@ bool table_holds(const struct table *t, const struct table *total) {
         if (t->keyers[i].key->top && t->keyers[i].key->drop) return false;
     for (size_t i = 0; i < total->lane_count; i++) {
         const struct lane *l = &total->lanes[i], *mine = lane_of(t, l->kind, &l->of);
-        if (!mine || (l->range && !mine->range) || (l->others && !mine->others)) return false;
+        if (!mine || (l->range && !mine->range) || (l->others && !mine->others) || (l->inferences && !mine->inferences))
+            return false;
     }
     return true;
 }
@@ -421,10 +469,12 @@ static double nth(enum of of, const uint32_t *bins, uint64_t k) {
 static double quantile(const struct table *t, const struct measure *m, uint32_t group, bool *known) {
     enum of of = m->of.of;
     const uint32_t *bins = lane_of(t, LANE_BINS, &m->of)->bins + (size_t)group * lane_bins(of);
-    const struct numbers *range = &lane_of(t, LANE_NUMBERS, &m->of)->numbers[group];
-    *known = range->n > 0;
+    const struct lane *numbers = lane_of(t, LANE_NUMBERS, &m->of);
+    const struct total *range = &numbers->totals[group];
+    uint64_t n = numbers->numbers[group].n;
+    *known = n > 0;
     if (!*known) return 0;
-    double at = m->at * (double)(range->n - 1);
+    double at = m->at * (double)(n - 1);
     uint64_t k = (uint64_t)at;
     double part = at - (double)k, value = fmin(fmax(nth(of, bins, k), range->least), range->most);
     if (!(part > 0)) return value;
@@ -439,10 +489,10 @@ static struct cell mean(const struct table *t, const struct measure *m, uint32_t
         uint64_t n = c->inferences - c->errors;
         return (struct cell){.known = n > 0, .number = n ? (double)c->detections / (double)n : 0};
     }
-    const struct numbers *x = &lane_of(t, LANE_NUMBERS, &m->of)->numbers[group];
+    const struct lane *l = lane_of(t, LANE_NUMBERS, &m->of);
     bool monitoring = m->of.of == OF_MONITORING_CONFIDENCE || m->of.of == OF_MONITORING_LATENCY;
-    uint64_t n = monitoring ? c->detections + c->empty : x->n;
-    return (struct cell){.known = n > 0, .number = n ? sum_value(x->sum) / (double)n : 0};
+    uint64_t n = monitoring ? c->detections + c->empty : l->numbers[group].n;
+    return (struct cell){.known = n > 0, .number = n ? sum_value(l->totals[group].sum) / (double)n : 0};
 }
 
 static struct cell least_or_most(const struct table *t, const struct measure *m, uint32_t group) {
@@ -452,8 +502,9 @@ static struct cell least_or_most(const struct table *t, const struct measure *m,
         bool known = x->least <= x->most;
         return (struct cell){.known = known, .time_us = !known ? 0 : least ? x->least : x->most};
     }
-    const struct numbers *x = &lane_of(t, LANE_NUMBERS, &m->of)->numbers[group];
-    return (struct cell){.known = x->n > 0, .number = x->n == 0 ? 0 : least ? x->least : x->most};
+    const struct lane *l = lane_of(t, LANE_NUMBERS, &m->of);
+    bool known = l->numbers[group].n > 0;
+    return (struct cell){.known = known, .number = !known ? 0 : least ? l->totals[group].least : l->totals[group].most};
 }
 
 struct cell table_cell(const struct table *t, const struct measure *m, uint32_t group, struct arena *a) {
@@ -468,7 +519,7 @@ struct cell table_cell(const struct table *t, const struct measure *m, uint32_t 
     case MEASURE_DISTINCT: cell.count = lane_of(t, LANE_DISTINCT, &m->of)->sets[group].count; break;
     case MEASURE_SUM:
         cell.number = m->of.of == OF_DETECTIONS ? (double)c->detections
-                                                : sum_value(lane_of(t, LANE_NUMBERS, &m->of)->numbers[group].sum);
+                                                : sum_value(lane_of(t, LANE_NUMBERS, &m->of)->totals[group].sum);
         break;
     case MEASURE_AVG: cell = mean(t, m, group); break;
     case MEASURE_MIN:

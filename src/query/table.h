@@ -27,6 +27,9 @@ struct table {
     uint32_t *slots; /* open addressing: group + 1 */
     uint32_t slot_count;
     uint64_t *stamps; /* by class: the inference that was counted last */
+    bool counts_inferences; /* by class: some lane wants them */
+    uint32_t *class_grid;   /* of the part: number of the other key * class_width + code -> group + 1 */
+    uint32_t class_width, class_height;
 };
 
 /* `keys`: the grouping's or none. */
@@ -41,7 +44,7 @@ void table_end(struct table *t);
 struct table_room {
     uint64_t inferences; /* by class: looked at so far */
     uint32_t numbers[PLAN_KEYS][BATCH_ROWS], group[BATCH_ROWS], at[BATCH_ROWS], span_end[BATCH_ROWS];
-    uint32_t *lists[7]; /* of detections and more */
+    uint32_t *lists[5]; /* of detections and more */
     size_t size;
 };
 void table_room_free(struct table_room *room);

@@ -170,6 +170,21 @@ static void hide(const struct applying *a, const struct twin *t) {
         overlay_hide(t->target.sealed->overlay, a->seq, t->target.row);
 }
 
+/* The open chunk has something from a row of this time, and must not outlive what it is from by replay alone. */
+static void depend(const struct applying *a, int64_t time_us) {
+    struct chunk *open = a->now->chunks[0];
+    if (time_us < open->inherits_us) open->inherits_us = time_us;
+}
+
+static int64_t row_time(const struct chunk *c, uint32_t row) { return chunk_block(c, row)->time_us[row % BLOCK_ROWS]; }
+
+static void depend_on_twin(const struct applying *a, const struct twin *t) {
+    if (!t->chunk)
+        depend(a, t->target.sealed->segment->max_time_us);
+    else if (t->chunk != a->now->chunks[0])
+        depend(a, row_time(t->chunk, t->row));
+}
+
 /* ---- what an inference takes over from the rows or the metadata that its id has already ---- */
 
 static void inherit(const struct applying *a, struct ident *i, struct str field, const struct change *c) {
@@ -225,12 +240,26 @@ static void inherit_sealed(const struct applying *a, struct ident *i) {
     bool stands = false;
     for (uint32_t t = 0; t < id->target_count; t++) {
         struct target now = id->targets[t];
-        stands |= follow(&now);
+        if (!follow(&now)) continue;
+        stands = true;
+        depend(a, now.sealed->segment->max_time_us);
     }
     if (!stands) return; /* dropped since, and what it said with it */
     for (uint32_t k = 0; k < id->history_count; k++) inherit(a, i, id->history[k].field, &id->history[k]);
     for (uint32_t t = 0; t < id->target_count; t++) inherit_overlays(a, i, id->targets[t]);
-    a->now->chunks[0]->inherits = true;
+}
+
+/* From a chunk that became segments after the request was resolved: by the first of the id's rows that still stands. */
+static void inherit_since(struct applying *a, struct ident *i, const struct chunk *c, const struct ident *from) {
+    bool started = false;
+    for (uint32_t row; row_next(c, from, &row, &started);) {
+        struct target first = chunk_target(c, row), now = first;
+        if (!follow(&now)) continue;
+        inherit_chunk(a, i, c, from);
+        inherit_overlays(a, i, first);
+        depend(a, now.sealed->segment->max_time_us);
+        return;
+    }
 }
 
 /* The id's entry in the open chunk. A new one takes over all that is known of the id; where several parts tell, each
@@ -244,15 +273,12 @@ static struct ident *open_ident(struct applying *a) {
     inherit_sealed(a, i);
     for (size_t k = 0; k < a->since_count; k++) {
         const struct ident *from = chunk_find(a->since[k], id->hash, text);
-        if (!from) continue;
-        inherit_chunk(a, i, a->since[k], from);
-        inherit_overlays(a, i, chunk_target(a->since[k], from->first_row - 1));
-        open->inherits = true;
+        if (from) inherit_since(a, i, a->since[k], from);
     }
     for (size_t k = 1; k < a->now->chunk_count; k++)
         if (a->idents[k]) {
             inherit_chunk(a, i, a->now->chunks[k], a->idents[k]);
-            open->inherits = true;
+            depend(a, row_time(a->now->chunks[k], a->idents[k]->first_row - 1));
         }
     struct pending_id *waiting = pending_find(a->w->pending, id->hash, text);
     if (waiting && pending_live(a->w->pending, waiting, a->time_us)) inherit_pending(a, i, pending_newest(waiting));
@@ -267,7 +293,7 @@ static bool settle_partial(const struct applying *a, uint32_t index) {
         hide(a, &twin);
         return false;
     }
-    if (twin.chunk != a->now->chunks[0]) a->now->chunks[0]->inherits = true;
+    depend_on_twin(a, &twin);
     return true;
 }
 
@@ -276,25 +302,31 @@ static void find_idents(struct applying *a) {
         a->idents[k] = id_table_find(a->now->chunks[k]->ids, a->r->ids[0].hash, a->r->inf.id);
 }
 
+/* A full chunk makes place for another before it is looked where the inference stands. */
+static void open_chunk(struct applying *a) {
+    const struct chunk *open = a->now->chunks[0];
+    bool large = chunk_rows(open) && open->heap.total > CHUNK_BYTES && a->now->chunk_count <= FROZEN_MOST;
+    if (large || chunk_rows(open) == open->capacity) freeze(a->store, a->w);
+    a->now = a->w->view;
+    find_idents(a);
+}
+
 static void apply_inference(struct applying *a, struct write_result *result) {
     const struct inference *inf = &a->r->inf;
     struct twin twin;
     uint32_t index = inf->index;
-    find_idents(a);
+    open_chunk(a);
     for (; find_twin(a, index, inf->partial, &twin); index++) {
-        if (inf->assign_index) continue;
+        if (inf->assign_index) {
+            depend_on_twin(a, &twin);
+            continue;
+        }
         bool same = same_content(a, &twin);
         atomic_fetch_add_explicit(same ? &a->w->unchanged : &a->w->conflicts, 1, memory_order_relaxed);
         *result = (struct write_result){.outcome = same ? OUTCOME_UNCHANGED : OUTCOME_CONFLICT, .index = index};
         return;
     }
-    if (chunk_rows(a->now->chunks[0]) == a->now->chunks[0]->capacity) {
-        freeze(a->store, a->w);
-        a->now = a->w->view;
-        find_idents(a);
-    }
     bool hidden = settle_partial(a, index);
-    if (index != inf->index) a->now->chunks[0]->inherits = true;
     struct ident *i = open_ident(a);
     chunk_add(a->now->chunks[0], i, a->seq, a->time_us, a->payload, inf, index, hidden);
     /* It stands in the chunk; only now may it leave what waits. */
@@ -329,5 +361,6 @@ void apply_record(struct store *s, struct workspace *w, const struct view *seen,
     else
         hide_again(&a);
     arena_free(&a.scratch);
+    atomic_store_explicit(&a.now->chunks[0]->bytes, a.now->chunks[0]->heap.total, memory_order_relaxed);
     if (h->seq > w->seq) atomic_store_explicit(&w->seq, h->seq, memory_order_release);
 }

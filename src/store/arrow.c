@@ -10,9 +10,9 @@
 #include "store/flat.h"
 
 const struct arrow_kind arrow_kinds[] = {
-    [ARROW_U8] = {2, 8, false},  [ARROW_U16] = {2, 16, false},    [ARROW_U32] = {2, 32, false},
-    [ARROW_U64] = {2, 64, false}, [ARROW_I64] = {2, 64, true},    [ARROW_F64] = {3, 64, true},
-    [ARROW_TIME] = {10, 64, true}, [ARROW_UTF8] = {5, 32, true},  [ARROW_BOOL] = {6, 1, false},
+    [ARROW_U8] = {2, 8, false},       [ARROW_U16] = {2, 16, false},  [ARROW_U32] = {2, 32, false},
+    [ARROW_U64] = {2, 64, false},     [ARROW_I64] = {2, 64, true},   [ARROW_F64] = {3, 64, true},
+    [ARROW_TIME] = {10, 64, true},    [ARROW_UTF8] = {5, 32, true},  [ARROW_BOOL] = {6, 1, false},
     [ARROW_BYTES32] = {15, 0, false}, [ARROW_LIST] = {12, 32, true}, [ARROW_STRUCT] = {13, 0, false},
 };
 
@@ -49,14 +49,20 @@ void arrow_sum_text(char to[ARROW_SUM], uint32_t sum) {
 
 /* ---- the metadata ---- */
 
-#define REF {FLAT_REF, 0}
-#define BYTE(v) {1, (v)}
-#define SHORT(v) {2, (v)}
-#define INT(v) {4, (v)}
-#define LONG(v) {8, (v)}
-#define NOTHING {0, 0}
-#define TABLE(b, ref, places, ...)                                                                                     \
-    flat_table(b, ref, (const struct flat_slot[]){__VA_ARGS__},                                                        \
+#define REF \
+    { FLAT_REF, 0 }
+#define BYTE(v) \
+    { 1, (v) }
+#define SHORT(v) \
+    { 2, (v) }
+#define INT(v) \
+    { 4, (v) }
+#define LONG(v) \
+    { 8, (v) }
+#define NOTHING \
+    { 0, 0 }
+#define TABLE(b, ref, places, ...)                              \
+    flat_table(b, ref, (const struct flat_slot[]){__VA_ARGS__}, \
                sizeof(struct flat_slot[]){__VA_ARGS__} / sizeof(struct flat_slot), places)
 
 static void put_at(struct buf *b, size_t at, uint64_t v) { memcpy(b->p + at, &v, sizeof v); }
@@ -121,8 +127,7 @@ static void put_schema(struct buf *b, size_t ref, const struct arrow_table *t) {
     for (uint32_t i = 0; i < t->column_count; i++) top += t->columns[i].parent == 0;
     TABLE(b, ref, at, SHORT(0), REF);
     size_t fields = flat_vector(b, at[1], top, FLAT_REF);
-    for (uint32_t i = 0, k = 0; i < t->column_count; k++)
-        i = put_field(b, fields + k * FLAT_REF, t, i, &dictionaries);
+    for (uint32_t i = 0, k = 0; i < t->column_count; k++) i = put_field(b, fields + k * FLAT_REF, t, i, &dictionaries);
 }
 
 struct node {
@@ -175,7 +180,8 @@ static void send(struct out *o, const void *p, size_t n, uint64_t at) {
     if (o->failed || io_write_all(o->fd, p, n, (off_t)at) == 0) return;
     o->failed = true;
     if (errno == EFAULT)
-        err_set(o->e, ERR_DAMAGED, "reading what is to be copied failed: the disk has failed there, or the file was cut");
+        err_set(o->e, ERR_DAMAGED,
+                "reading what is to be copied failed: the disk has failed there, or the file was cut");
     else
         err_errno(o->e, "write at byte %llu", (unsigned long long)at);
 }
@@ -215,7 +221,8 @@ static void put_metadata(struct out *o, const void *p, size_t n) {
 }
 
 /* A message and the buffers that are its body. */
-static struct block put_block(struct out *o, struct buf *message, const struct arrow_buffer *const *buffers, uint32_t count) {
+static struct block put_block(struct out *o, struct buf *message, const struct arrow_buffer *const *buffers,
+                              uint32_t count) {
     struct block block = {.offset = o->at};
     while ((o->at + ARROW_PREFIX + message->n) % ARROW_ALIGN) buf_addc(message, 0);
     uint32_t prefix[2] = {ARROW_CONTINUES, (uint32_t)message->n};

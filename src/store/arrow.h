@@ -77,7 +77,7 @@ static inline uint64_t arrow_padded(uint64_t n) { return (n + ARROW_ALIGN - 1) /
 unsigned arrow_buffer_count(const struct arrow_column *c);
 /* The size that a buffer has to have; UINT64_MAX: any. */
 uint64_t arrow_buffer_size(const struct arrow_column *c, unsigned buffer);
-uint32_t arrow_buffer_sum(const struct arrow_buffer *b); /* of what is there, in a file or to be written */
+uint32_t arrow_buffer_sum(const struct arrow_buffer *b);             /* of what is there, in a file or to be written */
 struct str arrow_pair(const struct arrow_table *t, const char *key); /* absent: p is NULL */
 
 /* Writes the file from its beginning. Buffers of another file are copied with their sums, which are taken to be right;

@@ -162,8 +162,7 @@ static bool next_buffer(struct in *in, struct batch *b, uint64_t size, struct ar
     uint64_t offset = flat_word(&b->flat, at), n = flat_word(&b->flat, at + 8);
     if (offset != b->used || n > INT64_MAX / 2 || arrow_padded(n) > b->body_size - b->used)
         return wrong(in, "a buffer is not where the one before it ends, or too long");
-    if (size == UINT64_MAX ? n > INT32_MAX : n != size)
-        return wrong(in, "a buffer is not as long as its column needs");
+    if (size == UINT64_MAX ? n > INT32_MAX : n != size) return wrong(in, "a buffer is not as long as its column needs");
     *out = (struct arrow_buffer){.p = b->body + offset, .n = n, .in_file = true};
     b->used += arrow_padded(n);
     in->buffers++;

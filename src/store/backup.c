@@ -241,7 +241,8 @@ static bool take_shard(struct backup *b, const char *folder, struct err *e) {
     bool ok = list(b, folder, &names, e), made = false;
     EACH_NAME(names, name) {
         struct str text = str_of(name);
-        if (!ok || (memchr(name, '.', text.n) && !(text.n > 6 && str_is(str_from(text, text.n - 6), ".thumb")))) continue;
+        if (!ok || (memchr(name, '.', text.n) && !(text.n > 6 && str_is(str_from(text, text.n - 6), ".thumb"))))
+            continue;
         ok = (made || make_folder(b, folder, e)) &&
              ((size_t)snprintf(path, sizeof path, "%s/%s", folder, name) < sizeof path ||
               err_set(e, ERR_DAMAGED, "%s/%s is no picture", folder, name));
@@ -315,7 +316,8 @@ static bool is_there(const char *dir, const char *name) {
 bool backup_finished(const char *dir, struct err *e) {
     return !is_there(dir, mark) || is_there(dir, "BACKUP") ||
            err_set(e, ERR_CONFLICT,
-                   "%s is a backup that was not finished; it does not hold everything. Remove it and make another", dir);
+                   "%s is a backup that was not finished; it does not hold everything. Remove it and make another",
+                   dir);
 }
 
 bool backup_take(const char *dir, struct err *e) {

@@ -46,8 +46,8 @@ void backup_free(struct backup *b);
 /* False, and e, for a backup that was not finished. */
 bool backup_finished(const char *dir, struct err *e);
 
-/* Before a server uses a folder. Refuses an unfinished backup; a finished one it turns into a data folder: BACKUP becomes
- * RESTORED, since what it says will not be true for long. */
+/* Before a server uses a folder. Refuses an unfinished backup; a finished one it turns into a data folder: BACKUP
+ * becomes RESTORED, since what it says will not be true for long. */
 bool backup_take(const char *dir, struct err *e);
 
 /* Compares a folder with its BACKUP, if there is one, and calls back for each file that is not as it was. False, and e,

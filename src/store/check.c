@@ -71,13 +71,15 @@ static void gap(void *ctx, const char *path, uint64_t at, uint64_t first, uint64
     struct reading *r = ctx;
     r->problems++;
     if (last == UINT64_MAX)
-        check_problem(r->c, "%s is damaged at offset %" PRIu64 ": what follows record %" PRIu64 " cannot be read", path, at,
-                      first - 1);
+        check_problem(r->c, "%s is damaged at offset %" PRIu64 ": what follows record %" PRIu64 " cannot be read", path,
+                      at, first - 1);
     else if (first > last)
         check_problem(r->c, "%s: its head is damaged; all records can be read", path);
     else
-        check_problem(r->c, "%s is damaged at offset %" PRIu64 ": of the records %" PRIu64 " to %" PRIu64
-                      " those that stood here are lost", path, at, first, last);
+        check_problem(r->c,
+                      "%s is damaged at offset %" PRIu64 ": of the records %" PRIu64 " to %" PRIu64
+                      " those that stood here are lost",
+                      path, at, first, last);
 }
 
 static void know_of(struct check *c, uint64_t seq) {
@@ -93,7 +95,8 @@ static bool check_logs(struct check *c, const struct manifest_workspace *w, stru
     for (size_t i = 0; ok && i < w->log_count; i++) {
         manifest_log_name(w->logs[i].number, name);
         manifest_path(c->dir, w->number, name, path);
-        struct wlog l = {.path = path, .workspace = w->number, .number = w->logs[i].number, .length = w->logs[i].length};
+        struct wlog l = {
+            .path = path, .workspace = w->number, .number = w->logs[i].number, .length = w->logs[i].length};
         memcpy(l.store_id, c->store_id, 16);
         r.problems = 0;
         ok = salvage_log(&l, &seq, &to, e);
@@ -114,8 +117,10 @@ static bool check_journal(struct check *c, const struct manifest *m, struct dama
     bool ok = salvage_journal(dir, c->store_id, m->seq, &seq, &to, e);
     if (ok && seq < c->highest) {
         r.problems++;
-        check_problem(c, "%s ends with record %" PRIu64 ", though records up to %" PRIu64 " were acknowledged: its newest "
-                      "files are missing or damaged", dir, seq, c->highest);
+        check_problem(c,
+                      "%s ends with record %" PRIu64 ", though records up to %" PRIu64 " were acknowledged: its newest "
+                      "files are missing or damaged",
+                      dir, seq, c->highest);
     }
     d->journal = r.problems > 0;
     return ok;
@@ -146,7 +151,8 @@ static void check_segments(struct check *c, const struct manifest_workspace *w, 
         if (open[i]) know_of(c, open[i]->applied_through);
         if (ok) c->rows += open[i]->rows;
         if (ok) continue;
-        check_problem(c, "%s%s%s", strstr(e.msg, name) ? "" : path, strstr(e.msg, name) ? "" : ": ", what ? what : e.msg);
+        check_problem(c, "%s%s%s", strstr(e.msg, name) ? "" : path, strstr(e.msg, name) ? "" : ": ",
+                      what ? what : e.msg);
         add_damage(d, (struct damaged_file){w->number, false, w->segments[i].number, w->segments[i].version});
         if (open[i]) segment_close(open[i]);
         open[i] = NULL;

@@ -1,6 +1,6 @@
 /* Looks through all files of a store that nobody uses: manifest, logs, journal, segments, and what they say of each
- * other. With `repair` what is damaged is set aside, in DIR/set-aside/NUMBER, and what can still be read of it is put in
- * its place. One thread, under guard_init; the data folder is locked by the caller. */
+ * other. With `repair` what is damaged is set aside, in DIR/set-aside/NUMBER, and what can still be read of it is put
+ * in its place. One thread, under guard_init; the data folder is locked by the caller. */
 #pragma once
 #include "base/err.h"
 #include "store/manifest.h"

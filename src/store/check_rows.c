@@ -41,8 +41,8 @@ static void collect(const struct check *c, const struct segment *s, uint32_t num
     for (uint32_t row = 0; row < s->rows; row++) {
         if (row == 0 || models[row] != last) model = id_hash(c->store_id, model_of(s, row));
         last = models[row];
-        out[row] = (struct row){mix(mix(ids[row], model), (uint64_t)indexes[row] << 1 | (flags[row] & ROW_PARTIAL ? 1 : 0)),
-                                number, row};
+        out[row] = (struct row){
+            mix(mix(ids[row], model), (uint64_t)indexes[row] << 1 | (flags[row] & ROW_PARTIAL ? 1 : 0)), number, row};
     }
 }
 
@@ -60,12 +60,14 @@ static void compare(struct check *c, uint32_t workspace, struct segment *const *
         if (x->hash != y->hash || !same(segments[x->segment], x->row, segments[y->segment], y->row)) continue;
         if (twice++ >= REPORT_MOST) continue;
         struct str id = segment_id(segments[x->segment], x->row);
-        check_problem(c, "workspace %" PRIu32 ": the inference '%.*s' stands twice, in segment %" PRIu64 ", row %" PRIu32
+        check_problem(c,
+                      "workspace %" PRIu32 ": the inference '%.*s' stands twice, in segment %" PRIu64 ", row %" PRIu32
                       ", and in segment %" PRIu64 ", row %" PRIu32,
                       workspace, (int)(id.n < 200 ? id.n : 200), id.p, segments[x->segment]->number, x->row,
                       segments[y->segment]->number, y->row);
     }
-    if (twice > REPORT_MOST) check_problem(c, "workspace %" PRIu32 ": %" PRIu64 " inferences stand twice", workspace, twice);
+    if (twice > REPORT_MOST)
+        check_problem(c, "workspace %" PRIu32 ": %" PRIu64 " inferences stand twice", workspace, twice);
 }
 
 /* Under a guard. */

@@ -354,8 +354,8 @@ void checkpoint_segments(struct checkpoint *c, uint32_t workspace, const struct 
         size_t at = place_of_segment(w, removed[i].number);
         CHECK(at < w->segment_count && w->segments[at].number == removed[i].number &&
               w->segments[at].version == removed[i].version);
-        leftovers_add(&s->dropped,
-                      (struct leftover){LEFT_SEGMENT, workspace, .number = removed[i].number, .version = removed[i].version});
+        leftovers_add(&s->dropped, (struct leftover){LEFT_SEGMENT, workspace, .number = removed[i].number,
+                                                     .version = removed[i].version});
         memmove(&w->segments[at], &w->segments[at + 1], (--w->segment_count - at) * sizeof *w->segments);
     }
     w->segments = mem_resize(w->segments, (w->segment_count + added_count) * sizeof *w->segments);
@@ -435,8 +435,7 @@ static bool settle_files(struct checkpoint *c, struct err *e) {
         ok = io_sync_dir(path, "checkpoint.folder") == 0 || err_errno(e, "%s: sync", path);
     }
     snprintf(path, sizeof path, "%s/workspaces", c->dir);
-    return ok &&
-           (!fresh_folder || io_sync_dir(path, "checkpoint.workspaces") == 0 || err_errno(e, "%s: sync", path));
+    return ok && (!fresh_folder || io_sync_dir(path, "checkpoint.workspaces") == 0 || err_errno(e, "%s: sync", path));
 }
 
 enum committed checkpoint_commit(struct checkpoint *c, struct journal *j, struct err *e) {

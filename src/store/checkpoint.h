@@ -1,9 +1,9 @@
 /* Checkpoints: MANIFEST, the workspaces' logs, and the steps that change them.
  *
- * A log, DIR/workspaces/N/log-K, holds copies of the journal's records of workspace N, so that journal files can be used
- * again; docs/journal.md has it byte by byte. It grows at its end, always from a 512-byte boundary on: no sector that
- * the manifest counts is written to again. What stands behind the length in the manifest is left from a step that did
- * not finish. What is in a log is what the journal held, never what memory holds: nothing here can meet the writer.
+ * A log, DIR/workspaces/N/log-K, holds copies of the journal's records of workspace N, so that journal files can be
+ * used again; docs/journal.md has it byte by byte. It grows at its end, always from a 512-byte boundary on: no sector
+ * that the manifest counts is written to again. What stands behind the length in the manifest is left from a step that
+ * did not finish. What is in a log is what the journal held, never what memory holds: nothing here can meet the writer.
  *
  * A step takes the files from one manifest to the next:
  *
@@ -15,8 +15,8 @@
  *         checkpoint_delete     a workspace goes                               )
  *     checkpoint_commit         or checkpoint_abort, which is due after any of them failed
  *
- * DIR/workspaces is the caller's to make, and its name to sync. Threads: one at a time (the keeper). Between steps a few
- * dozen bytes a workspace; files are open only while they are read or written. */
+ * DIR/workspaces is the caller's to make, and its name to sync. Threads: one at a time (the keeper). Between steps a
+ * few dozen bytes a workspace; files are open only while they are read or written. */
 #pragma once
 #include "journal/journal.h"
 #include "store/manifest.h"
@@ -49,8 +49,8 @@ uint64_t checkpoint_log_bytes(const struct checkpoint *c, uint32_t workspace);
 
 void checkpoint_begin(struct checkpoint *c);
 
-/* Whether a record is still needed: KEEP_LESS takes the payload put into `less` (empty when called) in place of it; type,
- * seq and time stay. */
+/* Whether a record is still needed: KEEP_LESS takes the payload put into `less` (empty when called) in place of it;
+ * type, seq and time stay. */
 enum keep { KEEP_NONE, KEEP_ALL, KEEP_LESS };
 typedef enum keep checkpoint_keep(void *ctx, const struct record_header *h, struct str payload, struct buf *less);
 

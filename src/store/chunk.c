@@ -176,6 +176,7 @@ void chunk_hide(struct chunk *c, struct ident *i, uint32_t row) {
 struct chunk *chunk_new(uint32_t capacity, uint32_t max_fields) {
     struct chunk *c = mem_zero(1, sizeof *c);
     c->capacity = capacity;
+    c->inherits_us = INT64_MAX;
     c->max_fields = max_fields;
     c->blocks = mem_zero((capacity + BLOCK_ROWS - 1) / BLOCK_ROWS, sizeof *c->blocks);
     c->fields = mem_zero(max_fields, sizeof *c->fields);

@@ -67,14 +67,17 @@ struct chunk {
     uint32_t max_fields;
     struct field *_Atomic *fields; /* by the workspace's numbers; NULL: nothing written */
     struct id_table *ids;
-    struct arena heap; /* the writer's: idents, history, payloads */
+    struct arena heap;    /* the writer's: idents, history, payloads */
+    _Atomic size_t bytes; /* of it, as of the last record */
 
     /* The store's. */
     _Atomic int64_t opened_us, last_us; /* when the first and the latest row came, by their receipt */
     uint64_t opened_generation;         /* of the view in which it first appeared */
     uint64_t last_seq;          /* of its newest row; once frozen: of the last record before the next chunk's */
     int64_t min_time_us, max_time_us;
-    bool inherits; /* something in it depends on rows in older parts: a history, a place, what is hidden */
+    /* Something in it depends on rows in older parts: a history, a place, what is hidden. The least time of such a row,
+     * or of the latest in its segment; INT64_MAX: nothing does. */
+    _Atomic int64_t inherits_us;
     bool frozen;
     struct ident **touched; /* once frozen: ids that were attached to or hidden since the keeper looked */
     uint32_t touched_count, touched_room;
@@ -87,6 +90,10 @@ static inline uint32_t chunk_rows(const struct chunk *c) { return atomic_load_ex
 static inline const struct block *chunk_block(const struct chunk *c, uint32_t row) { return c->blocks[row / BLOCK_ROWS]; }
 static inline const struct field *chunk_field(const struct chunk *c, uint32_t field) {
     return atomic_load_explicit(&c->fields[field], memory_order_acquire);
+}
+/* About what it takes. */
+static inline size_t chunk_bytes(const struct chunk *c) {
+    return atomic_load_explicit(&c->bytes, memory_order_relaxed) + chunk_rows(c) * (sizeof(struct block) / BLOCK_ROWS);
 }
 static inline uint8_t row_flags(const struct block *b, uint32_t at) {
     return atomic_load_explicit(&b->flags[at], memory_order_relaxed);

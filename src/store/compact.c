@@ -134,7 +134,8 @@ struct dropping {
     struct needs needs;
     struct manifest_segment *gone;
     size_t count;
-    bool heirs;
+    int64_t before_us;
+    bool heirs; /* a chunk depends on what is to go */
     enum committed committed;
     struct err e;
 };
@@ -158,7 +159,7 @@ static void drop(void *ctx) {
     struct workspace *w = d->needs.w;
     struct checkpoint *c = d->needs.s->checkpoint;
     d->heirs = false;
-    for (size_t n = 0; n < w->view->chunk_count; n++) d->heirs |= w->view->chunks[n]->inherits;
+    for (size_t n = 0; n < w->view->chunk_count; n++) d->heirs |= w->view->chunks[n]->inherits_us < d->before_us;
     if (d->heirs) return;
     d->needs.applied = w->seq;
     checkpoint_segments(c, w->number, d->gone, d->count, NULL, 0, w->sealed_through);
@@ -184,12 +185,16 @@ static bool seal_heirs(struct store *s, struct workspace *w, struct err *e) {
     return true;
 }
 
+/* Heirs may come as fast as they are sealed: what is not dropped now is dropped at the next sweep. */
+enum { RETAIN_ROUNDS = 3 };
+
 /* An id in a chunk may have its history from a segment that is to go, and the logs no longer have it: such a chunk
  * becomes a segment first, with a history of its own. */
 bool retain_after(struct store *s, struct workspace *w, int64_t before_us, struct err *e) {
     bool ok = true;
-    for (bool again = true; again && ok;) {
-        struct dropping d = {.needs = {.s = s, .w = w}};
+    int rounds = 0;
+    for (bool again = true; again && ok && rounds < RETAIN_ROUNDS; rounds++) {
+        struct dropping d = {.needs = {.s = s, .w = w}, .before_us = before_us};
         find_gone(&d, before_us);
         again = d.count > 0;
         if (d.count) {

@@ -91,7 +91,9 @@ static struct flat_table table_at(struct flat *f, uint64_t at) {
     return (struct flat_table){f, at, size, vtable, (length - 4) / 2};
 }
 
-struct flat_table flat_root(struct flat *f) { return table_at(f, get(f, 0, 4)); }
+struct flat_table flat_root(struct flat *f) {
+    return table_at(f, get(f, 0, 4));
+}
 
 /* Where the value of a slot stands; 0: absent. */
 static uint64_t place(const struct flat_table *t, unsigned slot, size_t n) {

@@ -37,7 +37,7 @@ struct flat {
 
 struct flat_table {
     struct flat *in;
-    size_t at, size;     /* the table's own bytes */
+    size_t at, size; /* the table's own bytes */
     size_t vtable, slots;
 };
 
@@ -50,8 +50,8 @@ struct flat_table flat_root(struct flat *f);
 bool flat_has(const struct flat_table *t, unsigned slot);
 /* A number of `size` bytes, not sign-extended. */
 uint64_t flat_number(const struct flat_table *t, unsigned slot, unsigned size, uint64_t absent);
-struct str flat_string(const struct flat_table *t, unsigned slot);       /* absent: p is NULL */
-struct flat_table flat_child(const struct flat_table *t, unsigned slot); /* absent is bad */
+struct str flat_string(const struct flat_table *t, unsigned slot);                       /* absent: p is NULL */
+struct flat_table flat_child(const struct flat_table *t, unsigned slot);                 /* absent is bad */
 struct flat_vector flat_list(const struct flat_table *t, unsigned slot, size_t element); /* absent: none */
-struct flat_table flat_item(struct flat *f, struct flat_vector v, uint32_t i); /* of a vector of tables */
+struct flat_table flat_item(struct flat *f, struct flat_vector v, uint32_t i);           /* of a vector of tables */
 uint64_t flat_word(const struct flat *f, size_t at); /* 8 bytes of a vector's element */

@@ -10,6 +10,7 @@ enum {
     WORKSPACE_PAGE = 1024, /* workspaces a page of the table, and pages */
     GROUP_MOST = 4 << 20,  /* bytes after which a group is written, more waiting or not */
     QUEUE_MOST = 256 << 20, /* bytes that may wait */
+    CHUNK_BYTES = 64 << 20, /* a chunk that takes more memory is full, however few its rows */
     ROOM_WAIT_MS = 2000,   /* how long a write waits for a journal file, or for a chunk to be sealed */
 };
 
@@ -79,6 +80,8 @@ struct store {
     pthread_mutex_t keeping; /* the keeper's work, also when asked for from outside; never taken by the writer */
     bool reserve_there;
     uint64_t kept_file; /* the journal file that was current at the keeper's last checkpoint */
+    uint64_t known_seq;   /* the highest that a segment has applied, at start */
+    const struct workspace *crowding; /* whose open chunk is to be sealed, as of this round; NULL: none */
     size_t overlay_bytes; /* of all workspaces, as of this round */
     int64_t swept_us; /* when retention and expiry were last looked at; monotonic */
     pthread_t resolver, writer, keeper;

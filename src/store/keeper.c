@@ -16,6 +16,7 @@ enum {
     RESERVE = 1 << 20,          /* bytes set aside for when the disk is full */
     SEAL_ROWS = 4096,           /* a chunk with fewer waits until its workspace is idle */
     FOLD_LEAST = 4096,          /* writes; fewer are not worth a file */
+    OPEN_MOST = 128 << 20,      /* bytes of all open chunks; past it the largest is sealed */
     OVERLAYS_MOST = 160 << 20,  /* bytes of all overlays; past it the largest is folded */
     OVERLAY_LEAST = 1 << 20,    /* ... but not if it is so small */
     LOGS_MOST = 64 << 20,       /* bytes of a workspace's logs before they are looked through */
@@ -114,22 +115,23 @@ static bool seal_due(const struct store *s, const struct chunk *open) {
     int64_t now = store_now(s);
     uint32_t rows = chunk_rows(open);
     if (rows == 0) return false;
-    return (rows >= SEAL_ROWS && now - open->opened_us >= SEAL_AGE_US) ||
+    return chunk_bytes(open) > CHUNK_BYTES ||
+           (rows >= SEAL_ROWS && now - open->opened_us >= SEAL_AGE_US) ||
            (s->o.seal_idle_us && now - open->last_us >= s->o.seal_idle_us);
 }
 
-/* Neighbours in age that fit in one segment: the longest such row of them. */
-static size_t merge_run(const struct store *s, const struct view *v, struct sealed **run, size_t most) {
+/* Neighbours in age that fit in one segment, the longest such row of them: of those whose rows stand apart, or of the
+ * others. */
+static size_t merge_run(const struct store *s, const struct view *v, bool apart, struct sealed **run, size_t most) {
     struct sealed **all = mem_alloc(v->sealed_count * sizeof *all + 1);
     size_t count = 0, best = 0, best_at = 0;
-    uint32_t capacity = s->o.chunk_rows ? s->o.chunk_rows * 4 : SEGMENT_ROWS;
+    uint32_t capacity = s->o.chunk_rows && s->o.chunk_rows < SEGMENT_ROWS / 4 ? s->o.chunk_rows * 4 : SEGMENT_ROWS;
     for (size_t i = v->sealed_count; i-- > 0;)
-        if (!v->sealed[i]->set_aside) all[count++] = v->sealed[i];
+        if (!v->sealed[i]->set_aside && v->sealed[i]->segment->apart == apart) all[count++] = v->sealed[i];
     for (size_t from = 0; from < count; from++) {
         uint64_t rows = 0;
         size_t n = 0;
-        while (from + n < count && n < most && all[from + n]->segment->apart == all[from]->segment->apart &&
-               rows + all[from + n]->segment->rows <= capacity)
+        while (from + n < count && n < most && rows + all[from + n]->segment->rows <= capacity)
             rows += all[from + n++]->segment->rows;
         if (n > best) best = n, best_at = from;
     }
@@ -147,7 +149,9 @@ static bool merge_due(const struct view *v) {
 static bool merge_once(struct store *s, struct workspace *w, bool when_due, bool *any, struct err *e) {
     struct sealed *run[64];
     struct view *v = workspace_view(w);
-    size_t n = v && (!when_due || merge_due(v)) ? merge_run(s, v, run, 64) : 0;
+    bool due = v && (!when_due || merge_due(v));
+    size_t n = due ? merge_run(s, v, true, run, 64) : 0;
+    if (due && !n) n = merge_run(s, v, false, run, 64);
     bool ok = n == 0 || merge_sealed(s, w, run, n, e);
     *any = n > 0;
     view_release(v);
@@ -171,6 +175,21 @@ static struct sealed *fold_due(const struct store *s, const struct workspace *w,
     bool crowded = s->overlay_bytes > OVERLAYS_MOST && overlay_bytes(largest) > OVERLAY_LEAST;
     bool long_logs = w->compacted_bytes > LOGS_LONG && writes >= FOLD_LEAST / 16; /* a restart reads them all */
     return grown || crowded || long_logs ? largest : NULL;
+}
+
+/* The workspace with the largest open chunk, when all of them together take too much. */
+static const struct workspace *crowding(struct store *s) {
+    const struct workspace *largest = NULL;
+    size_t all = 0, most = 0;
+    uint32_t number = 0;
+    for (struct workspace *w; (w = workspace_next(s, &number));) {
+        struct view *v = workspace_view(w);
+        size_t bytes = v ? chunk_bytes(v->chunks[0]) : 0;
+        view_release(v);
+        all += bytes;
+        if (bytes > most) most = bytes, largest = w;
+    }
+    return all > OPEN_MOST ? largest : NULL;
 }
 
 static size_t all_overlay_bytes(struct store *s) {
@@ -247,7 +266,7 @@ static void reap_some(void *ctx) {
 }
 
 static void reap_pending(struct store *s, struct workspace *w) {
-    struct reaping r = {.w = w, .more = atomic_load(&w->pending->bytes) > 0};
+    struct reaping r = {.w = w, .more = atomic_load(&w->pending->removed_count) > 0};
     while (r.more) on_writer(s, reap_some, &r);
     view_reap(w);
 }
@@ -268,7 +287,7 @@ void expire_pending(struct store *s, struct workspace *w) {
 static bool keep_workspace(struct store *s, struct workspace *w, bool sweep, bool *any, struct err *e) {
     struct view *v = workspace_view(w);
     if (!v) return true;
-    bool due = seal_due(s, v->chunks[0]) && v->chunk_count <= FROZEN_MOST, more = false;
+    bool due = (w == s->crowding || seal_due(s, v->chunks[0])) && v->chunk_count <= FROZEN_MOST, more = false;
     view_release(v);
     if (due) freeze_now(s, w);
     if (!seal_oldest(s, w, &more, e)) return false;
@@ -291,6 +310,7 @@ static bool keep_segments(struct store *s) {
     bool any = false, sweep = clock_mono_us() - s->swept_us >= SWEEP_S * 1000000LL;
     if (sweep) s->swept_us = clock_mono_us();
     s->overlay_bytes = all_overlay_bytes(s);
+    s->crowding = crowding(s);
     for (struct workspace *w; (w = workspace_next(s, &number));) {
         struct err e = {0};
         bool more = false;
@@ -301,7 +321,7 @@ static bool keep_segments(struct store *s) {
         if (!ok) log_trouble("keeping_failed", &e);
         any |= ok && more;
     }
-    return any;
+    return any || s->crowding;
 }
 
 void *keep_loop(void *ctx) {

@@ -227,7 +227,8 @@ bool manifest_read(const char *dir, const uint8_t id[16], struct manifest *m, st
 int manifest_write(const char *dir, const struct manifest *m, struct err *e) {
     struct buf text = {0};
     manifest_print(m, &text);
-    int outcome = io_replace_file(dir, "MANIFEST", text.p, text.n, 0600, "checkpoint.manifest", "checkpoint.manifest.dir");
+    int outcome =
+        io_replace_file(dir, "MANIFEST", text.p, text.n, 0600, "checkpoint.manifest", "checkpoint.manifest.dir");
     if (outcome != 0) err_errno(e, "%s/MANIFEST", dir);
     buf_free(&text);
     return outcome;

@@ -4,8 +4,8 @@
  *
  *     sightglass-manifest 2
  *     store 0f3c...                  store id, 32 hex digits
- *     seq 123456 1763769600000000    the journal's records up to this one are in the logs below, or not needed any more;
- *                                    the latest time of receipt among them, microseconds since 1970
+ *     seq 123456 1763769600000000    the journal's records up to this one are in the logs below, or not needed any
+ *                                    more; the latest time of receipt among them, microseconds since 1970
  *     workspace 1 100000 3 9         number; inferences up to this seq are in segments; next segment; next log
  *     log 8 9034752                  workspaces/1/log-8: so many bytes of it count
  *     segment 1 4                    workspaces/1/segments/1.4.arrow: number, version
@@ -37,7 +37,7 @@ struct manifest_segment {
 struct manifest_workspace {
     uint32_t number;
     bool deleted;                    /* all else is 0 then */
-    uint64_t sealed_through;         /* inferences up to this seq are in segments, or gone with them; may be over `seq` */
+    uint64_t sealed_through;         /* inferences up to it are in segments, or gone with them; may be over `seq` */
     uint64_t next_segment, next_log; /* over every number used so far, from 1 */
     struct manifest_log *logs;       /* a log holds lower seqs than the next one */
     size_t log_count;

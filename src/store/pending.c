@@ -104,6 +104,7 @@ static void keep(struct pending *p, uint64_t generation, struct pending_removed 
     if (p->removed_last) p->removed_last->next = r;
     else p->removed = r;
     p->removed_last = r;
+    atomic_fetch_add_explicit(&p->removed_count, 1, memory_order_relaxed);
 }
 
 /* After a change to the table, which took `before`. */
@@ -177,6 +178,7 @@ bool pending_reap(struct pending *p, uint64_t oldest_generation) {
         p->removed = r->next;
         if (!p->removed) p->removed_last = NULL;
         free(r);
+        atomic_fetch_sub_explicit(&p->removed_count, 1, memory_order_relaxed);
     }
     return false;
 }

@@ -31,7 +31,8 @@ struct pending {
     int64_t ttl_us;
     _Atomic size_t bytes;    /* about what it takes, what was taken out included */
     _Atomic uint64_t expired; /* ids dropped since the start */
-    struct pending_removed *removed, *removed_last; /* not yet given back, oldest first */
+    struct pending_removed *removed, *removed_last; /* not yet given back, oldest first: the writer's */
+    _Atomic uint32_t removed_count;                 /* of them: whether pending_reap has anything to do */
 };
 
 struct pending *pending_new(int64_t ttl_us); /* 0: for ever */

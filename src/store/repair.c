@@ -82,11 +82,14 @@ static bool rewrite_logs(struct moving *m, const struct manifest_workspace *w, s
     for (size_t i = 0; ok && i < w->log_count; i++) {
         manifest_log_name(w->logs[i].number, name);
         manifest_path(m->c->dir, w->number, name, path);
-        struct wlog l = {.path = path, .workspace = w->number, .number = w->logs[i].number, .length = w->logs[i].length};
+        struct wlog l = {
+            .path = path, .workspace = w->number, .number = w->logs[i].number, .length = w->logs[i].length};
         memcpy(l.store_id, m->c->store_id, 16);
         ok = salvage_log(&l, &seq, &to, e);
     }
-    if (ok) check_note(m->c, "workspace %" PRIu32 ": its logs are written anew, with %" PRIu64 " records", w->number, m->moved);
+    if (ok)
+        check_note(m->c, "workspace %" PRIu32 ": its logs are written anew, with %" PRIu64 " records", w->number,
+                   m->moved);
     return ok;
 }
 
@@ -129,13 +132,17 @@ static void tell_of_segment(const struct check *c, const struct damaged_file *f,
     char from[CLOCK_TEXT], to[CLOCK_TEXT];
     struct segment *s = segment_open(path, c->store_id, f->workspace, &e);
     if (!s) {
-        check_note(c, "workspace %" PRIu32 ": segment %" PRIu64 " is lost; which inferences were in it cannot be read any more",
+        check_note(c,
+                   "workspace %" PRIu32 ": segment %" PRIu64
+                   " is lost; which inferences were in it cannot be read any more",
                    f->workspace, f->number);
         return;
     }
-    check_note(c, "workspace %" PRIu32 ": segment %" PRIu64 " is lost: %" PRIu32 " inferences, from %s to %s, numbered %" PRIu64
-               " to %" PRIu64, f->workspace, f->number, s->rows, clock_format(s->min_time_us, from),
-               clock_format(s->max_time_us, to), s->min_seq, s->max_seq);
+    check_note(c,
+               "workspace %" PRIu32 ": segment %" PRIu64 " is lost: %" PRIu32
+               " inferences, from %s to %s, numbered %" PRIu64 " to %" PRIu64,
+               f->workspace, f->number, s->rows, clock_format(s->min_time_us, from), clock_format(s->max_time_us, to),
+               s->min_seq, s->max_seq);
     segment_close(s);
 }
 
@@ -235,7 +242,8 @@ static void find_log(void *ctx, const char *name) {
     if (strncmp(name, "log-", 4) != 0 || (name += 4, !number_of(&name, UINT64_MAX - 1, &number)) || *name) return;
     if (number == 0 || stat(path, &st) != 0 || st.st_size < JOURNAL_SECTOR) return;
     f->w->logs = mem_resize(f->w->logs, (f->w->log_count + 1) * sizeof *f->w->logs);
-    f->w->logs[f->w->log_count++] = (struct manifest_log){number, (uint64_t)st.st_size / JOURNAL_SECTOR * JOURNAL_SECTOR};
+    f->w->logs[f->w->log_count++] =
+        (struct manifest_log){number, (uint64_t)st.st_size / JOURNAL_SECTOR * JOURNAL_SECTOR};
     if (number >= f->w->next_log) f->w->next_log = number + 1;
 }
 
@@ -284,8 +292,8 @@ static void find_workspace(void *ctx, const char *name) {
     (void)io_list(path, find_segment, f);
 }
 
-/* What the newest files of the journal, without a gap, begin with: everything before it was in the logs when those files
- * were taken into use, and everything from it on is here. 0: there is no journal. */
+/* What the newest files of the journal, without a gap, begin with: everything before it was in the logs when those
+ * files were taken into use, and everything from it on is here. 0: there is no journal. */
 struct oldest {
     const char *dir;
     const uint8_t *store_id;
@@ -339,7 +347,8 @@ static bool last_in_logs(struct check *c, struct manifest *m, struct err *e) {
         for (size_t k = 0; k < w->log_count; k++) {
             manifest_log_name(w->logs[k].number, name);
             manifest_path(c->dir, w->number, name, path);
-            struct wlog l = {.path = path, .workspace = w->number, .number = w->logs[k].number, .length = w->logs[k].length};
+            struct wlog l = {
+                .path = path, .workspace = w->number, .number = w->logs[k].number, .length = w->logs[k].length};
             memcpy(l.store_id, c->store_id, 16);
             if (!salvage_log(&l, &seq, &to, e)) return false;
         }

@@ -18,17 +18,16 @@ enum { FILES_MOST = 4096, FILE_MOST = 1 << 30, PATH = 4096 };
 struct run {
     struct str bytes;
     uint64_t seed;
-    const uint32_t *workspace;    /* NULL: any */
-    uint64_t least, most;         /* its sequence number */
-    size_t step;                  /* where records are looked for behind damage: at multiples of this */
+    const uint32_t *workspace; /* NULL: any */
+    uint64_t least, most;      /* its sequence number */
+    size_t step;               /* where records are looked for behind damage: at multiples of this */
 };
 
 static bool record_at(const struct run *r, uint64_t at, struct record_header *h) {
     if (at >= r->bytes.n || r->bytes.n - at < sizeof *h) return false;
     memcpy(h, r->bytes.p + at, sizeof *h);
     return h->seq >= r->least && h->seq <= r->most && (!r->workspace || h->workspace == *r->workspace) &&
-           h->length <= r->bytes.n - at - sizeof *h &&
-           h->crc == record_crc(h, r->bytes.p + at + sizeof *h, r->seed);
+           h->length <= r->bytes.n - at - sizeof *h && h->crc == record_crc(h, r->bytes.p + at + sizeof *h, r->seed);
 }
 
 static uint64_t behind(const struct record_header *h, uint64_t at) {
@@ -37,7 +36,8 @@ static uint64_t behind(const struct record_header *h, uint64_t at) {
 }
 
 /* The next record after damage at `at`: behind the damaged one, if its length can be believed; else wherever one is.
- * In a journal only where a group may begin: bytes that somebody sent must not be taken for a record of somebody else. */
+ * In a journal only where a group may begin: bytes that somebody sent must not be taken for a record of somebody else.
+ */
 static bool find_next(const struct run *r, uint64_t *at, struct record_header *h) {
     if (r->bytes.n - *at >= sizeof *h) {
         memcpy(h, r->bytes.p + *at, sizeof *h);
@@ -57,8 +57,11 @@ bool salvage_log(const struct wlog *l, uint64_t *seq, const struct salvage *to, 
     size_t n = 0;
     char *bytes = io_read_file(l->path, FILE_MOST, &n), head[WLOG_HEAD];
     wlog_head(l, head);
-    struct run r = {.bytes = {bytes, n < l->length ? n : l->length}, .seed = l->workspace, .workspace = &l->workspace,
-                    .most = UINT64_MAX - 1, .step = 1};
+    struct run r = {.bytes = {bytes, n < l->length ? n : l->length},
+                    .seed = l->workspace,
+                    .workspace = &l->workspace,
+                    .most = UINT64_MAX - 1,
+                    .step = 1};
     bool ok = true;
     uint64_t at = WLOG_HEAD;
     struct record_header h;
@@ -179,7 +182,8 @@ static bool give_chain(struct chain *c, struct err *e) {
 static bool read_file(const struct file *f, uint64_t end, struct chain *c, struct err *e) {
     size_t n = 0;
     char *bytes = io_read_file(f->path, FILE_MOST, &n);
-    struct run r = {.bytes = {bytes, bytes ? n : 0}, .seed = f->h.number, .least = f->h.first_seq, .step = JOURNAL_SECTOR};
+    struct run r = {
+        .bytes = {bytes, bytes ? n : 0}, .seed = f->h.number, .least = f->h.first_seq, .step = JOURNAL_SECTOR};
     uint64_t at = JOURNAL_DATA, next = f->h.first_seq, last = end ? end - 1 : UINT64_MAX;
     struct record_header h;
     bool ok = true;
@@ -191,7 +195,8 @@ static bool read_file(const struct file *f, uint64_t end, struct chain *c, struc
             if (!end) break;
             bool more = at < r.bytes.n && find_next(&r, &at, &h);
             if (last > c->after)
-                c->to->gap(c->to->ctx, f->path, damaged, next > c->after ? next : c->after + 1, more ? h.seq - 1 : last);
+                c->to->gap(c->to->ctx, f->path, damaged, next > c->after ? next : c->after + 1,
+                           more ? h.seq - 1 : last);
             ok = give_chain(c, e);
             if (!more) break;
         }
@@ -205,15 +210,16 @@ static bool read_file(const struct file *f, uint64_t end, struct chain *c, struc
     return ok;
 }
 
-bool salvage_journal(const char *dir, const uint8_t store_id[16], uint64_t after, uint64_t *seq, const struct salvage *to,
-                     struct err *e) {
+bool salvage_journal(const char *dir, const uint8_t store_id[16], uint64_t after, uint64_t *seq,
+                     const struct salvage *to, struct err *e) {
     struct files f = {.dir = dir, .store_id = store_id};
     struct chain c = {.to = to, .after = after, .seq = seq};
     *seq = after;
     if (io_list(dir, look_at, &f) != 0) return errno == ENOENT || err_errno(e, "reading the folder %s", dir);
     put_in_order(&f);
     size_t first = f.count;
-    while (first > 0 && f.list[first - 1].h.number && (first == f.count || f.list[first].h.first_seq > after + 1)) first--;
+    while (first > 0 && f.list[first - 1].h.number && (first == f.count || f.list[first].h.first_seq > after + 1))
+        first--;
     bool ok = true;
     uint64_t next = after + 1;
     for (size_t i = first; ok && i < f.count; i++) {

@@ -42,13 +42,18 @@ bool fields_fit(struct workspace *w, struct str name, struct err *e) {
     return true;
 }
 
+/* The journal goes on after the newest record; a segment that knows of a later one tells that the journal lost files. */
+static void note_known(struct store *s, const struct sealed *x) {
+    if (x->segment->applied_through > s->known_seq) s->known_seq = x->segment->applied_through;
+}
+
 static bool index_fields(struct workspace *w, const struct segment *s, struct err *e) {
     struct guard g;
     if (!guard_enter(&g)) return true; /* what cannot be read is found again by the ids */
     bool ok = true;
     for (uint32_t f = 0; ok && f < s->field_count; f++) ok = fields_fit(w, segment_field_name(s, f), e);
     const struct segment_dict *more = segment_history_fields(s);
-    for (uint32_t f = 0; ok && f < more->count; f++) ok = fields_fit(w, segment_dict_text(more, f), e);
+    for (uint32_t f = 1; ok && f <= more->count; f++) ok = fields_fit(w, segment_dict_text(more, f), e);
     guard_leave(&g);
     return ok;
 }
@@ -136,6 +141,7 @@ bool workspace_load(struct store *s, const struct manifest_workspace *m, struct 
                       (unsigned long long)m->segments[i].number, log_quote(quoted, str_of(why.msg)));
         if (!sealed) sealed = sealed_lost(s, m->segments[i], slot);
         view_add(v, sealed);
+        note_known(s, sealed);
         ok = sealed->set_aside || index_fields(w, sealed->segment, e);
     }
     view_publish(w, v);

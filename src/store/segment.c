@@ -47,7 +47,8 @@ const enum arrow_type segment_kind_types[] = {
 static bool ends_like_a_kind(struct str name) {
     for (int k = 0; k < SEGMENT_KIND_COUNT; k++) {
         struct str end = str_of(segment_kind_names[k]);
-        if (name.n > end.n && name.p[name.n - end.n - 1] == ':' && str_eq(str_from(name, name.n - end.n), end)) return true;
+        if (name.n > end.n && name.p[name.n - end.n - 1] == ':' && str_eq(str_from(name, name.n - end.n), end))
+            return true;
     }
     return false;
 }
@@ -156,10 +157,12 @@ static bool read_identity(struct segment *s, const uint8_t store_id[16], uint32_
                      (int)(format.n < 40 ? format.n : 40), format.p ? format.p : "");
     sodium_bin2hex(id, sizeof id, store_id, 16);
     if (!str_is(arrow_pair(t, "store"), id)) return wrong(e, "it belongs to another store, not to %s", id);
-    if (!read_number(t, "workspace", false, UINT32_MAX, &of, e) || !read_number(t, "number", false, UINT64_MAX, &s->number, e) ||
+    if (!read_number(t, "workspace", false, UINT32_MAX, &of, e) ||
+        !read_number(t, "number", false, UINT64_MAX, &s->number, e) ||
         !read_number(t, "version", false, UINT32_MAX, &version, e) ||
         !read_number(t, "applied_through", false, UINT64_MAX, &s->applied_through, e) ||
-        !read_number(t, "apart", false, 1, &apart, e) || !read_number(t, "min_time_us", true, INT64_MAX, &times[0], e) ||
+        !read_number(t, "apart", false, 1, &apart, e) ||
+        !read_number(t, "min_time_us", true, INT64_MAX, &times[0], e) ||
         !read_number(t, "max_time_us", true, INT64_MAX, &times[1], e) ||
         !read_number(t, "min_seq", false, UINT64_MAX, &s->min_seq, e) ||
         !read_number(t, "max_seq", false, UINT64_MAX, &s->max_seq, e))
@@ -177,7 +180,8 @@ static bool read_identity(struct segment *s, const uint8_t store_id[16], uint32_
 static bool read_file(struct segment *s, const uint8_t store_id[16], uint32_t workspace, struct err *e) {
     struct segment_parts *p = s->parts;
     uint32_t next = 0;
-    if (!arrow_read(p->map, s->bytes, &p->arena, &p->table, e) || !read_identity(s, store_id, workspace, e)) return false;
+    if (!arrow_read(p->map, s->bytes, &p->arena, &p->table, e) || !read_identity(s, store_id, workspace, e))
+        return false;
     if (p->table.rows == 0 || p->table.rows > SEGMENT_ROWS)
         return wrong(e, "it has %" PRIu64 " rows; 1 to %d are possible", p->table.rows, SEGMENT_ROWS);
     s->rows = (uint32_t)p->table.rows;
@@ -244,4 +248,6 @@ void segment_close(struct segment *s) {
     free(s);
 }
 
-struct str segment_field_name(const struct segment *s, uint32_t field) { return s->parts->fields[field].shown.name; }
+struct str segment_field_name(const struct segment *s, uint32_t field) {
+    return s->parts->fields[field].shown.name;
+}

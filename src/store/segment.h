@@ -6,7 +6,8 @@
  * mapping, the reader's guard (base/guard.h) catches it: every function that takes a `const struct segment *` must be
  * called under a guard, but for segment_close and the plain members.
  *
- * Owner: whoever opened it; immutable after that. Any thread. Times in microseconds since 1970, latencies in seconds. */
+ * Owner: whoever opened it; immutable after that. Any thread. Times in microseconds since 1970, latencies in
+ * seconds. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -164,7 +165,8 @@ struct segment_identity {
 };
 
 /* Rows are added in order of (time, seq). What a row points to may go after the call. */
-struct segment_builder *segment_builder_new(const struct segment_identity *id, struct str const *fields, size_t field_count);
+struct segment_builder *segment_builder_new(const struct segment_identity *id, struct str const *fields,
+                                            size_t field_count);
 void segment_builder_add(struct segment_builder *b, const struct segment_row *row);
 /* About what the file will have. One that passes 2 GiB in a single column cannot be written (ERR_TOO_LARGE): who has
  * rows of such size closes a segment early. */
@@ -175,8 +177,8 @@ bool segment_builder_write(struct segment_builder *b, const char *dir, const cha
 void segment_builder_free(struct segment_builder *b); /* instead of writing */
 
 /* A new version of a segment: the same rows in the same order, with changes to their metadata and flags. Columns
- * nothing changed in are copied as they are, once their checksums have been found right. Needs no guard of the caller's:
- * ERR_DAMAGED says that `from` could not be read. */
+ * nothing changed in are copied as they are, once their checksums have been found right. Needs no guard of the
+ * caller's: ERR_DAMAGED says that `from` could not be read. */
 struct segment_change {
     uint32_t row;
     struct change change; /* of this row's cell; and of its id's history, where the row is the id's first */

@@ -19,11 +19,11 @@ struct segment_builder {
     uint32_t rows;
     int64_t times[2]; /* least, most */
     uint64_t seqs[2];
-    struct buf columns[SEG_ALL]; /* values or text, as enum segment_column says */
+    struct buf columns[SEG_ALL];   /* values or text, as enum segment_column says */
     struct textset dicts[SEG_ALL]; /* of coded columns, but those of the history */
-    struct textset others;       /* values in the history that are not text: 8 bytes a number, 1 byte a truth value */
-    struct textset names;        /* of the fields */
-    struct field_build *fields;  /* by code; none has code 0 */
+    struct textset others;         /* values in the history that are not text: 8 bytes a number, 1 byte a truth value */
+    struct textset names;          /* of the fields */
+    struct field_build *fields;    /* by code; none has code 0 */
     uint32_t hints[2][HINTS];
     uint32_t *by_id; /* open addressing: row + 1 of the last row of an id, or 0 */
     uint32_t by_id_count;
@@ -284,7 +284,8 @@ void segment_builder_add(struct segment_builder *b, const struct segment_row *r)
 static struct arrow_buffer bytes_of(const struct buf *b) { return (struct arrow_buffer){.p = b->p, .n = b->n}; }
 
 /* A dictionary of the texts that are in use, and codes that are places in it. */
-static void finish_codes(struct arrow_column *c, uint32_t *codes, const struct str *list, uint32_t count, struct arena *a) {
+static void finish_codes(struct arrow_column *c, uint32_t *codes, const struct str *list, uint32_t count,
+                         struct arena *a) {
     uint32_t *places = arena_alloc(a, (count + (size_t)1) * sizeof *places);
     bool *used = arena_alloc(a, (count + (size_t)1) * sizeof *used);
     for (uint64_t i = 0; i < c->length; i++) used[codes[i]] = true;

@@ -50,10 +50,10 @@ struct arrow_column *segment_add_field_column(struct arrow_table *t, struct str 
 /* ---- nulls ---- */
 
 /* Goes through the values; `known` says whether one is there. */
-#define SET_BITS(type, known)                                                                                          \
-    do {                                                                                                               \
-        const type *v = c->buffers[ARROW_VALUES].p;                                                                    \
-        for (uint64_t i = 0; i < c->length; i++) bits[i / 8] |= (uint8_t)((known) << i % 8);                           \
+#define SET_BITS(type, known)                                                                \
+    do {                                                                                     \
+        const type *v = c->buffers[ARROW_VALUES].p;                                          \
+        for (uint64_t i = 0; i < c->length; i++) bits[i / 8] |= (uint8_t)((known) << i % 8); \
     } while (0)
 
 static void set_bits(const struct arrow_column *c, uint8_t *bits) {
@@ -81,6 +81,7 @@ void segment_null_bits(struct arrow_column *c, const uint8_t *known) {
     uint64_t n = (c->length + 7) / 8, there = 0;
     for (uint64_t i = 0; i < n; i++) there += (uint64_t)__builtin_popcount(known[i]);
     c->nulls = c->length - there;
+    c->buffers[ARROW_VALID] = (struct arrow_buffer){0};
     if (c->nulls) c->buffers[ARROW_VALID] = (struct arrow_buffer){.p = known, .n = n};
 }
 
@@ -107,8 +108,8 @@ struct str segment_json(struct arena *a, const struct value *v) {
 
 /* ---- the file ---- */
 
-void segment_put_pairs(struct arena *a, struct arrow_table *t, const struct segment_identity *id, const int64_t times[2],
-                       const uint64_t seqs[2]) {
+void segment_put_pairs(struct arena *a, struct arrow_table *t, const struct segment_identity *id,
+                       const int64_t times[2], const uint64_t seqs[2]) {
     char store[33];
     sodium_bin2hex(store, sizeof store, id->store_id, 16);
     struct {

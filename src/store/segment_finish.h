@@ -17,6 +17,6 @@ void segment_null_bits(struct arrow_column *c, const uint8_t *known); /* whose b
 struct str segment_json(struct arena *a, const struct value *v);
 
 /* The footer's metadata, from which segment_open knows what it has. */
-void segment_put_pairs(struct arena *a, struct arrow_table *t, const struct segment_identity *id, const int64_t times[2],
-                       const uint64_t seqs[2]);
+void segment_put_pairs(struct arena *a, struct arrow_table *t, const struct segment_identity *id,
+                       const int64_t times[2], const uint64_t seqs[2]);
 bool segment_write(const struct arrow_table *t, const char *dir, const char *name, struct err *e);

@@ -11,7 +11,7 @@ struct fold {
     struct arrow_table t;
     struct textset names;        /* of the fields */
     struct textset fresh, other; /* dictionaries at hand */
-    uint32_t **by_field;       /* changes of each field, in order of (row, seq) */
+    uint32_t **by_field;         /* changes of each field, in order of (row, seq) */
     uint32_t *by_field_count;
 };
 
@@ -113,7 +113,8 @@ static struct cells cells_of(const struct segment_field *old, uint32_t rows, str
     return c;
 }
 
-static void set_cell(struct fold *fold, const struct cells *c, const struct segment_change *change, uint32_t old_texts) {
+static void set_cell(struct fold *fold, const struct cells *c, const struct segment_change *change,
+                     uint32_t old_texts) {
     uint32_t row = change->row;
     const struct value *v = &change->change.value;
     uint8_t bit = (uint8_t)(1 << row % 8);
@@ -177,7 +178,8 @@ static void fold_field(struct fold *fold, uint32_t field, struct segment_part_fi
 
 static void fold_fields(struct fold *fold) {
     const struct segment *from = fold->from;
-    struct segment_part_field **parts = arena_alloc(&fold->a, (fold->names.count + (size_t)1) * sizeof(struct segment_part_field *));
+    struct segment_part_field **parts =
+        arena_alloc(&fold->a, (fold->names.count + (size_t)1) * sizeof(struct segment_part_field *));
     for (uint32_t i = 0; i < from->field_count; i++) {
         uint32_t field = textset_find(&fold->names, segment_field_name(from, i));
         CHECK(field);
@@ -247,7 +249,8 @@ static void fold_history(struct fold *fold) {
     struct history_copy h[ALL];
     for (int i = 0; i < ALL; i++) {
         struct arrow_column *c = same_column(fold, columns[i]);
-        h[i] = (struct history_copy){segment_values(from, columns[i]), arena_alloc(&fold->a, total * widths[i]), widths[i]};
+        h[i] = (struct history_copy){segment_values(from, columns[i]), arena_alloc(&fold->a, total * widths[i]),
+                                     widths[i]};
         c->length = total;
         c->buffers[ARROW_VALUES] = (struct arrow_buffer){.p = h[i].to, .n = total * widths[i]};
     }

@@ -6,8 +6,8 @@
 /* ---- what is checked when it is first asked for ---- */
 
 void segment_damaged(const struct segment *s, const struct arrow_column *c, const char *what) {
-    guard_throw(s, "segment %llu.%u, column " STR_FMT ": %s", (unsigned long long)s->number, s->version, STR_ARG(c->name),
-                what);
+    guard_throw(s, "segment %llu.%u, column " STR_FMT ": %s", (unsigned long long)s->number, s->version,
+                STR_ARG(c->name), what);
 }
 
 void segment_check_sum(const struct segment *s, const struct arrow_column *c, const struct arrow_buffer *b) {
@@ -25,7 +25,8 @@ static void check_dict(const struct segment *s, const struct arrow_column *c) {
     const struct arrow_dict *d = &c->dict;
     segment_check_sum(s, c, &d->offsets);
     segment_check_sum(s, c, &d->bytes);
-    if (!offsets_fit(d->offsets.p, d->count, d->bytes.n)) segment_damaged(s, c, "the dictionary's offsets don't fit it");
+    if (!offsets_fit(d->offsets.p, d->count, d->bytes.n))
+        segment_damaged(s, c, "the dictionary's offsets don't fit it");
 }
 
 static bool codes_fit(const uint32_t *codes, uint64_t count, uint32_t dict) {
@@ -65,7 +66,8 @@ static bool values_fit(const struct segment *s, int column, const struct arrow_c
 }
 
 static bool is_text(int column) {
-    return column == SEG_ID_BYTES || column == SEG_ERROR_BYTES || column == SEG_D_ID_BYTES || column == SEG_D_OTHER_BYTES;
+    return column == SEG_ID_BYTES || column == SEG_ERROR_BYTES || column == SEG_D_ID_BYTES ||
+           column == SEG_D_OTHER_BYTES;
 }
 
 void segment_check_column(const struct segment *s, int column) {
@@ -159,7 +161,9 @@ static struct str coded(const struct segment *s, int column, uint32_t i) {
     return code == CODE_NULL ? (struct str){"", 0} : segment_dict_text(segment_texts(s, column), code);
 }
 
-struct str segment_id(const struct segment *s, uint32_t row) { return text_at(s, SEG_ID, SEG_ID_BYTES, row); }
+struct str segment_id(const struct segment *s, uint32_t row) {
+    return text_at(s, SEG_ID, SEG_ID_BYTES, row);
+}
 
 static struct detection detection_at(const struct segment *s, uint32_t i) {
     struct detection d = {

@@ -12,7 +12,8 @@ static uint64_t *find_slot(const struct textset *t, struct str text, uint64_t ha
     uint32_t mask = t->slot_count - 1;
     for (uint32_t at = (uint32_t)hash & mask;; at = (at + 1) & mask) {
         uint64_t slot = t->slots[at];
-        if (slot == 0 || (slot >> 32 == hash >> 32 && str_eq(textset_at(t, (uint32_t)slot), text))) return &t->slots[at];
+        if (slot == 0 || (slot >> 32 == hash >> 32 && str_eq(textset_at(t, (uint32_t)slot), text)))
+            return &t->slots[at];
     }
 }
 
@@ -151,7 +152,8 @@ struct arrow_dict textset_dict(const struct str *sorted, uint32_t count, struct 
     for (uint32_t i = 0; i < count; i++) size += sorted[i].n;
     uint32_t *offsets = arena_alloc(a, (count + (size_t)2) * sizeof *offsets);
     char *bytes = arena_alloc(a, size);
-    struct arrow_dict d = {.count = count + 1, .offsets = {.p = offsets, .n = (count + (uint64_t)2) * sizeof *offsets},
+    struct arrow_dict d = {.count = count + 1,
+                           .offsets = {.p = offsets, .n = (count + (uint64_t)2) * sizeof *offsets},
                            .bytes = {.p = bytes, .n = size}};
     if (size > INT32_MAX) return d; /* too large for such offsets: refused before anything is written */
     offsets[1] = (uint32_t)at;

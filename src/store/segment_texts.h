@@ -7,10 +7,10 @@
 
 struct textset {
     struct buf bytes;
-    struct buf ends;   /* uint64_t: where each text ends */
-    uint64_t *slots;   /* open addressing: upper half of the hash, code; or 0 */
+    struct buf ends; /* uint64_t: where each text ends */
+    uint64_t *slots; /* open addressing: upper half of the hash, code; or 0 */
     uint32_t slot_count, count;
-    uint32_t last;     /* the code that was given last: a column often says the same again */
+    uint32_t last; /* the code that was given last: a column often says the same again */
 };
 
 uint32_t textset_add(struct textset *t, struct str text);        /* its code, from 1; a new one if it has none */
@@ -26,8 +26,9 @@ void textset_free(struct textset *t);
 
 struct str *textset_list(const struct textset *t, struct arena *a);
 /* A sorted dictionary of those texts, 1 to `count`, that are used, each once, in the arena; places[code] is the text's
- * place in it, 0 for one that is left out. As every dictionary in a segment it has a placeholder at 0, for null slots to
- * point to: there are readers that look at those too. It is the least run of zero bytes that is no text of its own. */
+ * place in it, 0 for one that is left out. As every dictionary in a segment it has a placeholder at 0, for null slots
+ * to point to: there are readers that look at those too. It is the least run of zero bytes that is no text of its own.
+ */
 struct arrow_dict textset_sort(const struct str *texts, uint32_t count, const bool *used, struct arena *a,
                                uint32_t *places);
 /* The same of `count` texts that are sorted, from element 0 on. */

@@ -113,7 +113,8 @@ static void ids(struct verify *v) {
     const uint32_t *next = SEG(s, SAME_ID), *history = segment_values(s, SEG_HISTORY);
     struct hashed *list = arena_alloc(&v->a, s->rows * sizeof *list);
     for (uint32_t i = 0; i < s->rows; i++) {
-        if (id_hash(s->parts->store_id, segment_id(s, i)) != hash[i]) fail(v, SEG_ID_HASH, "a hash is not that of its id");
+        if (id_hash(s->parts->store_id, segment_id(s, i)) != hash[i])
+            fail(v, SEG_ID_HASH, "a hash is not that of its id");
         list[i] = (struct hashed){hash[i], i};
     }
     qsort(list, s->rows, sizeof *list, by_hash);
@@ -122,7 +123,8 @@ static void ids(struct verify *v) {
         for (uint32_t k = i + 1; k < s->rows && list[k].hash == list[i].hash && !want; k++)
             if (str_eq(segment_id(s, list[k].row), segment_id(s, row))) want = list[k].row + 1;
         if (next[row] != want) fail(v, SEG_SAME_ID, "a row's link does not lead to the next row of its id");
-        if (want && history[want] != history[want - 1]) fail(v, SEG_HISTORY, "history stands with a row that isn't its id's first");
+        if (want && history[want] != history[want - 1])
+            fail(v, SEG_HISTORY, "history stands with a later row of its id");
     }
 }
 
@@ -133,7 +135,8 @@ static void bins(struct verify *v) {
     const uint32_t *first = SEG(s, DETECTIONS);
     const double *confidence = SEG(s, D_CONFIDENCE);
     for (uint32_t i = 0; i < s->detections; i++)
-        if (SEG(s, D_CONFIDENCE_BIN)[i] != confidence_bin(confidence[i])) fail(v, SEG_D_CONFIDENCE_BIN, "a bin is wrong");
+        if (SEG(s, D_CONFIDENCE_BIN)[i] != confidence_bin(confidence[i]))
+            fail(v, SEG_D_CONFIDENCE_BIN, "a bin is wrong");
     for (uint32_t i = 0; i < s->rows; i++) {
         double top = NAN;
         for (uint32_t k = first[i]; k < first[i + 1]; k++)
@@ -148,14 +151,16 @@ static void flags(struct verify *v) {
     const struct segment *s = v->s;
     const uint32_t *error = SEG(s, ERROR);
     for (uint32_t i = 0; i < s->rows; i++)
-        if (!(SEG(s, FLAGS)[i] & ROW_ERROR) != (error[i] == error[i + 1])) fail(v, SEG_FLAGS, "an error is flagged wrongly");
+        if (!(SEG(s, FLAGS)[i] & ROW_ERROR) != (error[i] == error[i + 1]))
+            fail(v, SEG_FLAGS, "an error is flagged wrongly");
 }
 
 /* A box has all four numbers, or it is none. */
 static void boxes(struct verify *v) {
     const struct segment *s = v->s;
     for (uint32_t i = 0; i < s->detections; i++)
-        if (isnan(SEG(s, D_X)[i]) && !(isnan(SEG(s, D_Y)[i]) && isnan(SEG(s, D_WIDTH)[i]) && isnan(SEG(s, D_HEIGHT)[i])))
+        if (isnan(SEG(s, D_X)[i]) &&
+            !(isnan(SEG(s, D_Y)[i]) && isnan(SEG(s, D_WIDTH)[i]) && isnan(SEG(s, D_HEIGHT)[i])))
             fail(v, SEG_D_X, "a box without its centre has a size");
 }
 
@@ -177,10 +182,12 @@ static void fields(struct verify *v) {
     for (uint32_t i = 0; i < s->field_count; i++) {
         const struct segment_part_field *part = &s->parts->fields[i];
         const struct segment_field *f = segment_field(s, i);
-        const struct arrow_column *c = part->columns[0] ? part->columns[0] : part->columns[1] ? part->columns[1] : part->columns[2];
+        const struct arrow_column *c = NULL; /* its first */
+        for (int k = SEGMENT_KIND_COUNT - 1; k >= 0; k--) c = part->columns[k] ? part->columns[k] : c;
         if (textset_add(&v->names, segment_field_name(s, i)) != i + 1) segment_damaged(s, c, "the field stands twice");
         for (int k = 0; k < SEGMENT_KIND_COUNT; k++)
-            if (part->columns[k] && part->columns[k]->nulls == s->rows) segment_damaged(s, c, "a column without a value");
+            if (part->columns[k] && part->columns[k]->nulls == s->rows)
+                segment_damaged(s, c, "a column without a value");
         for (uint32_t row = 0; row < s->rows; row++) {
             int kinds = (f->codes && f->codes[row] != CODE_NULL) + (f->numbers && !isnan(f->numbers[row])) +
                         (f->truths && f->truths_known[row / 8] >> row % 8 & 1);

@@ -213,6 +213,7 @@ static void note_seq(struct store *s) {
     for (struct workspace *w; (w = workspace_next(s, &number));) {
         uint64_t seq = checkpoint_manifest(s->checkpoint)->seq;
         if (w->sealed_through > seq) seq = w->sealed_through;
+        if (w->sealed_through > s->known_seq) s->known_seq = w->sealed_through;
         if (w->seq < seq) w->seq = seq;
     }
 }
@@ -233,6 +234,12 @@ static bool load(struct store *s, struct err *e) {
     memcpy(jo.store_id, s->o.id, 16);
     s->journal = journal_open(&jo, checkpoint_manifest(s->checkpoint)->seq, replayed, s, e);
     if (!s->journal) return false;
+    /* Otherwise what comes next would get numbers that segments have already, and be passed over at the next start. */
+    if (journal_next_seq(s->journal) <= s->known_seq)
+        return err_set(e, ERR_DAMAGED,
+                       "%s: the journal ends with record %" PRIu64 ", though segments know of %" PRIu64
+                       ": its newest files are missing; put them back, or see `sightglass check --repair`",
+                       path, journal_next_seq(s->journal) - 1, s->known_seq);
     /* The names of both folders, and of a manifest that a killed run had just put in place. */
     if (io_sync_dir(s->dir, "store.folder") != 0) return err_errno(e, "%s", s->dir);
     struct err swept = {0};

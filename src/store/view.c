@@ -63,15 +63,22 @@ struct sealed *sealed_new(struct segment *segment, uint32_t slot, uint32_t max_f
 }
 
 struct view *view_draft(const struct workspace *w) {
-    struct view *v = mem_alloc(sizeof *v);
-    *v = *w->view;
-    v->readers = 0;
-    v->generation++;
-    v->newer = NULL;
+    const struct view *now = w->view;
+    struct view *v = mem_zero(1, sizeof *v);
+    v->generation = now->generation + 1;
+    v->chunk_count = now->chunk_count;
+    for (size_t i = 0; i < now->chunk_count; i++) v->chunks[i] = now->chunks[i];
+    v->sealed_count = now->sealed_count;
+    v->slot_count = now->slot_count;
     v->sealed = mem_alloc((v->sealed_count + 2) * sizeof *v->sealed);
-    v->slots = mem_alloc(v->slot_count * sizeof *v->slots);
-    for (size_t i = 0; i < v->sealed_count; i++) v->sealed[i] = w->view->sealed[i];
-    for (size_t i = 0; i < v->slot_count; i++) v->slots[i] = w->view->slots[i];
+    v->slots = mem_alloc(v->slot_count * sizeof *v->slots + 1);
+    for (size_t i = 0; i < v->sealed_count; i++) v->sealed[i] = now->sealed[i];
+    for (size_t i = 0; i < v->slot_count; i++) v->slots[i] = now->slots[i];
+    v->directory = now->directory;
+    v->pending = now->pending;
+    v->fields = now->fields;
+    memcpy(v->store_id, now->store_id, sizeof v->store_id);
+    v->seq = now->seq;
     return v;
 }
 

@@ -17,7 +17,7 @@
 #include "store/segment.h"
 
 /* Frozen chunks that may wait for the keeper before inferences are refused; replay may need more. */
-enum { FROZEN_MOST = 4, CHUNKS_MOST = 32 };
+enum { FROZEN_MOST = 2, CHUNKS_MOST = 32 };
 
 /* A segment with what was attached since. */
 struct sealed {

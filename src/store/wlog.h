@@ -1,4 +1,4 @@
-/* A workspace's log as a file: a head, then records as in the journal, their checksum seeded with the workspace's number.
+/* A workspace's log as a file: a head, then records as in the journal, their checksum seeded with the workspace.
  *
  *      0  8  "SGWLOG2\n"
  *      8 16  store id
@@ -7,8 +7,8 @@
  *     36  4  crc32c of bytes 0..35
  *     40     records
  *
- * What one sync covered is a group: its last record has the flag RECORD_GROUP_END, and the next one begins on a 512-byte
- * boundary. How much of a log counts, the manifest says (manifest.h); checkpoint.h writes logs. Any thread. */
+ * What one sync covered is a group: its last record has the flag RECORD_GROUP_END, and the next one begins on a
+ * 512-byte boundary. How much of a log counts, the manifest says (manifest.h); checkpoint.h writes logs. Any thread. */
 #pragma once
 #include "journal/journal.h"
 

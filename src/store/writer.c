@@ -246,7 +246,7 @@ static void take(struct store *s, struct store_write *w) {
     enum admitted admitted = admit(s, w, &add);
     if (admitted == ADMIT_NO) finish(w);
     if (admitted == ADMIT_PARK) park(s, w);
-    if (admitted != ADMIT_YES) return;
+    if (admitted != ADMIT_YES || stale(s, w)) return; /* while it waited for the journal, jobs were done */
     int64_t now = store_now(s);
     if (now > s->received_us) s->received_us = now;
     w->received_us = s->received_us;

@@ -4,17 +4,18 @@ moment, its checksums stand whatever the source does afterwards, and a server ca
 Each writer sends numbered requests, one after the other. Request n makes the inference WRITER-n and writes n to the
 field `last` of WRITER-0; so what a server holds of a writer is one number, and must be consistent with it.
 """
+import base64
 import shutil
 import subprocess
 import threading
 
 import pytest
-from http_server import BINARY, wait_for
+from http_server import BINARY, TOP, wait_for
 from test_kill import Client, INFERENCES
 
 WRITERS = 3
-SMALL = {"journal_file_size": "1M", "journal_max": "4M", "checkpoint_interval_s": 1, "segment_rows": 64, "fold_share": 5,
-         "log_level": "info"}
+SMALL = {"journal_file_size": "1M", "journal_max": "4M", "checkpoint_interval_s": 1, "segment_rows": 64,
+         "fold_share": 5, "log_level": "info"}
 
 
 class Writer(threading.Thread):
@@ -52,7 +53,7 @@ def backup(server, to, data=None):
 
 
 def held(client, who):
-    """How many of a writer's requests are there: whole ones, in order, nothing else; and whether half of the next is."""
+    """How many of a writer's requests are there: whole ones, in order, and nothing that came later."""
     status, answer = client.call("GET", f"{INFERENCES}/{who}-0")
     if status == 404:
         return 0
@@ -257,3 +258,18 @@ def test_keys_and_a_long_path(make_server, tmp_path):
     assert done.returncode == 0, done.stderr
     other = start_on(make_server, server, tmp_path / "b")
     assert other.get("/api/v1/session", key=made).json()["workspace"] == "test"
+
+
+def test_pictures_come_along(make_server, tmp_path):
+    server = make_server(**SMALL, keep_images="all")
+    picture = (TOP / "tests" / "data" / "images" / "rgb.png").read_bytes()
+    image = {"type": "base64", "value": base64.b64encode(picture).decode()}
+    answer = server.post("/infer/object_detection", json={"model_id": "coco/24", "image": image, "api_key": server.key})
+    url = server.get(f"{INFERENCES}/{answer.json()['inference_id']}").json()["image"]
+    assert backup(server, tmp_path / "b").returncode == 0
+    assert "\npictures 2 " in (tmp_path / "b" / "BACKUP").read_text()
+    source = {p.stat().st_ino for p in server.data.rglob("images/*/*")}
+    assert {p.stat().st_ino for p in (tmp_path / "b").rglob("images/*/*")} == source
+    other = start_on(make_server, server, tmp_path / "b")
+    shutil.rmtree(server.data / "workspaces" / "1" / "images")
+    assert other.get(url["url"]).content == picture and other.get(url["thumbnail_url"]).status_code == 200

@@ -1,5 +1,5 @@
-"""`sightglass check` on the data folder of a real server: nothing wrong where nothing is; each kind of damage is named and,
-after --repair, gone, with a server that starts and goes on."""
+"""`sightglass check` on the data folder of a real server: nothing wrong where nothing is; each kind of damage is named
+and, after --repair, gone, with a server that starts and goes on."""
 import shutil
 import subprocess
 

@@ -1,5 +1,6 @@
-/* MANIFEST's text: what is taken keeps to the law of manifest.h and is written again as the very bytes it was read from.
- * The input is the lines without the last one; a right checksum is put behind them, or hardly any would be taken. */
+/* MANIFEST's text: what is taken keeps to the law of manifest.h and is written again as the very bytes it was read
+ * from. The input is the lines without the last one; a right checksum is put behind them, or hardly any would be taken.
+ */
 #include <inttypes.h>
 
 #include "base/check.h"

@@ -46,8 +46,13 @@ static int sync_no_dir(const char *path, const char *site) { return (void)path, 
 static int rename_nothing(const char *from, const char *to) { return (void)from, (void)to, 0; }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv) {
-    static const struct io_ops ops = {.open = open_memory, .map = map_exactly, .unmap = unmap, .pwrite = write_nothing,
-                                      .sync = sync_nothing, .sync_dir = sync_no_dir, .rename = rename_nothing};
+    static const struct io_ops ops = {.open = open_memory,
+                                      .map = map_exactly,
+                                      .unmap = unmap,
+                                      .pwrite = write_nothing,
+                                      .sync = sync_nothing,
+                                      .sync_dir = sync_no_dir,
+                                      .rename = rename_nothing};
     (void)argc, (void)argv;
     hash_init();
     guard_init();
@@ -57,7 +62,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
     return 0;
 }
 
-/* All of its fields keep their names; the first row and the last get a value in the first field, and one in a new one. */
+/* All of its fields keep their names; the first row and the last get a value in the first field, and one in a new one.
+ */
 static void fold(const struct segment *s) {
     struct arena a = {0};
     struct err e;
@@ -68,7 +74,8 @@ static void fold(const struct segment *s) {
     for (uint32_t i = 0; i < s->field_count; i++) fields[i + 1] = segment_field_name(s, i);
     for (size_t i = 0; i < count; i++)
         for (size_t k = 0; k < i; k++) twice |= str_eq(fields[i], fields[k]);
-    struct change text = {.field = fields[count - 1], .value = {.type = VALUE_STRING, .text = STR("a value")}, .seq = 1};
+    struct change text = {
+        .field = fields[count - 1], .value = {.type = VALUE_STRING, .text = STR("a value")}, .seq = 1};
     struct change number = {.field = fields[0], .value = {.type = VALUE_NUMBER, .number = 1}, .seq = 2};
     struct segment_change changes[] = {{0, text}, {0, number}, {s->rows - 1, text}, {s->rows - 1, number}};
     struct segment_fold f = {.fields = fields, .field_count = count, .changes = changes, .change_count = 4};

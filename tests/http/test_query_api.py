@@ -405,7 +405,8 @@ def test_pages_while_more_comes_in(make_server, name):
     server, rng = make_server(**WORLDS[name]), random.Random(SEED)
     made = naive.World()
     loader = Loader(server, made, rng)
-    loader.ingest([dict(record(rng, n), inference_id=f"first-{n}") for n in range(150)])
+    for n in range(0, 150, 30):
+        loader.ingest([dict(record(rng, i), inference_id=f"first-{i}") for i in range(n, n + 30)])
     first, count = expected(type("", (), {"world": made}), {}), itertools.count()
 
     def more():
@@ -512,7 +513,8 @@ def test_statistics(world):
         wanted = dict(zip(naive.STATS, naive.groups(rows, {"measures": ["stats"]})["rows"][0]))
         for count in naive.COUNTS:
             assert got[name][count] == wanted[count]
-        for path, measure in ((("monitoring", "avg_confidence"), "avg(monitoring_confidence)"), (("monitoring", "avg_response_time"), "avg(monitoring_latency)"),
+        for path, measure in ((("monitoring", "avg_confidence"), "avg(monitoring_confidence)"),
+                              (("monitoring", "avg_response_time"), "avg(monitoring_latency)"),
                               (("per_inference", "avg_confidence"), "avg(confidence)"), (("per_inference", "avg_latency_s"), "avg(latency)"),
                               (("median_confidence",), "quantile(confidence,0.5)"), (("latency_p50_s",), "quantile(latency,0.5)"),
                               (("latency_p95_s",), "quantile(latency,0.95)"), (("latency_p99_s",), "quantile(latency,0.99)")):
@@ -542,7 +544,8 @@ def test_statistics(world):
     ({"count": {}, "filter": {"and": [{"field": "model", "any": [5]}]}}, "/filter/and/0/any/0"),
     ({"groups": [{"measures": ["inferences", "median(latency)"]}]}, "/groups/0/measures/1"),
     ({"groups": [{"by": ["class"], "measures": ["avg(detections)"]}]}, "/groups/0/measures/0"), ({"list": {"limit": 1001}}, "/list/limit"),
-    ({"groups": [{"by": [{"key": "time", "width_s": 0}], "measures": ["inferences"]}]}, "/groups/0/by/0/width_s"), ({"facets": {"of": ["latency"]}}, "/facets/of/0"),
+    ({"groups": [{"by": [{"key": "time", "width_s": 0}], "measures": ["inferences"]}]}, "/groups/0/by/0/width_s"),
+    ({"facets": {"of": ["latency"]}}, "/facets/of/0"),
 ])
 def test_what_is_wrong_is_named(world, body, pointer):
     answer = query(world, body, 400)

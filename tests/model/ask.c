@@ -137,9 +137,6 @@ void step_ask(struct run *r, struct space *s) {
     struct grouping g;
     struct view *v = store_view(r->tested.store, s->number);
     uint32_t kind = roll(&r->dice, 10);
-#ifdef STANDIN
-    kind = kind % 5;
-#endif
     if (kind < 3) {
         ask_one(r, s, v, &why);
     } else {

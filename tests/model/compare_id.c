@@ -225,8 +225,5 @@ bool compare_all(const struct view *v, const struct model *m, int64_t now_us, st
                          .to_us = PLAN_LAST_US,
                          .limit = (uint32_t)m->row_count + 1};
     return compare_parts(v, m, why) && compare_page(v, m, &q, why) && compare_count(v, m, &q, why) &&
-#ifndef STANDIN
-           compare_facets(v, m, &q, why) &&
-#endif
-           compare_ids(v, m, now_us, why) && compare_waiting(v, m, now_us, why);
+           compare_facets(v, m, &q, why) && compare_ids(v, m, now_us, why) && compare_waiting(v, m, now_us, why);
 }

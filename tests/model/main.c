@@ -22,7 +22,7 @@
 #include "base/mem.h"
 #include "run.h"
 
-enum { WORKERS = 2, LIMIT_S = 120, SHRINK_RUNS = 150, STEPS_MOST = 100000 };
+enum { WORKERS = 2, LIMIT_S = 40, SHRINK_RUNS = 150, STEPS_MOST = 100000 };
 
 static struct {
     unsigned sequences, steps;

@@ -263,7 +263,8 @@ enum verdict model_verdict(const struct model *m, const struct request *r, int64
     count_fields(m, r, received_us, &fields, &more_fields);
     count_pending(m, r, received_us, &ids, &more_ids);
     if (over(fields.certain, more_fields.certain, m->max_fields)) return VERDICT_FIELDS;
-    if (over(ids.certain, more_ids.certain, m->max_pending)) return VERDICT_PENDING;
+    if (over(ids.certain, more_ids.certain, m->max_pending))
+        return more_fields.possible ? VERDICT_REFUSED : VERDICT_PENDING;
     return over(fields.possible, more_fields.possible, m->max_fields) ||
                    over(ids.possible, more_ids.possible, m->max_pending)
                ? VERDICT_EITHER

@@ -69,8 +69,8 @@ void model_copy(struct model *to, const struct model *from);
 void model_free(struct model *m);
 
 /* Whether a request fits within the limits. EITHER: it depends on whether what nobody needs any more, a field without a
- * value or an expired id, has been given back already. */
-enum verdict { VERDICT_TAKEN, VERDICT_PER_ID, VERDICT_FIELDS, VERDICT_PENDING, VERDICT_EITHER };
+ * value or an expired id, has been given back already. REFUSED: it does not fit, and which limit is named depends. */
+enum verdict { VERDICT_TAKEN, VERDICT_PER_ID, VERDICT_FIELDS, VERDICT_PENDING, VERDICT_REFUSED, VERDICT_EITHER };
 enum verdict model_verdict(const struct model *m, const struct request *r, int64_t received_us);
 
 void model_apply(struct model *m, const struct request *r, int64_t received_us, struct result *results);

@@ -227,7 +227,7 @@ static void refused(struct run *r, const struct space *s, const struct err *e, e
         cover(r, verdict == VERDICT_FIELDS ? COVER_FIELDS_OVER : COVER_PER_ID_OVER);
     } else if (e->code == ERR_NO_SPACE && verdict == VERDICT_PENDING) {
         cover(r, COVER_WAITING_OVER);
-    } else if (!struck && !(verdict == VERDICT_EITHER && (e->code == ERR_INVALID || e->code == ERR_NO_SPACE))) {
+    } else if (!struck && !(verdict >= VERDICT_REFUSED && (e->code == ERR_INVALID || e->code == ERR_NO_SPACE))) {
         struct buf names = {0};
         struct view *v = store_view(r->tested.store, s->number);
         for (size_t i = 0; i < s->model.field_count; i++) buf_printf(&names, " %.*s", STR_ARG(s->model.fields[i]));

@@ -1,6 +1,7 @@
 /* Segments for other readers:
- *     segment-files DIR            writes some there, and what is in each as NAME.json, said by the rows they are made of
- *     segment-files --open FILE    tells what segment_open and segment_verify say of a file, one line, "sound" or why not */
+ *     segment-files DIR            writes some there, and what is in each as NAME.json, said by the rows they are made
+ * of segment-files --open FILE    tells what segment_open and segment_verify say of a file, one line, "sound" or why
+ * not */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -190,7 +191,7 @@ static int write_all(const char *dir) {
         uint64_t seed;
         size_t rows;
         bool bare, apart;
-    } list[] = {{"one", 1, 1, false, false},  {"few", 2, 9, false, true},         {"before-1970", 4, 257, false, false},
+    } list[] = {{"one", 1, 1, false, false},     {"few", 2, 9, false, true},   {"before-1970", 4, 257, false, false},
                 {"many", 3, 2000, false, false}, {"bare", 6, 70, true, false}, {"bare-one", 7, 1, true, false}};
     for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
         struct segment_kit k;

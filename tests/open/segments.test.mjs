@@ -55,25 +55,30 @@ const COLUMNS = {
   height: 'Uint32?',
   error: 'Utf8?',
   picture: 'FixedSizeBinary[32]?',
-  detections: `list<struct<class: ${CODED}, class_id: Int64?, confidence: Float64?, confidence_bin: Uint16?, x: Float64?, ` +
-    'y: Float64?, width: Float64?, height: Float64?, detection_id: Utf8?, other: Utf8?>>',
-  history: `list<struct<field: ${CODED}, seq: Uint64, time: Timestamp<MICROSECOND, UTC>, key: Uint32, value: ${CODED}>>`,
+  detections:
+    `list<struct<class: ${CODED}, class_id: Int64?, confidence: Float64?, confidence_bin: Uint16?, ` +
+    'x: Float64?, y: Float64?, width: Float64?, height: Float64?, detection_id: Utf8?, other: Utf8?>>',
+  history:
+    `list<struct<field: ${CODED}, seq: Uint64, time: Timestamp<MICROSECOND, UTC>, key: Uint32, ` +
+    `value: ${CODED}>>`,
 };
 
 // The columns by their names; those of metadata by field and kind, as their own metadata says, in order.
 function columnsOf(t) {
   const fixed = new Map(), metadata = [];
   t.schema.fields.forEach((field, i) => {
-    const of = field.metadata.get('sightglass.field');
-    if (of === undefined) fixed.set(field.name, t.getChildAt(i));
-    else metadata.push({ name: field.name, field: of, kind: field.metadata.get('sightglass.kind'), values: t.getChildAt(i) });
+    const { name } = field, values = t.getChildAt(i);
+    const of = field.metadata.get('sightglass.field'), kind = field.metadata.get('sightglass.kind');
+    if (of === undefined) fixed.set(name, values);
+    else metadata.push({ name, field: of, kind, values });
   });
   return { fixed, metadata };
 }
 
 // Timestamps as they stand in the file: the library's own getter makes milliseconds of them.
 function rawTimes(vector) {
-  return vector.data.flatMap((d) => Array.from(new BigInt64Array(d.values.buffer, d.values.byteOffset, d.length), String));
+  const words = ({ values, length }) => new BigInt64Array(values.buffer, values.byteOffset, length);
+  return vector.data.flatMap((d) => Array.from(words(d), String));
 }
 
 const hex = (bytes) => (bytes === null ? null : Buffer.from(bytes).toString('hex'));
@@ -202,7 +207,8 @@ test('a file of another program is refused, and told from a damaged one', () => 
   const path = join(dir, 'theirs.arrow');
   const theirs = tableFromArrays({ id: ['a', 'b'], time: Int32Array.from([1, 2]) });
   writeFileSync(path, RecordBatchFileWriter.writeAll(theirs).toUint8Array(true));
-  assert.equal(opened(path), `segment ${path}: the footer has no checksums: this is no file of Sightglass, or it was rewritten`);
+  const why = 'the footer has no checksums: this is no file of Sightglass, or it was rewritten';
+  assert.equal(opened(path), `segment ${path}: ${why}`);
   rmSync(path);
 });
 

@@ -6,10 +6,22 @@
 #include "record/bins.h"
 
 static const char *const field_names[] = {
-    "serial_number", "line", "verdict", "torque", "ok", "shift:number", "shift", "x:bool", "x:text", "x",
-    "a \"quoted\" name", "\xc3\xa4:number:number", "never written",
+    "serial_number",
+    "line",
+    "verdict",
+    "torque",
+    "ok",
+    "shift:number",
+    "shift",
+    "x:bool",
+    "x:text",
+    "x",
+    "a \"quoted\" name",
+    "\xc3\xa4:number:number",
+    "never written",
 };
-static const char *const texts[] = {"", "a", "canada", "1", "true", "say \"hi\"\\\n\t\x7f", "\xe2\x82\xac 5", "null", "0x1"};
+static const char *const texts[] = {"",     "a",  "canada", "1", "true", "say \"hi\"\\\n\t\x7f", "\xe2\x82\xac 5",
+                                    "null", "0x1"};
 
 uint64_t segment_kit_random(struct segment_kit *k, uint64_t below) {
     uint64_t z = k->random += 0x9e3779b97f4a7c15;
@@ -109,8 +121,7 @@ static void make_ids(struct segment_kit *k) {
         struct kit_id *id = &k->ids[i];
         id->id = text(k, chance(k, 50) ? "5b6c2c0e-0000-4000-8000-" : "x", i);
         id->history = arena_alloc(&k->arena, KIT_CHANGES * sizeof *id->history);
-        for (uint64_t n = segment_kit_random(k, 8); n > 0; n--)
-            segment_kit_attach_any(k, id, k->field_count - 1);
+        for (uint64_t n = segment_kit_random(k, 8); n > 0; n--) segment_kit_attach_any(k, id, k->field_count - 1);
     }
 }
 
@@ -182,7 +193,8 @@ bool segment_kit_write(const struct segment_kit *k, const char *dir, const char 
 
 /* ---- comparing ---- */
 
-static void compare_inference(struct segment_kit *k, const struct segment_row *r, const struct segment *s, uint32_t row) {
+static void compare_inference(struct segment_kit *k, const struct segment_row *r, const struct segment *s,
+                              uint32_t row) {
     struct inference inf;
     k->want.n = k->got.n = 0;
     segment_inference(s, row, &k->row, &inf);
@@ -195,8 +207,7 @@ static void compare_inference(struct segment_kit *k, const struct segment_row *r
 static void compare_columns(const struct segment_row *r, const struct segment *s, uint32_t row) {
     uint8_t flags = SEG(s, FLAGS)[row];
     double confidence = NAN;
-    for (size_t i = 0; i < r->inf.detection_count; i++)
-        confidence = fmax(confidence, r->inf.detections[i].confidence);
+    for (size_t i = 0; i < r->inf.detection_count; i++) confidence = fmax(confidence, r->inf.detections[i].confidence);
     CHECK(str_eq(segment_id(s, row), r->inf.id));
     CHECK(SEG(s, TIME)[row] == r->inf.time_us && SEG(s, RECEIVED)[row] == r->received_us && SEG(s, SEQ)[row] == r->seq);
     CHECK((flags & ROW_ERROR) == (r->inf.error.n ? ROW_ERROR : 0));

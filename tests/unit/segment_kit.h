@@ -1,5 +1,5 @@
-/* Rows for segments, made from a seed: every optional member there and not there, ids with several rows, metadata of all
- * kinds with its history. What a segment gives back is compared with what it was made of. */
+/* Rows for segments, made from a seed: every optional member there and not there, ids with several rows, metadata of
+ * all kinds with its history. What a segment gives back is compared with what it was made of. */
 #pragma once
 #include "store/segment.h"
 
@@ -22,7 +22,7 @@ struct segment_kit {
     struct segment_row *rows; /* their metadata and history are made by segment_kit_row */
     struct kit_id **of;       /* the id of each row */
     size_t count;
-    uint64_t seq; /* the last that was given */
+    uint64_t seq;     /* the last that was given */
     struct arena row; /* for comparing: here, as a guard may take the way out */
     struct buf want, got;
 };

@@ -1,4 +1,5 @@
-/* Backups: what is in them, what is on disk before they call themselves whole, and what becomes of those that broke off. */
+/* Backups: what is in them, what is on disk before they call themselves whole, and what becomes of those that broke
+ * off. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -31,9 +32,16 @@ struct kit {
 static const char *const pictures[] = {"workspaces/1/images/ab/" HASH "0", "workspaces/1/images/ab/" HASH "0.thumb",
                                        "workspaces/1/images/ff/" HASH "1", "workspaces/9/images/00/" HASH "2"};
 static const char *const others[] = {
-    "workspaces/1/images/ab/" HASH "0.0123456789abcdef.tmp", "workspaces/1/images/ab/" HASH "0.thumb.0123.tmp",
-    "workspaces/1/log-3", "workspaces/1/segments/1.1.arrow", "workspaces/1/segments/9.1.arrow", "workspaces/2/log-1",
-    "journal/slot-00.journal", "lock", "reserve", "control.sock",
+    "workspaces/1/images/ab/" HASH "0.0123456789abcdef.tmp",
+    "workspaces/1/images/ab/" HASH "0.thumb.0123.tmp",
+    "workspaces/1/log-3",
+    "workspaces/1/segments/1.1.arrow",
+    "workspaces/1/segments/9.1.arrow",
+    "workspaces/2/log-1",
+    "journal/slot-00.journal",
+    "lock",
+    "reserve",
+    "control.sock",
 };
 
 static void put(const struct kit *k, const char *name) {
@@ -211,8 +219,8 @@ static void stops_when_told(void **state) {
 static void damage_is_named(void **state) {
     struct kit *k = *state;
     assert_true(make(k, NULL));
-    static const char *const names[] = {"MANIFEST",  "workspaces/1/log-1",              "workspaces/1/segments/3.1.arrow",
-                                        "first-key", "settings", "catalog.db"};
+    static const char *const names[] = {"MANIFEST",  "workspaces/1/log-1", "workspaces/1/segments/3.1.arrow",
+                                        "first-key", "settings",           "catalog.db"};
     for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
         char path[400], want[200];
         snprintf(path, sizeof path, "%s/%s", k->to, names[i]);
@@ -268,8 +276,14 @@ static int f_close(int fd) {
     close(fd);
     return failed ? -1 : 0;
 }
-static const struct io_ops faulty = {.open = f_open, .close = f_close, .pread = f_pread, .pwrite = f_pwrite,
-                                     .sync = f_sync, .sync_dir = f_sync_dir, .rename = f_rename, .mkdir = f_mkdir,
+static const struct io_ops faulty = {.open = f_open,
+                                     .close = f_close,
+                                     .pread = f_pread,
+                                     .pwrite = f_pwrite,
+                                     .sync = f_sync,
+                                     .sync_dir = f_sync_dir,
+                                     .rename = f_rename,
+                                     .mkdir = f_mkdir,
                                      .link = f_link};
 
 static void every_operation_fails(void **state) {
@@ -305,11 +319,11 @@ static struct {
     const char *ignored;
     char dirty[MOST][600]; /* files with unsynced bytes, folders with unsynced names */
     unsigned count;
-    int fds[1024];  /* index + 1 of what is open, in `paths` */
+    int fds[1024]; /* index + 1 of what is open, in `paths` */
     char paths[MOST][600];
     unsigned path_count;
     char found[700]; /* what was not on disk when it had to be */
-    bool marked; /* BACKUP.unfinished is on disk */
+    bool marked;     /* BACKUP.unfinished is on disk */
 } disk;
 
 static unsigned dirty_index(const char *path) {
@@ -400,8 +414,13 @@ static int d_link(const char *from, const char *to) {
     soil_folder_of(to);
     return link(from, to);
 }
-static const struct io_ops watched = {.open = d_open, .pwrite = d_pwrite, .sync = d_sync, .sync_dir = d_sync_dir,
-                                      .rename = d_rename, .mkdir = d_mkdir, .link = d_link};
+static const struct io_ops watched = {.open = d_open,
+                                      .pwrite = d_pwrite,
+                                      .sync = d_sync,
+                                      .sync_dir = d_sync_dir,
+                                      .rename = d_rename,
+                                      .mkdir = d_mkdir,
+                                      .link = d_link};
 
 /* What is missed, with the syncs of one site left out. */
 static const char *missed_without(struct kit *k, const char *site) {
@@ -421,7 +440,7 @@ static const char *missed_without(struct kit *k, const char *site) {
 
 static void all_is_on_disk_before_it_is_whole(void **state) {
     struct kit *k = *state;
-    static const char *const sites[] = {"backup.file", "backup.folder", "backup.mark", "backup.name",
+    static const char *const sites[] = {"backup.file", "backup.folder",   "backup.mark", "backup.name",
                                         "backup.last", "backup.last.dir", "backup.taken"};
     const char *missed = missed_without(k, NULL);
     if (*missed) fail_msg("%s", missed);
@@ -432,9 +451,10 @@ static void all_is_on_disk_before_it_is_whole(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-        TEST(holds_what_counts),   TEST(copies_where_it_cannot_link), TEST(needs_a_folder_of_its_own),
-        TEST(a_file_is_missing_or_short), TEST(stops_when_told),      TEST(damage_is_named),
-        TEST(every_operation_fails), TEST(all_is_on_disk_before_it_is_whole),
+        TEST(holds_what_counts),         TEST(copies_where_it_cannot_link),
+        TEST(needs_a_folder_of_its_own), TEST(a_file_is_missing_or_short),
+        TEST(stops_when_told),           TEST(damage_is_named),
+        TEST(every_operation_fails),     TEST(all_is_on_disk_before_it_is_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

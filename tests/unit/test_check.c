@@ -76,7 +76,8 @@ static void fill(struct store_kit *k, unsigned from, unsigned to) {
     }
 }
 
-/* Two segments, one of them folded; a log; a journal over several files whose newest records are in no log; and killed. */
+/* Two segments, one of them folded; a log; a journal over several files whose newest records are in no log; and killed.
+ */
 static void make(struct store_kit *k) {
     fill(k, 0, 60);
     step(k, STEP_FREEZE);

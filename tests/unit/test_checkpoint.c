@@ -501,15 +501,33 @@ static void sweeps_what_is_known(void **state) {
     checkpoint_segments(k->c, 1, NULL, 0, (struct manifest_segment[]){{5, 1}}, 1, 0);
     commit(k);
     static const char *const away[] = {
-        "MANIFEST.new", "workspaces/1/log-2", "workspaces/1/log-18446744073709551615", "workspaces/7/log-1",
-        "workspaces/1/segments/5.2.arrow", "workspaces/1/segments/6.1.arrow", "workspaces/1/segments/5.1.arrow.new",
-        "workspaces/1/segments/9.1.arrow.tmp", "workspaces/7/segments/1.1.arrow",
+        "MANIFEST.new",
+        "workspaces/1/log-2",
+        "workspaces/1/log-18446744073709551615",
+        "workspaces/7/log-1",
+        "workspaces/1/segments/5.2.arrow",
+        "workspaces/1/segments/6.1.arrow",
+        "workspaces/1/segments/5.1.arrow.new",
+        "workspaces/1/segments/9.1.arrow.tmp",
+        "workspaces/7/segments/1.1.arrow",
     };
     static const char *const stay[] = {
-        "workspaces/1/log", "workspaces/1/log-", "workspaces/1/log-2x", "workspaces/1/log-02", "workspaces/1/notes",
-        "workspaces/1/log-18446744073709551616", "workspaces/1/segments/5.arrow", "workspaces/1/segments/6.1.arrow.bak",
-        "workspaces/1/segments/6.4294967296.arrow", "workspaces/1/segments/log-2", "workspaces/1/images/ab",
-        "workspaces/x7/log-1", "workspaces/07/log-1", "workspaces/log-1", "log-1", "workspaces/7/images/ab",
+        "workspaces/1/log",
+        "workspaces/1/log-",
+        "workspaces/1/log-2x",
+        "workspaces/1/log-02",
+        "workspaces/1/notes",
+        "workspaces/1/log-18446744073709551616",
+        "workspaces/1/segments/5.arrow",
+        "workspaces/1/segments/6.1.arrow.bak",
+        "workspaces/1/segments/6.4294967296.arrow",
+        "workspaces/1/segments/log-2",
+        "workspaces/1/images/ab",
+        "workspaces/x7/log-1",
+        "workspaces/07/log-1",
+        "workspaces/log-1",
+        "log-1",
+        "workspaces/7/images/ab",
     };
     for (unsigned w = 0; w < 4; w++) {
         static const char *const folders[] = {"1", "7", "x7", "07"};
@@ -597,17 +615,23 @@ static int f_close(int fd) {
     errno = EIO;
     return failed ? -1 : 0;
 }
-static const struct io_ops faulty = {.open = f_open, .close = f_close, .pread = f_pread, .pwrite = f_pwrite,
-                                     .sync = f_sync, .sync_dir = f_sync_dir, .rename = f_rename, .unlink = f_unlink,
-                                     .mkdir = f_mkdir, .forget = NULL};
+static const struct io_ops faulty = {.open = f_open,
+                                     .close = f_close,
+                                     .pread = f_pread,
+                                     .pwrite = f_pwrite,
+                                     .sync = f_sync,
+                                     .sync_dir = f_sync_dir,
+                                     .rename = f_rename,
+                                     .unlink = f_unlink,
+                                     .mkdir = f_mkdir,
+                                     .forget = NULL};
 
 /* One step under faults: all four kinds of part. What must be there afterwards is noted. */
 static void step_under_fault(struct kit *k, uint64_t upto) {
     struct checkpoint *c = k->c;
     bool has_segment = manifest_of(k, 2)->segment_count;
     checkpoint_begin(c);
-    bool ok = checkpoint_copy(c, k->j, NULL, NULL, &k->e) &&
-              checkpoint_compact(c, 1, keep_by_number, &upto, &k->e);
+    bool ok = checkpoint_copy(c, k->j, NULL, NULL, &k->e) && checkpoint_compact(c, 1, keep_by_number, &upto, &k->e);
     if (!ok) {
         checkpoint_abort(c);
         k->outcome = COMMIT_FAILED;

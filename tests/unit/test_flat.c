@@ -35,13 +35,18 @@ static struct buf sample(void) {
     size_t at[8];
     flat_begin(&b);
     flat_table(&b, FLAT_ROOT,
-               (struct flat_slot[]){{1, 0xab}, {8, 0x0123456789abcdef}, {0, 0}, {2, 0xbeef}, {FLAT_REF, 0}, {FLAT_REF, 0},
-                                    {4, 0xdeadbeef}, {FLAT_REF, 0}},
+               (struct flat_slot[]){{1, 0xab},
+                                    {8, 0x0123456789abcdef},
+                                    {0, 0},
+                                    {2, 0xbeef},
+                                    {FLAT_REF, 0},
+                                    {FLAT_REF, 0},
+                                    {4, 0xdeadbeef},
+                                    {FLAT_REF, 0}},
                8, at);
     flat_text(&b, at[4], STR("text"));
     size_t tables = flat_vector(&b, at[5], 2, FLAT_REF);
-    for (unsigned i = 0; i < 2; i++)
-        flat_table(&b, tables + i * FLAT_REF, (struct flat_slot[]){{4, i + 7}}, 1, NULL);
+    for (unsigned i = 0; i < 2; i++) flat_table(&b, tables + i * FLAT_REF, (struct flat_slot[]){{4, i + 7}}, 1, NULL);
     size_t words = flat_vector(&b, at[7], 3, 16);
     for (unsigned i = 0; i < 6; i++) memcpy(b.p + words + 8 * i, &(uint64_t){i * 1000}, 8);
     assert_int_equal(words % 8, 0);
@@ -51,7 +56,8 @@ static struct buf sample(void) {
 /* Reads everything; what it comes to is nothing, once something led outside. */
 static uint64_t read_sample(struct flat *f) {
     struct flat_table t = flat_root(f);
-    uint64_t sum = flat_number(&t, 0, 1, 0) + flat_number(&t, 1, 8, 0) + flat_number(&t, 2, 4, 5) + flat_number(&t, 3, 2, 0);
+    uint64_t sum =
+        flat_number(&t, 0, 1, 0) + flat_number(&t, 1, 8, 0) + flat_number(&t, 2, 4, 5) + flat_number(&t, 3, 2, 0);
     struct str text = flat_string(&t, 4);
     for (size_t i = 0; i < text.n; i++) sum += (unsigned char)text.p[i];
     struct flat_vector tables = flat_list(&t, 5, FLAT_REF), words = flat_list(&t, 7, 16);
@@ -216,14 +222,16 @@ static void test_bins(void **state) {
     assert_int_equal(latency_bin(1e9), LATENCY_BINS - 1);
     for (uint16_t bin = 0; bin < CONFIDENCE_BINS; bin++) assert_int_equal(confidence_bin(confidence_of_bin(bin)), bin);
     for (uint16_t bin = 0; bin < LATENCY_BINS; bin++) assert_int_equal(latency_bin(latency_of_bin(bin)), bin);
-    for (double v = 2e-6; v < 1e5; v *= 1.0003) assert_true(fabs(latency_of_bin(latency_bin(v)) - v) <= v / 128 + 1e-18);
-    for (double v = 0; v <= 1; v += 1.0 / 4096) assert_true(fabs(confidence_of_bin(confidence_bin(v)) - v) <= 0.0005 + 1e-12);
+    for (double v = 2e-6; v < 1e5; v *= 1.0003)
+        assert_true(fabs(latency_of_bin(latency_bin(v)) - v) <= v / 128 + 1e-18);
+    for (double v = 0; v <= 1; v += 1.0 / 4096)
+        assert_true(fabs(confidence_of_bin(confidence_bin(v)) - v) <= 0.0005 + 1e-12);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_flat),   cmocka_unit_test(test_flat_damaged), cmocka_unit_test(test_sorted),
-        cmocka_unit_test(test_placeholder), cmocka_unit_test(test_codes), cmocka_unit_test(test_bins),
+        cmocka_unit_test(test_flat),        cmocka_unit_test(test_flat_damaged), cmocka_unit_test(test_sorted),
+        cmocka_unit_test(test_placeholder), cmocka_unit_test(test_codes),        cmocka_unit_test(test_bins),
     };
     return cmocka_run_group_tests(tests, begin, NULL);
 }

@@ -55,7 +55,7 @@ static void until_done(struct waiting *x) {
  * stand: neither its view nor the newest one has those chunks, and they must be found all the same. */
 static void test_chunk_come_and_gone(void **state) {
     struct store_kit *k = *state;
-    enum { LARGE = 5 * ROWS }; /* as much as all chunks hold */
+    enum { LARGE = (1 + FROZEN_MOST) * ROWS }; /* as much as all chunks hold */
     store_kit_close(k);
     k->o.manual = false;
     assert_true(store_kit_open(k));

@@ -172,7 +172,8 @@ static void other_versions_are_named(void **state) {
     static const struct {
         const char *text, *why;
     } cases[] = {
-        {"sightglass-manifest 1\nstore 00\nseq 3\nworkspace 1 512\ncrc 4f892590\n", "MANIFEST: made by an earlier version"},
+        {"sightglass-manifest 1\nstore 00\nseq 3\nworkspace 1 512\ncrc 4f892590\n",
+         "MANIFEST: made by an earlier version"},
         {"sightglass-manifest 3\nanything\n", "MANIFEST: has version 3, this program knows 2: use the newer program"},
         {"x", "MANIFEST: line 1 is damaged"},
         {"", "MANIFEST: line 1 is damaged"},

@@ -128,6 +128,7 @@ static void test_reap(void **state) {
     pending_remove(p, b, 6);
     assert_null(find(p, STR("b")));
     assert_int_equal(pending_count(p), 1);
+    assert_int_equal(p->removed_count, 2);
     assert_false(pending_reap(p, 4));
     assert_true(str_is(old->value.text, "old"));
     assert_false(pending_reap(p, 6));
@@ -136,6 +137,7 @@ static void test_reap(void **state) {
     assert_false(pending_reap(p, 7));
     assert_int_equal(p->bytes, before);
     assert_null(p->removed);
+    assert_int_equal(p->removed_count, 0);
     set(p, STR("b"), 4, 5000, 0, text("again"), 7);
     assert_int_equal(writes(find(p, STR("b"))), 1);
     pending_remove(p, find(p, STR("b")), 7);

@@ -16,7 +16,7 @@
 #include "scratch.h"
 #include "segment_kit.h"
 #include "segment_reseal.h"
-#include "store/segment_parts.h"
+#include "store/segment_finish.h"
 
 static struct scratch scratch;
 
@@ -109,8 +109,9 @@ static void test_bare_rows(void **state) {
 /* Names of metadata fields may look like those of the columns that we give them. */
 static void test_column_names(void **state) {
     (void)state;
-    static const char *const names[] = {"a", "a:number", "a:bool", "a:text", "a:number:number", "a:text:text", ":text",
-                                        "text", ":number", "a:Number", "a:"};
+    static const char *const names[] = {"a",           "a:number", "a:bool", "a:text",  "a:number:number",
+                                        "a:text:text", ":text",    "text",   ":number", "a:Number",
+                                        "a:"};
     enum { COUNT = sizeof names / sizeof *names };
     struct arena a = {0};
     struct str all[COUNT * SEGMENT_KIND_COUNT];
@@ -118,7 +119,8 @@ static void test_column_names(void **state) {
         all[i] = segment_metadata_name(&a, str_of(names[i / 3]), (enum segment_kind)(i % 3));
         for (size_t k = 0; k < i; k++) assert_false(str_eq(all[i], all[k]));
     }
-    assert_true(str_is(all[0], "metadata.a") && str_is(all[1], "metadata.a:number") && str_is(all[2], "metadata.a:bool"));
+    assert_true(str_is(all[0], "metadata.a") && str_is(all[1], "metadata.a:number") &&
+                str_is(all[2], "metadata.a:bool"));
     assert_true(str_is(all[3], "metadata.a:number:text") && str_is(all[4], "metadata.a:number:number"));
     arena_free(&a);
 }
@@ -197,9 +199,7 @@ static ssize_t fail_pwrite(int fd, const void *p, size_t n, off_t at) {
     return fails() ? -1 : scratch_ops.pwrite(fd, p, n, at);
 }
 static int fail_sync(int fd, const char *site) { return fails() ? -1 : scratch_ops.sync(fd, site); }
-static int fail_sync_dir(const char *path, const char *site) {
-    return fails() ? -1 : scratch_ops.sync_dir(path, site);
-}
+static int fail_sync_dir(const char *path, const char *site) { return fails() ? -1 : scratch_ops.sync_dir(path, site); }
 static int fail_rename(const char *from, const char *to) { return fails() ? -1 : scratch_ops.rename(from, to); }
 
 static void test_failing_disk(void **state) {
@@ -222,6 +222,21 @@ static void test_failing_disk(void **state) {
     }
     assert_true(failing > 8);
     segment_kit_free(&k);
+}
+
+/* Offsets have 32 bits: what does not fit is refused before anything is written. */
+static void test_too_large(void **state) {
+    (void)state;
+    struct err e = {0};
+    struct arrow_column c = {.name = STR("detections.other"), .type = ARROW_UTF8};
+    struct arrow_table t = {.columns = &c, .column_count = 1};
+    c.buffers[ARROW_TEXT].n = (uint64_t)INT32_MAX + 1;
+    assert_false(segment_write(&t, scratch.dir, "large.arrow", &e));
+    assert_int_equal(e.code, ERR_TOO_LARGE);
+    c = (struct arrow_column){.name = STR("model"), .type = ARROW_UTF8, .coded = true};
+    c.dict.bytes.n = (uint64_t)INT32_MAX + 1;
+    assert_false(segment_write(&t, scratch.dir, "large.arrow", &e));
+    assert_non_null(strstr(e.msg, "model has over 2 GiB"));
 }
 
 /* ---- several readers at once ---- */
@@ -302,8 +317,13 @@ static void fold_once(uint64_t seed, size_t rows, size_t writes, size_t fields) 
         hidden[i] = i * ((uint32_t)rows / 3);
         k.rows[hidden[i]].flags |= ROW_HIDDEN;
     }
-    struct segment_fold f = {.id = k.id, .fields = k.fields, .field_count = k.field_count, .changes = c.list,
-                             .change_count = c.count, .hidden = hidden, .hidden_count = 3};
+    struct segment_fold f = {.id = k.id,
+                             .fields = k.fields,
+                             .field_count = k.field_count,
+                             .changes = c.list,
+                             .change_count = c.count,
+                             .hidden = hidden,
+                             .hidden_count = 3};
     if (!segment_fold_write(old, &f, scratch.dir, "fold.arrow", &e)) fail_msg("%s", e.msg);
     struct segment *new = opened(&k, "new.arrow");
     compare(&k, new);
@@ -324,14 +344,9 @@ static void test_fold(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows),
-        cmocka_unit_test(test_bare_rows),
-        cmocka_unit_test(test_column_names),
-        cmocka_unit_test(test_dictionary),
-        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_failing_disk),
-        cmocka_unit_test(test_readers),
-        cmocka_unit_test(test_fold),
+        cmocka_unit_test(test_rows),       cmocka_unit_test(test_bare_rows), cmocka_unit_test(test_column_names),
+        cmocka_unit_test(test_dictionary), cmocka_unit_test(test_refused),   cmocka_unit_test(test_failing_disk),
+        cmocka_unit_test(test_too_large),  cmocka_unit_test(test_readers),   cmocka_unit_test(test_fold),
     };
     return cmocka_run_group_tests(tests, begin, end);
 }

@@ -72,7 +72,7 @@ static void read_whatever(const struct segment *s) {
 
 static void test_cut(void **state) {
     (void)state;
-    for (size_t n = 0; n < file.n; n += n + 64 > file.n - 64 ? 1 : 64) {
+    for (size_t n = 0; n<file.n; n += n + 64> file.n - 64 ? 1 : 64) {
         struct err e = {0};
         assert_null(open_bytes((struct str){file.p, n}, &e));
         assert_int_equal(e.code, ERR_DAMAGED);

@@ -197,7 +197,7 @@ static void all_chunks_full(void **state) {
     write_begin(&w, STORE_KIT_WORKSPACE);
     inf = plain("j", "m", 0);
     for (; inf.index <= 16 * (1 + FROZEN_MOST); inf.index++) more_inference(&w, &inf);
-    refused(k, send_write(k, &w), ERR_TOO_LARGE, "one request may bring 80", before);
+    refused(k, send_write(k, &w), ERR_TOO_LARGE, "one request may bring", before);
     free(before);
 }
 
