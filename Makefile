@@ -140,11 +140,11 @@ $(BUILD)/journal-dump: tools/journal-dump.c $(BUILD)/libsightglass.a | $(ORT)
 $(CRASH): $(BUILD)/tests/%: tests/crash/%.c $(wildcard tests/crash/script*.[ch] tests/crash/io_sim.[ch]) $(TEST_AID) \
           $(BUILD)/libsightglass.a | $(ORT)
 	@echo "  link   $@"
-	@$(CC) $(CFLAGS) -Itests/crash -Itests/unit $(LDFLAGS) -o $@ $(filter %.c %.o %.a,$^) $(LDLIBS)
+	@$(CC) $(CFLAGS) -Itests/crash -Itests/unit $(LDFLAGS) -o $@ $(filter %.c %.o %.a,$^) -lcmocka $(LDLIBS)
 
 $(MODEL): $(wildcard tests/model/*.[ch] tests/crash/io_sim.[ch]) $(TEST_AID) $(BUILD)/libsightglass.a | $(ORT)
 	@echo "  link   $@"
-	@$(CC) $(CFLAGS) -Itests/model -Itests/crash -Itests/unit -Wl,--wrap=view_find $(LDFLAGS) -o $@ $(filter %.c %.o %.a,$^) $(LDLIBS)
+	@$(CC) $(CFLAGS) -Itests/model -Itests/crash -Itests/unit -Wl,--wrap=view_find,--wrap=io_sync,--wrap=io_sync_dir $(LDFLAGS) -o $@ $(filter %.c %.o %.a,$^) -lcmocka $(LDLIBS)
 
 $(BUILD)/tests/segment-files: tests/open/segment_files.c $(TEST_AID) $(BUILD)/libsightglass.a | $(ORT)
 	@echo "  link   $@"

@@ -7,7 +7,7 @@
 #include "base/pool.h"
 #include "query/plan_json.h"
 
-enum { SLOW_US = 1000 * 1000, SLOW_PLAN = 1500 /* bytes of it that are logged */ };
+enum { SLOW_PLAN = 1500 /* bytes of it that are logged */ };
 
 static bool gone(void *request) { return request_gone(request); }
 
@@ -184,8 +184,17 @@ bool read_ask(struct read *rd, const struct view *v, const struct plan *p, struc
     *out = (struct answer){0};
     bool ok = query_run(v, p, &control, &rd->request->arena, out, e);
     int64_t took_us = clock_mono_us() - began_us;
-    if (took_us >= SLOW_US) log_slow(rd, p, took_us);
+    if (took_us >= (int64_t)app_of(rd->request)->conf->slow_query_ms * 1000) log_slow(rd, p, took_us);
     return ok;
+}
+
+/* Of a segment that could not be opened nobody knows the range. */
+static void put_end(struct buf *to, const char *name, int64_t us) {
+    put_key(to, name);
+    if (us > PLAN_FIRST_US && us < PLAN_LAST_US)
+        put_time(to, us);
+    else
+        put_null(to);
 }
 
 void put_incomplete(struct buf *to, const struct gap *gaps, size_t count) {
@@ -193,8 +202,8 @@ void put_incomplete(struct buf *to, const struct gap *gaps, size_t count) {
     for (size_t i = 0; i < count; i++) {
         put_object(to);
         put_key(to, "segment"), put_int(to, (int64_t)gaps[i].segment);
-        put_key(to, "from"), put_time(to, gaps[i].from_us);
-        put_key(to, "to"), put_time(to, gaps[i].to_us);
+        put_end(to, "from", gaps[i].from_us);
+        put_end(to, "to", gaps[i].to_us);
         put_object_end(to);
     }
     put_array_end(to);

@@ -268,8 +268,24 @@ static void add_bins(struct lane *l, struct batch *b, const struct elements *x) 
 
 /* ---- times ---- */
 
+static void add_time_spans(struct lane *l, const struct elements *x, const int64_t *time) {
+    for (uint32_t k = 0, i = 0; k < x->span_count; k++) {
+        struct times *c = &l->times[x->group[i]];
+        int64_t least = c->least, most = c->most;
+        for (; i < x->span_end[k]; i++) {
+            least = time[i] < least ? time[i] : least;
+            most = time[i] > most ? time[i] : most;
+        }
+        *c = (struct times){least, most};
+    }
+}
+
 static void add_times(struct lane *l, struct batch *b, const struct elements *x) {
     const int64_t *time = batch_time(b);
+    if (x->span_count) {
+        add_time_spans(l, x, time);
+        return;
+    }
     for (uint32_t i = 0; i < x->count; i++) {
         struct times *c = &l->times[x->group[i]];
         int64_t t = time[x->at ? x->at[i] : i];

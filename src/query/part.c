@@ -184,9 +184,8 @@ bool part_metadata_at(const struct part *p, uint32_t field, struct metadata *out
         out->field = chunk_field(p->chunk, field);
         return out->field;
     }
-    /* A segment has some of the workspace's fields, in the same order. */
-    uint32_t i = field + 1 < p->segment->field_count ? field + 1 : p->segment->field_count;
-    while (i-- > 0 && !out->column)
+    /* Not by number: a workspace's fields are numbered anew at each start. */
+    for (uint32_t i = 0; i < p->segment->field_count && !out->column; i++)
         if (str_eq(segment_field_name(p->segment, i), p->view->fields->names[field]))
             out->column = segment_field(p->segment, i);
     if (p->overlay) out->over = overlay_field(p->overlay, field);

@@ -49,9 +49,6 @@ static void need_for(struct table *t, const struct measure *m) {
             need(t, LANE_NUMBERS, &m->of)->range = true;
         break;
     case MEASURE_QUANTILE:
-        need(t, LANE_BINS, &m->of);
-        need(t, LANE_NUMBERS, &m->of)->range = true;
-        break;
     case MEASURE_HISTOGRAM: need(t, LANE_BINS, &m->of); break;
     case MEASURE_NEWEST: need(t, LANE_NEWEST, &m->of); break;
     }
@@ -60,7 +57,7 @@ static void need_for(struct table *t, const struct measure *m) {
 void table_init(struct table *t, const struct grouping *g, size_t keys, bool by_class, struct arena *a) {
     *t = (struct table){.grouping = g, .key_count = keys, .by_class = by_class, .max_groups = g->max_groups};
     for (size_t i = 0; i < keys; i++) t->keyers[i].key = &g->keys[i];
-    t->lanes = arena_alloc(a, (2 * g->measure_count + 1) * sizeof *t->lanes);
+    t->lanes = arena_alloc(a, (2 * g->measure_count + 1) * sizeof *t->lanes); /* a measure needs two at the most */
     for (size_t i = 0; i < g->measure_count; i++) need_for(t, &g->measures[i]);
     if (t->lane_count == 0) need(t, LANE_COUNTS, NULL);
     for (size_t i = 0; i < t->lane_count; i++) t->counts_inferences |= !lane_of_detections(&t->lanes[i]);
@@ -454,6 +451,19 @@ struct key_value table_key(const struct table *t, size_t key, uint32_t group, st
     return v;
 }
 
+static struct cell mean(const struct table *t, const struct measure *m, uint32_t group) {
+    const struct lane *counts = lane_of(t, LANE_COUNTS, NULL);
+    const struct counts *c = counts ? &counts->counts[group] : NULL;
+    if (m->of.of == OF_DETECTIONS) {
+        uint64_t n = c->inferences - c->errors;
+        return (struct cell){.known = n > 0, .number = n ? (double)c->detections / (double)n : 0};
+    }
+    const struct lane *l = lane_of(t, LANE_NUMBERS, &m->of);
+    bool monitoring = m->of.of == OF_MONITORING_CONFIDENCE || m->of.of == OF_MONITORING_LATENCY;
+    uint64_t n = monitoring ? c->detections + c->empty : l->numbers[group].n;
+    return (struct cell){.known = n > 0, .number = n ? sum_value(l->totals[group].sum) / (double)n : 0};
+}
+
 static double bin_middle(enum of of, uint32_t bin) {
     return of == OF_CONFIDENCE ? confidence_of_bin((uint16_t)bin) : latency_of_bin((uint16_t)bin);
 }
@@ -466,33 +476,17 @@ static double nth(enum of of, const uint32_t *bins, uint64_t k) {
 }
 
 /* As if sorted and read at q of the way, between two values in proportion. */
-static double quantile(const struct table *t, const struct measure *m, uint32_t group, bool *known) {
+static struct cell quantile(const struct table *t, const struct measure *m, uint32_t group) {
     enum of of = m->of.of;
     const uint32_t *bins = lane_of(t, LANE_BINS, &m->of)->bins + (size_t)group * lane_bins(of);
-    const struct lane *numbers = lane_of(t, LANE_NUMBERS, &m->of);
-    const struct total *range = &numbers->totals[group];
-    uint64_t n = numbers->numbers[group].n;
-    *known = n > 0;
-    if (!*known) return 0;
+    uint64_t n = 0;
+    for (uint32_t i = 0; i < lane_bins(of); i++) n += bins[i];
+    if (n == 0) return (struct cell){.known = false};
     double at = m->at * (double)(n - 1);
     uint64_t k = (uint64_t)at;
-    double part = at - (double)k, value = fmin(fmax(nth(of, bins, k), range->least), range->most);
-    if (!(part > 0)) return value;
-    double next = fmin(fmax(nth(of, bins, k + 1), range->least), range->most);
-    return value + part * (next - value);
-}
-
-static struct cell mean(const struct table *t, const struct measure *m, uint32_t group) {
-    const struct lane *counts = lane_of(t, LANE_COUNTS, NULL);
-    const struct counts *c = counts ? &counts->counts[group] : NULL;
-    if (m->of.of == OF_DETECTIONS) {
-        uint64_t n = c->inferences - c->errors;
-        return (struct cell){.known = n > 0, .number = n ? (double)c->detections / (double)n : 0};
-    }
-    const struct lane *l = lane_of(t, LANE_NUMBERS, &m->of);
-    bool monitoring = m->of.of == OF_MONITORING_CONFIDENCE || m->of.of == OF_MONITORING_LATENCY;
-    uint64_t n = monitoring ? c->detections + c->empty : l->numbers[group].n;
-    return (struct cell){.known = n > 0, .number = n ? sum_value(l->totals[group].sum) / (double)n : 0};
+    double part = at - (double)k, value = nth(of, bins, k);
+    if (part > 0) value += part * (nth(of, bins, k + 1) - value);
+    return (struct cell){.known = true, .number = value};
 }
 
 static struct cell least_or_most(const struct table *t, const struct measure *m, uint32_t group) {
@@ -524,7 +518,7 @@ struct cell table_cell(const struct table *t, const struct measure *m, uint32_t 
     case MEASURE_AVG: cell = mean(t, m, group); break;
     case MEASURE_MIN:
     case MEASURE_MAX: cell = least_or_most(t, m, group); break;
-    case MEASURE_QUANTILE: cell.number = quantile(t, m, group, &cell.known); break;
+    case MEASURE_QUANTILE: cell = quantile(t, m, group); break;
     case MEASURE_HISTOGRAM: {
         uint32_t width = lane_bins(m->of.of);
         const uint32_t *bins = lane_of(t, LANE_BINS, &m->of)->bins + (size_t)group * width;

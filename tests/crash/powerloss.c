@@ -6,7 +6,9 @@
  * nothing else is. Second stage: at an operation a copy of the child begins as after kill -9 (what was written is
  * there, synced or not), opens the store, goes on, and is photographed in the same way.
  *
- *   powerloss [--seed S] [--photos K] [--kill-every N] [--long]     all of it
+ *   powerloss [--seed S] [--photos K] [--kill-every N]     a kill at every N-th operation and at the first of each kind;
+ *                                   after a kill, photos before every third operation
+ *   powerloss --long                kills and photos at every operation
  *   powerloss --prove SITE...       each site's sync is taken away in turn: every one must be missed
  *   powerloss --without SITE        the same for one, to look at what goes wrong
  *   powerloss --at N [--killed M] [--photo SEED]     one moment alone: operation N, after a kill at operation M */
@@ -34,10 +36,10 @@ enum { WORKERS = 2, MOST_PHOTOS = 64 };
 
 static struct {
     uint64_t seed, at, killed, photo;
-    unsigned photos, kill_every;
+    unsigned photos, kill_every, look_every; /* look_every: after a kill */
     bool one_photo, quiet, stop_at_first;
     const char *without;
-} options = {.seed = 1, .photos = 4, .kill_every = 7};
+} options = {.seed = 1, .photos = 4, .kill_every = 61, .look_every = 3};
 
 /* Between the processes of one worker. */
 struct board {
@@ -109,20 +111,55 @@ static bool mine(uint64_t number) { return options.at ? options.at == number : n
 
 static void second_life(uint64_t number);
 
+/* What an operation is, whatever the number of the file or the length of the write. */
+static void kind_of(const struct io_sim_event *event, char kind[100]) {
+    const char *what = event->op == SIM_WRITE || event->op == SIM_TRUNCATE ? event->path : event->what;
+    const char *name = strrchr(what, '/') ? strrchr(what, '/') + 1 : what;
+    size_t n = (size_t)snprintf(kind, 100, "%s ", io_sim_op_names[event->op]);
+    for (; *name && n < 99; name++)
+        if (!strchr("0123456789abcdef", *name)) kind[n++] = *name; /* pictures are called after their hash */
+    kind[n] = '\0';
+}
+
+/* The first and the second of each kind. Two, since the first may be when the store is made. */
+static bool is_new_kind(const struct io_sim_event *event) {
+    static char seen[200][100];
+    static unsigned times[200], count;
+    char kind[100];
+    unsigned i = 0;
+    kind_of(event, kind);
+    while (i < count && strcmp(seen[i], kind) != 0) i++;
+    if (i == count) {
+        CHECK(count < 200);
+        memcpy(seen[count++], kind, sizeof kind);
+    }
+    return times[i]++ < 2 && (i + times[i]) % sharing == worker % sharing;
+}
+
+static bool kills_here(const struct io_sim_event *event) {
+    if (options.killed) return options.killed == event->number;
+    if (options.at || !options.kill_every) return false;
+    bool due = mine(event->number / options.kill_every) &&
+               event->number % options.kill_every == options.seed % options.kill_every;
+    return is_new_kind(event) || due;
+}
+
+/* After a kill. */
+static bool looks_here(uint64_t number) {
+    return options.at ? options.at == number : (number + board->killed + options.seed) % options.look_every == 0;
+}
+
 static int before_operation(void *ctx, struct io_sim_event *event) {
     (void)ctx;
     char what[100];
     if (event->op >= SIM_OPEN) return 0;
     snprintf(what, sizeof what, "%s %.80s", io_sim_op_names[event->op], event->what);
     if (board->stage == 1) {
-        if (!options.at || options.at == event->number - board->killed) photograph(event->number - board->killed, what);
+        if (looks_here(event->number - board->killed)) photograph(event->number - board->killed, what);
         return 0;
     }
     if (!options.killed && mine(event->number)) photograph(event->number, what);
-    bool kill_now = options.killed ? options.killed == event->number
-                                   : options.kill_every && !options.at && mine(event->number / options.kill_every) &&
-                                         event->number % options.kill_every == options.seed % options.kill_every;
-    if (!kill_now) return 0;
+    if (!kills_here(event)) return 0;
     pid_t pid = fork();
     CHECK(pid >= 0);
     if (pid == 0) second_life(event->number);
@@ -422,6 +459,7 @@ static bool prove(const char *site, char verdict[400]) {
         snprintf(verdict, 400, "NOT MISSED: the script does not sync there, so nothing proves that this sync is needed");
     if (!reached) return why;
     options.without = site;
+    if (!why) options.kill_every = 7, options.look_every = 1; /* it ends with the first that is missed */
     run();
     unsigned failed = atomic_load(&board->failed);
     if (why && !failed)
@@ -477,7 +515,7 @@ int main(int argc, char **argv) {
         if (strcmp(argv[i], "--prove") == 0)
             first_site = i + 1;
         else if (strcmp(argv[i], "--long") == 0)
-            options.photos = 16, options.kill_every = 1;
+            options.photos = 16, options.kill_every = options.look_every = 1;
         else if (strcmp(argv[i], "--seed") == 0 && more)
             options.seed = strtoull(argv[++i], NULL, 10);
         else if (strcmp(argv[i], "--photos") == 0 && more)

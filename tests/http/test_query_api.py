@@ -7,13 +7,14 @@ import itertools
 import json
 import random
 import re
+import struct
 import time
 import urllib.parse
 
 import naive
 import pytest
 from conftest import TOP, Fleet, wait_for
-from worlds import FIELDS, HOUR, LOOKS, NOW, SEED, START, WORLDS, Loader, load, record
+from worlds import FIELDS, HOUR, LOOKS, NOW, SEED, START, WORLDS, Loader, load, record, segments
 
 @pytest.fixture(scope="module", params=list(WORLDS))
 def world(request, tmp_path_factory):
@@ -621,6 +622,62 @@ def test_a_query_stops_when_its_client_is_gone(large):
             c.close()
         assert timed(large, {"count": {}}) < 5 * took
         wait_for(lambda: ended() >= before + 19, what="the queries' end")  # one may have come to an end of its own
+
+
+def test_slow_questions_are_logged_with_their_plan(make_server):
+    quick, slow = make_server(), make_server(slow_query_ms=0)
+    for server in (quick, slow):
+        query(server, {"filter": 'metadata."a b":"c\n\"d"', "groups": [{"by": ["model"], "measures": ["inferences"]}]})
+        server.get("/api/v1/test/stats?filter=model:x")
+    assert "slow_query" not in quick.log()
+    lines = re.findall(r"event=slow_query request=\w{16} workspace=test ms=[\d.]+ plan=(\".*\")$", slow.log(), re.M)
+    assert len(lines) == 3  # stats are two plans
+    plan = json.loads(json.loads(lines[0]))
+    assert plan["filter"] == meta("a b", {"text": 'c\n"d'}) and plan["groups"][0]["by"] == ["model"]
+
+
+def damage_column(data):
+    """A number of the metadata field `n`, found when it is first looked at."""
+    data[data.index(struct.pack("<2d", 70, 71)) + 6] ^= 1
+
+
+def damage_all(data):
+    """So much that it can't be opened at all, and nobody knows its range."""
+    for at in range(len(data) // 4, len(data) * 3 // 4, 64):
+        data[at] ^= 1
+
+
+@pytest.mark.parametrize("damage", [damage_column, damage_all])
+def test_what_cannot_be_read_is_told(make_server, damage):
+    """One damaged segment: every answer is of the rest, and names the gap."""
+    server = make_server(segment_rows=64, seal_idle_s=1)
+    records = [{"inference_id": f"i{n}", "model_id": "m/1", "time": naive.stamp(START + n * 10 ** 6), "metadata": {"n": n},
+                "predictions": [{"class": "a", "confidence": 0.5}]} for n in range(256)]
+    for at in range(0, 256, 64):
+        assert server.post("/api/v1/test/inferences", json=records[at:at + 64]).status_code == 200
+    wait_for(lambda: segments(server) >= 4, 30, "sealing")
+    assert server.stop() == 0
+    path = next(p for p in server.data.glob("workspaces/*/segments/*.arrow") if struct.pack("<2d", 70, 71) in p.read_bytes())
+    data = bytearray(path.read_bytes())
+    damage(data)
+    path.write_bytes(data)
+    server.start()
+    rest = [r["inference_id"] for r in records[:64] + records[128:]]
+    answer = query(server, {"filter": "n>=0 class:a", "count": {}})
+    gap, = answer["incomplete"]
+    assert answer["count"] == 192
+    known = {"from": records[64]["time"], "to": records[127]["time"]}
+    assert gap == dict(known, segment=gap["segment"]) or damage is damage_all and gap == {"from": None, "to": None, "segment": gap["segment"]}
+    listed = query(server, {"list": {"limit": 1000}})
+    assert [i["inference_id"] for i in listed["inferences"]] == rest[::-1] and listed["incomplete"] == [gap]
+    groups = query(server, {"groups": [{"by": ["class"], "measures": ["inferences", "max(metadata.n)"], "totals": True}]})
+    assert groups["answers"][0]["rows"][0][1] == 192 and groups["incomplete"] == [gap]
+    for route in ("inferences", "inferences/count", "fields", "facets", "inferences/i70"):
+        assert server.get(f"/api/v1/test/{route}").json()["incomplete"] == [gap], route
+    stats = server.get(f"/api/v1/test/stats?from={naive.stamp(START - HOUR)}&to={naive.stamp(START + HOUR)}").json()
+    assert stats["current"]["inferences"] == 192 and stats["incomplete"] == [gap]
+    if gap["from"]:
+        assert query(server, {"from": records[-1]["time"], "count": {}})["incomplete"] == []
 
 
 # --- what docs/query.md says

@@ -259,17 +259,28 @@ static void nothing_new_costs_nothing(void **state) {
     without_journal(k);
 }
 
+static size_t largest_write;
+static ssize_t noting_pwrite(int fd, const void *p, size_t n, off_t at) {
+    if (n > largest_write) largest_write = n;
+    return scratch_ops.pwrite(fd, p, n, at);
+}
+
 static void a_full_log_is_left(void **state) {
     struct kit *k = *state;
+    struct io_ops ops = scratch_ops;
+    ops.pwrite = noting_pwrite;
     close_all(k);
     k->o.file_size = 100 << 20;
     k->o.max_files = 2;
     assert_true(open_all(k));
     put(k, 1, 3 << 20); /* larger than the window that reads it */
     for (unsigned i = 0; i < 62; i++) put(k, 1 + i % 2, (2 << 20) - i);
+    io_use(&ops);
     begin_copy(k);
     assert_true(checkpoint_log_bytes(k->c, 1) > 64 << 20);
     commit(k);
+    io_use(&scratch_ops);
+    assert_in_range(largest_write, 1, 20 << 20); /* it does not all wait in memory */
     assert_int_equal(manifest_of(k, 1)->log_count, 1);
     put(k, 1, 5);
     copy_all(k);
@@ -486,6 +497,10 @@ static void deletes_for_good(void **state) {
     k->all[k->count - 1].gone = true;
     for (unsigned i = 0; i < 2; i++) copy_all(k);
     assert_false(there(folder));
+    put(k, 2, 50);
+    k->all[k->count - 1].gone = true;
+    copy_all(k);
+    assert_false(there(folder)); /* nothing is written for it any more */
     without_journal(k);
     assert_true(manifest_of(k, 2)->deleted && manifest_of(k, 8)->deleted);
 }
@@ -663,6 +678,13 @@ static void photo_shows_all(struct kit *k) {
     free(other);
 }
 
+static void no_log_but_those_named(struct kit *k) {
+    for (uint32_t workspace = 1; workspace <= 4; workspace++) {
+        const struct manifest_workspace *w = manifest_of(k, workspace);
+        assert_int_equal(files_in(k, workspace), w ? w->log_count : 0);
+    }
+}
+
 static bool fault_round(struct kit *k, unsigned at, unsigned run) {
     put_some(k, 60);
     make_segment(k, 2, 1, 1);
@@ -682,6 +704,7 @@ static bool fault_round(struct kit *k, unsigned at, unsigned run) {
     bool over = fault.count < at;
     io_use(&scratch_ops);
     photo_shows_all(k);
+    if (k->outcome == COMMIT_FAILED && run == 1) no_log_but_those_named(k);
     if (k->outcome == COMMIT_COUNTS) { /* the power fails: the old manifest is back, and all that it names is there */
         assert_false(fault.unlinked);
         assert_true(there(segment_file(k, 2, 1, 1)) && there(log_file(k, 1, 1)) && there(log_file(k, 3, 1)));
@@ -726,6 +749,49 @@ static void every_operation_fails(void **state) {
         fails_at(run, &rounds);
         assert_in_range(rounds, 30, 200);
     }
+}
+
+/* The manifest has its name, but nobody knows whether on disk. */
+static bool manifest_dir_fails;
+static int f_manifest_dir(const char *path, const char *site) {
+    (void)path;
+    errno = EIO;
+    return manifest_dir_fails && strcmp(site, "checkpoint.manifest.dir") == 0 ? -1 : 0;
+}
+
+static void nothing_rests_on_a_name_that_is_not_synced(void **state) {
+    struct kit *k = *state;
+    struct io_ops ops = scratch_ops;
+    put_some(k, 300);
+    make_segment(k, 1, 1, 1);
+    begin_copy(k);
+    checkpoint_segments(k->c, 1, NULL, 0, (struct manifest_segment[]){{1, 1}}, 1, 0);
+    commit(k);
+    put_some(k, 300);
+    uint64_t free_files = journal_stats(k->j).free_files;
+    ops.sync_dir = f_manifest_dir;
+    ops.rename = counting_rename;
+    io_use(&ops);
+    manifest_dir_fails = true;
+    begin_copy(k);
+    assert_true(checkpoint_compact(k->c, 2, keep_all, NULL, &k->e));
+    checkpoint_segments(k->c, 1, (struct manifest_segment[]){{1, 1}}, 1, NULL, 0, 0);
+    for (unsigned i = 0; i < 3; i++) { /* the first time, and as often as it is tried again */
+        assert_int_equal(checkpoint_commit(k->c, k->j, &k->e), COMMIT_COUNTS);
+        assert_int_equal(k->e.code, ERR_IO);
+        assert_int_equal(checkpoint_manifest(k->c)->seq, 600);
+        assert_int_equal(journal_stats(k->j).free_files, free_files);
+        assert_true(there(segment_file(k, 1, 1, 1)) && there(log_file(k, 2, 1)) && there(log_file(k, 2, 2)));
+        checkpoint_begin(k->c);
+    }
+    manifest_dir_fails = false;
+    calls = 0;
+    commit(k);
+    assert_int_equal(calls, 1); /* a fresh name: that of before may be lost for good */
+    io_use(&scratch_ops);
+    assert_true(journal_stats(k->j).free_files > free_files);
+    assert_false(there(segment_file(k, 1, 1, 1)) || there(log_file(k, 2, 1)));
+    without_journal(k);
 }
 
 /* ---- damage ---- */
@@ -823,6 +889,39 @@ static void logs_are_not_mixed_up(void **state) {
     buf_free(&other);
 }
 
+/* Each record is good in itself, but for what is wrong with it. */
+static void records_that_do_not_belong(void **state) {
+    struct kit *k = *state;
+    static const struct {
+        uint32_t workspace;
+        uint64_t seq[3];
+        bool good;
+    } cases[] = {{5, {1, 2, 9}, true}, {5, {1, 9, 9}, false}, {5, {1, 9, 8}, false}, {6, {1, 2, 9}, false}};
+    for (unsigned i = 0; i < 4; i++) {
+        const char *path = log_file(k, 9, 1);
+        struct wlog l = {.path = path, .workspace = 5, .number = 3, .length = 512};
+        struct buf b = {0};
+        uint64_t seq = 0;
+        mkdir(scratch_path(&k->scratch, "workspaces/9"), 0700);
+        buf_reserve(&b, 512);
+        memset(b.p, 0, 512);
+        wlog_head(&l, b.p);
+        b.n = WLOG_HEAD;
+        for (unsigned r = 0; r < 3; r++) {
+            struct record_header h = {.length = 1, .workspace = cases[i].workspace, .seq = cases[i].seq[r]};
+            h.time_us = 1000 * (int64_t)h.seq;
+            h.type = (uint8_t)(1 + h.seq % 2);
+            h.crc = record_crc(&h, "x", 5);
+            if (r == 2) h.flags = RECORD_GROUP_END, h.crc = record_crc(&h, "x", 5);
+            buf_add(&b, &h, sizeof h);
+            buf_addc(&b, 'x');
+        }
+        scratch_write(path, (struct str){b.p, 512});
+        assert_int_equal(wlog_read(&l, &seq, see, k, &k->e), cases[i].good);
+        buf_free(&b);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -839,6 +938,8 @@ int main(void) {
         TEST(sweeps_what_is_known),
         TEST(dropped_at_each_stage),
         cmocka_unit_test(every_operation_fails),
+        TEST(nothing_rests_on_a_name_that_is_not_synced),
+        TEST(records_that_do_not_belong),
         TEST(damage_is_named),
         TEST(logs_are_not_mixed_up),
     };

@@ -96,6 +96,22 @@ static void test_flat(void **state) {
     buf_free(&b);
 }
 
+/* A value has to lie within its table, behind the table's own offset. */
+static void test_flat_slots(void **state) {
+    (void)state;
+    struct buf b = sample();
+    struct flat good = {(const unsigned char *)b.p, b.n, false};
+    struct flat_table t = flat_root(&good);
+    for (uint16_t offset = 0; offset < t.size + 8; offset++) {
+        memcpy(b.p + t.vtable + 4 + 2 * 6, &offset, sizeof offset);
+        struct flat f = {(const unsigned char *)b.p, b.n, false};
+        struct flat_table again = flat_root(&f);
+        (void)flat_number(&again, 6, 4, 0);
+        assert_int_equal(f.bad, offset != 0 && (offset < 4 || offset + 4u > t.size));
+    }
+    buf_free(&b);
+}
+
 static void test_flat_damaged(void **state) {
     (void)state;
     struct buf b = sample();
@@ -230,8 +246,9 @@ static void test_bins(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_flat),        cmocka_unit_test(test_flat_damaged), cmocka_unit_test(test_sorted),
-        cmocka_unit_test(test_placeholder), cmocka_unit_test(test_codes),        cmocka_unit_test(test_bins),
+        cmocka_unit_test(test_flat),   cmocka_unit_test(test_flat_slots),  cmocka_unit_test(test_flat_damaged),
+        cmocka_unit_test(test_sorted), cmocka_unit_test(test_placeholder), cmocka_unit_test(test_codes),
+        cmocka_unit_test(test_bins),
     };
     return cmocka_run_group_tests(tests, begin, NULL);
 }

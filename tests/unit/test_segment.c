@@ -183,24 +183,37 @@ static void test_refused(void **state) {
 /* ---- a disk that fails ---- */
 
 static int calls, failing;
-static bool fails(void) {
-    if (++calls != failing) return false;
-    errno = ENOSPC;
-    return true;
+static char done[20]; /* one letter a step */
+
+static bool fails(char step) {
+    size_t n = strlen(done);
+    if (++calls == failing) {
+        errno = ENOSPC;
+        return true;
+    }
+    if ((n == 0 || done[n - 1] != step) && n + 1 < sizeof done) done[n] = step;
+    return false;
 }
+
 static int fail_open(const char *path, int flags, unsigned mode) {
-    return fails() ? -1 : scratch_ops.open(path, flags, mode);
+    return fails('o') ? -1 : scratch_ops.open(path, flags, mode);
 }
 static int fail_close(int fd) {
     scratch_ops.close(fd);
-    return fails() ? -1 : 0;
+    return fails('c') ? -1 : 0;
 }
 static ssize_t fail_pwrite(int fd, const void *p, size_t n, off_t at) {
-    return fails() ? -1 : scratch_ops.pwrite(fd, p, n, at);
+    return fails('w') ? -1 : scratch_ops.pwrite(fd, p, n, at);
 }
-static int fail_sync(int fd, const char *site) { return fails() ? -1 : scratch_ops.sync(fd, site); }
-static int fail_sync_dir(const char *path, const char *site) { return fails() ? -1 : scratch_ops.sync_dir(path, site); }
-static int fail_rename(const char *from, const char *to) { return fails() ? -1 : scratch_ops.rename(from, to); }
+static int fail_sync(int fd, const char *site) {
+    assert_string_equal(site, "segment.file");
+    return fails('s') ? -1 : scratch_ops.sync(fd, site);
+}
+static int fail_sync_dir(const char *path, const char *site) {
+    assert_string_equal(site, "segment.dir");
+    return fails('d') ? -1 : scratch_ops.sync_dir(path, site);
+}
+static int fail_rename(const char *from, const char *to) { return fails('r') ? -1 : scratch_ops.rename(from, to); }
 
 static void test_failing_disk(void **state) {
     (void)state;
@@ -213,6 +226,7 @@ static void test_failing_disk(void **state) {
     for (failing = 1; !ok; failing++) {
         struct err e = {0};
         calls = 0;
+        memset(done, 0, sizeof done);
         io_use(&ops);
         ok = segment_kit_write(&k, scratch.dir, "failing.arrow", &e);
         io_use(&scratch_ops);
@@ -221,6 +235,7 @@ static void test_failing_disk(void **state) {
         if (!ok) assert_int_equal(e.code, ERR_NO_SPACE);
     }
     assert_true(failing > 8);
+    assert_string_equal(done, "owscrd"); /* written, synced, named, and the name synced */
     segment_kit_free(&k);
 }
 
@@ -244,10 +259,10 @@ static void test_too_large(void **state) {
 static void *read_it(void *ctx) {
     struct arena a = {0};
     struct buf all = {0};
-    void *done = segment_readable(ctx, &a, &all) ? ctx : NULL;
+    void *read = segment_readable(ctx, &a, &all) ? ctx : NULL;
     arena_free(&a);
     buf_free(&all);
-    return done;
+    return read;
 }
 
 static void test_readers(void **state) {
@@ -259,9 +274,9 @@ static void test_readers(void **state) {
         pthread_t threads[4];
         for (int i = 0; i < 4; i++) assert_int_equal(pthread_create(&threads[i], NULL, read_it, s), 0);
         for (int i = 0; i < 4; i++) {
-            void *done;
-            assert_int_equal(pthread_join(threads[i], &done), 0);
-            assert_ptr_equal(done, s);
+            void *read;
+            assert_int_equal(pthread_join(threads[i], &read), 0);
+            assert_ptr_equal(read, s);
         }
         segment_close(s);
     }

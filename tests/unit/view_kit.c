@@ -276,7 +276,7 @@ void view_kit_build(struct view_kit *k, const struct kit_part *parts, unsigned c
     for (size_t i = 0; i < k->write_count; i++) fields_of(v->fields, k->writes[i].field);
     for (unsigned i = 0; i < count; i++) {
         if (!parts[i].sealed) {
-            CHECK(v->chunk_count <= FROZEN_MOST);
+            CHECK(v->chunk_count < CHUNKS_MOST);
             v->chunks[v->chunk_count++] = make_chunk(k, i);
             continue;
         }

@@ -67,7 +67,7 @@ void view_kit_end(struct view_kit *k);
 struct kit_row *view_kit_row(struct view_kit *k, const struct inference *inf);
 void view_kit_write(struct view_kit *k, const char *id, const char *field, struct value v);
 
-/* Makes k->view: chunks first in the order of their parts, at most 1 + FROZEN_MOST. Frees the one before. */
+/* Makes k->view: chunks first in the order of their parts, at most CHUNKS_MOST. Frees the one before. */
 void view_kit_build(struct view_kit *k, const struct kit_part *parts, unsigned count);
 void view_kit_one_chunk(struct view_kit *k);
 
