@@ -59,7 +59,6 @@ ifneq ($(findstring thread,$(SAN)),)
 TEST_SRC := $(filter-out %/test_infer.c %/test_image.c,$(TEST_SRC))
 endif
 TESTS    := $(TEST_SRC:tests/unit/%.c=$(BUILD)/tests/%)
-MODEL    := $(BUILD)/tests/model
 CRASH    := $(BUILD)/tests/powerloss $(BUILD)/tests/faults
 FUZZ     := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 TEST_AID := $(patsubst tests/unit/%.c,$(BUILD)/tests/%.o,$(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c)))
@@ -142,9 +141,7 @@ $(CRASH): $(BUILD)/tests/%: tests/crash/%.c $(wildcard tests/crash/script*.[ch] 
 	@echo "  link   $@"
 	@$(CC) $(CFLAGS) -Itests/crash -Itests/unit $(LDFLAGS) -o $@ $(filter %.c %.o %.a,$^) -lcmocka $(LDLIBS)
 
-$(MODEL): $(wildcard tests/model/*.[ch] tests/crash/io_sim.[ch]) $(TEST_AID) $(BUILD)/libsightglass.a | $(ORT)
-	@echo "  link   $@"
-	@$(CC) $(CFLAGS) -Itests/model -Itests/crash -Itests/unit -Wl,--wrap=view_find,--wrap=io_sync,--wrap=io_sync_dir $(LDFLAGS) -o $@ $(filter %.c %.o %.a,$^) -lcmocka $(LDLIBS)
+include tests/model/model.mk
 
 $(BUILD)/tests/segment-files: tests/open/segment_files.c $(TEST_AID) $(BUILD)/libsightglass.a | $(ORT)
 	@echo "  link   $@"
@@ -189,11 +186,16 @@ test-crash: all $(CRASH) ## kill -9 under load; power loss and failing disks at 
 	@$(BUILD)/tests/faults
 	@SIGHTGLASS_BIN=$(BUILD)/sightglass $(PYTHON) -m pytest -q -p no:cacheprovider tests/crash
 
-test-model: $(MODEL) ## the store and its queries against a naive model: random sequences, restarts, crashes
-	@$(MODEL)
-
 test-open: $(BUILD)/tests/segment-files ## segments read by npm apache-arrow
 	@SEGMENT_FILES=$(BUILD)/tests/segment-files tests/open/run.sh
+
+soak: test-deps ## what takes long: 1,000 kills, every power-loss point, thousands of random sequences; bounded, stops by itself
+	@$(MAKE) --no-print-directory -j$$(nproc) test-programs
+	@$(MAKE) --no-print-directory soak-model soak-crash
+
+soak-crash: all $(CRASH)
+	@$(BUILD)/tests/powerloss --long
+	@KILLS=1000 SIGHTGLASS_BIN=$(BUILD)/sightglass $(PYTHON) -m pytest -q -p no:cacheprovider tests/crash/test_kill.py
 
 test-web: web/node_modules/.installed ## the dashboard's own parts (vitest)
 	@npm test --silent --prefix web
@@ -236,4 +238,4 @@ clean: ## remove what was built; ./data is never touched
 	rm -rf build web/dist
 
 .PHONY: all deps test-deps run test test-programs test-unit test-model test-open test-http test-crash test-web test-models test-browser check docs fuzz fuzz-run \
-        bench help clean
+        bench soak soak-crash help clean

@@ -35,7 +35,7 @@
     X(inference_queue, NUMBER, "64", 1, 10000, "inferences that may wait for a thread; past it the answer is 503")     \
     X(query_threads, NUMBER, "2", 1, 64, "threads that answer questions to the store")                                 \
     X(query_timeout_s, NUMBER, "30", 1, 3600, "seconds after which a question to the store is given up")               \
-    X(slow_query_ms, NUMBER, "1000", 0, 3600000, "a question that takes so many milliseconds is logged, with its plan") \
+    X(slow_query_ms, NUMBER, "1000", 0, 3600000, "a question that takes so many milliseconds is logged with its plan") \
     X(query_memory, SIZE, "256M", 1 << 20, 1LL << 40,                                                                  \
       "bytes that one question to the store may take for its groups and lists; past it the answer is 422")            \
     X(max_connections, NUMBER, "1000", 4, 60000, "connections open at the same time")                                  \

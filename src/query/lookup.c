@@ -170,14 +170,15 @@ static const struct candidate *choose(const struct ask *q, const struct candidat
     return chosen;
 }
 
-/* Segments that the directory names for the id. */
-static void find_gaps(const struct ask *q) {
+/* Segments that the directory names for the id. Those that could not be read when the store was opened it does not know:
+ * an id that was found nowhere else may be in them. */
+static void find_gaps(const struct ask *q, bool found) {
     struct one *out = q->out;
     for (size_t i = 0; i < q->view->sealed_count; i++) {
         const struct sealed *s = q->view->sealed[i];
         if (!atomic_load(&s->set_aside)) continue;
         const struct part p = {.view = q->view, .sealed = q->view->sealed[i]};
-        if (!part_may_hold(&p, q->hash, q->arena)) continue;
+        if (found && !part_may_hold(&p, q->hash, q->arena)) continue;
         struct gap gap = {s->segment->number, s->segment->min_time_us, s->segment->max_time_us};
         APPEND(q->arena, out->gaps, out->gap_count, gap);
     }
@@ -196,7 +197,7 @@ static bool look_up(const struct ask *q) {
         pending_history(q->view, waits, q->arena, out);
     }
     finish_history(q->view->fields, q->arena, out);
-    find_gaps(q);
+    find_gaps(q, count > 0);
     if (count == 0) return true;
     qsort(found, count, sizeof *found, first_come);
     const struct candidate *chosen = choose(q, found, count);

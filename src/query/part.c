@@ -184,10 +184,10 @@ bool part_metadata_at(const struct part *p, uint32_t field, struct metadata *out
         out->field = chunk_field(p->chunk, field);
         return out->field;
     }
-    /* Not by number: a workspace's fields are numbered anew at each start. */
-    for (uint32_t i = 0; i < p->segment->field_count && !out->column; i++)
-        if (str_eq(segment_field_name(p->segment, i), p->view->fields->names[field]))
-            out->column = segment_field(p->segment, i);
+    /* By its name, since a workspace's fields are numbered anew at each start; mostly it is where it was. */
+    for (uint32_t i = 0, count = p->segment->field_count; i < count && !out->column; i++)
+        if (str_eq(segment_field_name(p->segment, (field + i) % count), p->view->fields->names[field]))
+            out->column = segment_field(p->segment, (field + i) % count);
     if (p->overlay) out->over = overlay_field(p->overlay, field);
     return out->column || out->over;
 }

@@ -41,10 +41,9 @@ uint32_t key_bin(const struct key *k, double confidence) {
     uint32_t last = key_bins(k) - 1;
     if (!(confidence > 0)) return 0;
     if (confidence >= key_bin_value(k, last)) return last;
-    /* A quotient of doubles may be off by one where two bins meet. */
+    /* Right below where two bins meet the quotient may round up; the test looks at every edge. */
     uint32_t bin = (uint32_t)(confidence * 1000 / k->width_thousandths);
-    if (confidence < key_bin_value(k, bin)) return bin - 1;
-    return confidence >= key_bin_value(k, bin + 1) ? bin + 1 : bin;
+    return confidence < key_bin_value(k, bin) ? bin - 1 : bin;
 }
 
 struct str model_base(struct str model) {

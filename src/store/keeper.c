@@ -15,7 +15,7 @@
 enum {
     RESERVE = 1 << 20,          /* bytes set aside for when the disk is full */
     SEAL_ROWS = 4096,           /* a chunk with fewer waits until its workspace is idle */
-    FOLD_LEAST = 4096,          /* writes; fewer are not worth a file */
+    FOLD_LEAST = 64,            /* writes; fewer are not worth a file */
     OPEN_MOST = 128 << 20,      /* bytes of all open chunks; past it the largest is sealed */
     OVERLAYS_MOST = 160 << 20,  /* bytes of all overlays; past it the largest is folded */
     OVERLAY_LEAST = 1 << 20,    /* ... but not if it is so small */
@@ -173,7 +173,7 @@ static struct sealed *fold_due(const struct store *s, const struct workspace *w,
     uint32_t writes = overlay_count(largest->overlay);
     bool grown = writes >= FOLD_LEAST && (uint64_t)writes * 100 >= (uint64_t)largest->segment->rows * s->o.fold_share;
     bool crowded = s->overlay_bytes > OVERLAYS_MOST && overlay_bytes(largest) > OVERLAY_LEAST;
-    bool long_logs = w->compacted_bytes > LOGS_LONG && writes >= FOLD_LEAST / 16; /* a restart reads them all */
+    bool long_logs = w->compacted_bytes > LOGS_LONG && writes >= FOLD_LEAST; /* a restart reads them all */
     return grown || crowded || long_logs ? largest : NULL;
 }
 

@@ -75,8 +75,11 @@ size_t segment_builder_bytes(const struct segment_builder *b) {
 
 /* ---- adding ---- */
 
+/* Twice the room each time, and some to begin with. */
+enum { GROWS_BY = 4096 };
+
 static inline void *more(struct buf *b, size_t n) {
-    if (b->cap - b->n < n) buf_reserve(b, n);
+    if (b->cap - b->n < n) buf_reserve(b, n + b->n + GROWS_BY);
     void *p = b->p + b->n;
     b->n += n;
     return p;
@@ -116,7 +119,7 @@ static void grow_ids(struct segment_builder *b) {
     const uint32_t *old = b->by_id;
     const uint64_t *hashes = (const uint64_t *)(const void *)b->columns[SEG_ID_HASH].p;
     uint32_t count = b->by_id_count, mask;
-    b->by_id_count = count ? count * 4 : 1024;
+    b->by_id_count = count ? count * 2 : 1024;
     b->by_id = mem_zero(b->by_id_count, sizeof *b->by_id);
     mask = b->by_id_count - 1;
     for (uint32_t i = 0; i < count; i++) {

@@ -49,11 +49,17 @@ struct arrow_column *segment_add_field_column(struct arrow_table *t, struct str 
 
 /* ---- nulls ---- */
 
-/* Goes through the values; `known` says whether one is there. */
-#define SET_BITS(type, known)                                                                \
-    do {                                                                                     \
-        const type *v = c->buffers[ARROW_VALUES].p;                                          \
-        for (uint64_t i = 0; i < c->length; i++) bits[i / 8] |= (uint8_t)((known) << i % 8); \
+/* Goes through the values, a byte of bits at a time; `known` says whether value i is one. */
+#define SET_BITS(type, known)                                                           \
+    do {                                                                                \
+        const type *v = c->buffers[ARROW_VALUES].p;                                     \
+        uint64_t i = 0;                                                                 \
+        for (; i + 8 <= c->length; bits++) {                                            \
+            unsigned byte = 0;                                                          \
+            for (unsigned k = 0; k < 8; k++, i++) byte |= (unsigned)(known) << k;       \
+            *bits = (uint8_t)byte;                                                      \
+        }                                                                               \
+        for (unsigned k = 0; i < c->length; k++, i++) *bits |= (uint8_t)((known) << k); \
     } while (0)
 
 static void set_bits(const struct arrow_column *c, uint8_t *bits) {

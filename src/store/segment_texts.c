@@ -7,10 +7,14 @@
 
 /* ---- codes ---- */
 
+/* A slot's upper half is the hash's, which also says where to look: growing needs no texts. */
+static uint64_t slot_of(uint64_t hash, uint32_t code) { return hash >> 32 << 32 | code; }
+static uint32_t slot_home(uint64_t slot, uint32_t mask) { return (uint32_t)(slot >> 32) & mask; }
+
 /* Where the text stands, or will. */
 static uint64_t *find_slot(const struct textset *t, struct str text, uint64_t hash) {
     uint32_t mask = t->slot_count - 1;
-    for (uint32_t at = (uint32_t)hash & mask;; at = (at + 1) & mask) {
+    for (uint32_t at = slot_home(hash, mask);; at = (at + 1) & mask) {
         uint64_t slot = t->slots[at];
         if (slot == 0 || (slot >> 32 == hash >> 32 && str_eq(textset_at(t, (uint32_t)slot), text)))
             return &t->slots[at];
@@ -18,13 +22,17 @@ static uint64_t *find_slot(const struct textset *t, struct str text, uint64_t ha
 }
 
 static void grow(struct textset *t) {
-    free(t->slots);
-    t->slot_count = t->slot_count ? t->slot_count * 4 : 64;
-    t->slots = mem_zero(t->slot_count, sizeof *t->slots);
-    for (uint32_t code = 1; code <= t->count; code++) {
-        uint64_t hash = hash_str(textset_at(t, code));
-        *find_slot(t, textset_at(t, code), hash) = hash >> 32 << 32 | code;
+    uint32_t count = t->slot_count ? t->slot_count * 2 : 64, mask = count - 1;
+    uint64_t *slots = mem_zero(count, sizeof *slots);
+    for (uint32_t i = 0; i < t->slot_count; i++) {
+        uint32_t at = slot_home(t->slots[i], mask);
+        if (t->slots[i] == 0) continue;
+        while (slots[at]) at = (at + 1) & mask;
+        slots[at] = t->slots[i];
     }
+    free(t->slots);
+    t->slots = slots;
+    t->slot_count = count;
 }
 
 uint32_t textset_find(const struct textset *t, struct str text) {
@@ -41,7 +49,7 @@ uint32_t textset_add(struct textset *t, struct str text) {
         buf_add_str(&t->bytes, text);
         uint64_t end = t->bytes.n;
         buf_add(&t->ends, &end, sizeof end);
-        *slot = hash >> 32 << 32 | ++t->count;
+        *slot = slot_of(hash, ++t->count);
     }
     return t->last = (uint32_t)*slot;
 }

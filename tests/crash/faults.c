@@ -8,7 +8,7 @@
  * On a full disk: requests are refused with ERR_NO_SPACE and leave no trace, nothing fails for good, and when there is
  * space again it goes on by itself.
  *
- *   faults                     every n for EIO, every few for the others
+ *   faults                     every third n for EIO, every few for the others
  *   faults --long              every n for all
  *   faults --only KIND N       one alone; KIND: eio, short, enospc, full */
 #include <errno.h>
@@ -500,10 +500,10 @@ int main(int argc, char **argv) {
     }
     bool all = argc == 2 && strcmp(argv[1], "--long") == 0;
     unsigned failed = 0, runs = 0;
-    runs += all_of(EIO_ONCE, 1, 1, &failed);
-    runs += all_of(SHORT_THEN_EIO, 1, all ? 1 : 3, &failed);
-    runs += all_of(ENOSPC_ONCE, 1, all ? 1 : 3, &failed);
-    runs += all_of(FULL, 1, all ? 1 : 9, &failed);
+    runs += all_of(EIO_ONCE, 1, all ? 1 : 3, &failed);
+    runs += all_of(SHORT_THEN_EIO, 2, all ? 1 : 11, &failed);
+    runs += all_of(ENOSPC_ONCE, 3, all ? 1 : 11, &failed);
+    runs += all_of(FULL, 4, all ? 1 : 17, &failed);
     nftw(home, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     printf("%u passed, %u failed\n", runs - failed, failed);
     return failed != 0;

@@ -625,9 +625,9 @@ def test_a_query_stops_when_its_client_is_gone(large):
 
 
 def test_slow_questions_are_logged_with_their_plan(make_server):
-    quick, slow = make_server(), make_server(slow_query_ms=0)
+    quick, slow = make_server(slow_query_ms=3600000), make_server(slow_query_ms=0)
     for server in (quick, slow):
-        query(server, {"filter": 'metadata."a b":"c\n\"d"', "groups": [{"by": ["model"], "measures": ["inferences"]}]})
+        query(server, {"filter": 'metadata."a b":"c\n\\"d"', "groups": [{"by": ["model"], "measures": ["inferences"]}]})
         server.get("/api/v1/test/stats?filter=model:x")
     assert "slow_query" not in quick.log()
     lines = re.findall(r"event=slow_query request=\w{16} workspace=test ms=[\d.]+ plan=(\".*\")$", slow.log(), re.M)

@@ -29,8 +29,10 @@ static void cover_pager(struct run *r, const struct pager *p) {
 void step_page(struct run *r, struct space *s) {
     struct pager *p = &s->pagers[roll(&r->dice, PAGERS)];
     struct buf why = {0};
-    if (p->open) cover_pager(r, p);
-    else random_question(r, s, &p->question);
+    if (p->open)
+        cover_pager(r, p);
+    else
+        random_question(r, s, &p->question);
     note(r, "ws %" PRIu32 " %s %" PRIu32 " of %.*s", s->number, p->open ? "a further" : "a list of", p->question.limit,
          STR_ARG(p->question.text));
     struct view *v = store_view(r->tested.store, s->number);
@@ -50,7 +52,8 @@ static struct subject random_metadata(struct run *r, struct space *s) {
 static struct measure random_measure(struct run *r, struct space *s, bool by_class) {
     static const enum measure_kind counts[] = {MEASURE_INFERENCES, MEASURE_ERRORS, MEASURE_EMPTY, MEASURE_DETECTIONS};
     static const enum measure_kind ofs[] = {MEASURE_SUM, MEASURE_AVG, MEASURE_MIN, MEASURE_MAX};
-    static const enum of distincts[] = {OF_ID, OF_MODEL, OF_MODEL_BASE, OF_MODEL_VERSION, OF_DEVICE, OF_SOURCE, OF_INDEX, OF_METADATA};
+    static const enum of distincts[] = {OF_ID,     OF_MODEL,  OF_MODEL_BASE, OF_MODEL_VERSION,
+                                        OF_DEVICE, OF_SOURCE, OF_INDEX,      OF_METADATA};
     static const enum of newest[] = {OF_MODEL, OF_MODEL_NAME, OF_DEVICE, OF_SOURCE_INFO, OF_SERVER};
     static const enum of numbers[] = {OF_CONFIDENCE, OF_LATENCY, OF_METADATA, OF_DETECTIONS};
     static const double quantiles[] = {0, 0.5, 0.95, 0.99, 1};
@@ -60,7 +63,8 @@ static struct measure random_measure(struct run *r, struct space *s, bool by_cla
     case 0: m = (struct measure){.kind = MEASURE_DISTINCT, .of = {.of = PICK(d, distincts)}}; break;
     case 1: m = (struct measure){.kind = chance(d, 50) ? MEASURE_MIN : MEASURE_MAX, .of = {.of = OF_TIME}}; break;
     case 2:
-        m = (struct measure){.kind = MEASURE_AVG, .of = {.of = chance(d, 50) ? OF_MONITORING_CONFIDENCE : OF_MONITORING_LATENCY}};
+        m = (struct measure){.kind = MEASURE_AVG,
+                             .of = {.of = chance(d, 50) ? OF_MONITORING_CONFIDENCE : OF_MONITORING_LATENCY}};
         break;
     case 3:
     case 4: m = (struct measure){.kind = PICK(d, ofs), .of = {.of = numbers[roll(d, by_class ? 3 : 4)]}}; break;
@@ -76,9 +80,10 @@ static struct measure random_measure(struct run *r, struct space *s, bool by_cla
 }
 
 static struct key random_key(struct run *r, struct space *s) {
-    static const enum of ofs[] = {OF_TIME, OF_MODEL, OF_MODEL_BASE, OF_MODEL_VERSION, OF_MODEL_NAME, OF_DEVICE, OF_SOURCE,
-                                  OF_SERVER, OF_ERROR, OF_PARTIAL, OF_PICTURE, OF_INDEX, OF_DETECTIONS, OF_CLASS, OF_CLASS,
-                                  OF_CONFIDENCE, OF_METADATA, OF_METADATA, OF_METADATA};
+    static const enum of ofs[] = {OF_TIME,       OF_MODEL,    OF_MODEL_BASE, OF_MODEL_VERSION, OF_MODEL_NAME,
+                                  OF_DEVICE,     OF_SOURCE,   OF_SERVER,     OF_ERROR,         OF_PARTIAL,
+                                  OF_PICTURE,    OF_INDEX,    OF_DETECTIONS, OF_CLASS,         OF_CLASS,
+                                  OF_CONFIDENCE, OF_METADATA, OF_METADATA,   OF_METADATA};
     static const uint32_t widths[] = {1, 50, 100, 300, 1000};
     struct dice *d = &r->dice;
     struct key k = {.subject = {.of = PICK(d, ofs)}};
@@ -87,7 +92,8 @@ static struct key random_key(struct run *r, struct space *s) {
         k.width_us = (chance(d, 50) ? 3600 : 86400) * INT64_C(1000000);
         k.offset_us = chance(d, 30) ? 5400 * INT64_C(1000000) : 0;
     }
-    if (k.subject.of == OF_CONFIDENCE) k.width_thousandths = PICK(d, widths);
+    if (k.subject.of == OF_CONFIDENCE)
+        k.width_thousandths = PICK(d, widths);
     else if (k.subject.of != OF_TIME && chance(d, 25)) {
         k.top = 1 + roll(d, 3);
         k.drop = chance(d, 30);
@@ -107,7 +113,8 @@ static void random_grouping(struct run *r, struct space *s, struct grouping *g) 
     struct measure *measures = arena_alloc(&r->arena, g->measure_count * sizeof *measures);
     for (size_t i = 0; i < g->measure_count; i++) measures[i] = random_measure(r, s, by_class);
     g->measures = measures;
-    if (g->key_count && chance(d, 50)) g->orders[g->order_count++] = (struct order){roll(d, (uint32_t)g->key_count), chance(d, 50)};
+    if (g->key_count && chance(d, 50))
+        g->orders[g->order_count++] = (struct order){roll(d, (uint32_t)g->key_count), chance(d, 50)};
     if (chance(d, 50) && measures[0].kind < MEASURE_DISTINCT) {
         g->orders[0] = (struct order){(uint32_t)g->key_count, chance(d, 50)};
         g->order_count = 1;
@@ -141,7 +148,11 @@ void step_ask(struct run *r, struct space *s) {
         ask_one(r, s, v, &why);
     } else {
         random_question(r, s, &q);
-        note(r, "ws %" PRIu32 " %s of %.*s", s->number, kind < 5 ? "count" : kind < 9 ? "groups" : "facets", STR_ARG(q.text));
+        note(r, "ws %" PRIu32 " %s of %.*s", s->number,
+             kind < 5   ? "count"
+             : kind < 9 ? "groups"
+                        : "facets",
+             STR_ARG(q.text));
     }
     if (kind >= 3 && kind < 5) {
         answered(r, s, compare_count(v, &s->model, &q, &why), &why);

@@ -107,8 +107,8 @@ static bool ask(const struct view *v, const struct plan *p, struct arena *a, str
 
 static bool in_question(bool same, const char *what, const struct question *q, struct buf *why) {
     if (!same)
-        buf_printf(why, "\n  in %s of time=%" PRId64 "..%" PRId64 " partial=%d filter: %.*s", what, q->from_us, q->to_us,
-                   q->partial, STR_ARG(q->text));
+        buf_printf(why, "\n  in %s of time=%" PRId64 "..%" PRId64 " partial=%d filter: %.*s", what, q->from_us,
+                   q->to_us, q->partial, STR_ARG(q->text));
     return same;
 }
 
@@ -216,7 +216,8 @@ static bool same_cell(const struct measure *m, const struct cell *got, const str
     case MEASURE_HISTOGRAM: return memcmp(got->bins, want->bins, bins * sizeof *got->bins) == 0;
     case MEASURE_NEWEST: return str_eq(got->text, want->text);
     case MEASURE_QUANTILE:
-        return confidence ? near(got->number, want->number, 0, 0.0005 + 1e-12) : near(got->number, want->number, 0.01, 1e-6);
+        return confidence ? near(got->number, want->number, 0, 0.0005 + 1e-12)
+                          : near(got->number, want->number, 0.01, 1e-6);
     default:
         if (m->of.of == OF_TIME) return got->time_us == want->time_us;
         return m->kind == MEASURE_MIN || m->kind == MEASURE_MAX ? got->number == want->number
@@ -242,7 +243,8 @@ static bool same_groups(const struct grouping *g, const struct group_list *got, 
                         struct buf *why) {
     bool same = got->count == want->count && got->all == want->all;
     if (!same)
-        buf_printf(why, "%zu groups of %" PRIu64 ", expected %zu of %" PRIu64, got->count, got->all, want->count, want->all);
+        buf_printf(why, "%zu groups of %" PRIu64 ", expected %zu of %" PRIu64, got->count, got->all, want->count,
+                   want->all);
     for (size_t i = 0; i < want->count && i < got->count; i++) {
         bool here = true;
         for (size_t k = 0; k < g->key_count; k++)
@@ -286,8 +288,9 @@ bool compare_groups(const struct view *v, const struct model *m, const struct qu
 
 static void print_facet(struct buf *out, const struct facet *f) {
     subject_write(out, &f->of);
-    buf_printf(out, " inferences=%" PRIu64 " strings=%" PRIu64 " numbers=%" PRIu64 " booleans=%" PRIu64 " values=%" PRIu64 ":",
-               f->inferences, f->strings, f->numbers, f->booleans, f->values);
+    buf_printf(
+        out, " inferences=%" PRIu64 " strings=%" PRIu64 " numbers=%" PRIu64 " booleans=%" PRIu64 " values=%" PRIu64 ":",
+        f->inferences, f->strings, f->numbers, f->booleans, f->values);
     for (size_t i = 0; i < f->top_count; i++) {
         buf_printf(out, " %" PRIu64 "x", f->top[i].count);
         print_value(out, &f->top[i].value);

@@ -1,4 +1,5 @@
-/* The store's answers beside the model's, by content. Each returns whether they are the same; if not, `why` gets both. */
+/* The store's answers beside the model's, by content. Each returns whether they are the same; if not, `why` gets
+ * both. */
 #pragma once
 #include "expect.h"
 #include "query/plan.h"
@@ -22,8 +23,8 @@ bool compare_groups(const struct view *v, const struct model *m, const struct qu
 bool compare_facets(const struct view *v, const struct model *m, const struct question *q, struct buf *why);
 
 /* `which`: any of the id's rows with NULL. */
-bool compare_one(const struct view *v, const struct model *m, struct str id, const struct model_row *which, int64_t now_us,
-                 struct buf *why);
+bool compare_one(const struct view *v, const struct model *m, struct str id, const struct model_row *which,
+                 int64_t now_us, struct buf *why);
 bool compare_waiting(const struct view *v, const struct model *m, int64_t now_us, struct buf *why);
 
 /* Each row in exactly one part, flags and order as they should be; segments whole. */

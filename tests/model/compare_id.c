@@ -68,7 +68,8 @@ static void print_one(struct buf *out, struct one *one, struct arena *a) {
     if (one->found) print_metadata_line(out, one->hit.metadata, one->hit.metadata_count, a);
     struct str *lines = arena_alloc(a, (one->sibling_count + 1) * sizeof *lines);
     for (size_t i = 0; i < one->sibling_count; i++) {
-        char *line = arena_printf(a, "sibling %.*s %" PRIu32 "\n", STR_ARG(one->siblings[i].model_id), one->siblings[i].index);
+        char *line =
+            arena_printf(a, "sibling %.*s %" PRIu32 "\n", STR_ARG(one->siblings[i].model_id), one->siblings[i].index);
         lines[i] = str_of(line);
     }
     print_lines(out, lines, one->sibling_count);
@@ -147,8 +148,8 @@ bool compare_waiting(const struct view *v, const struct model *m, int64_t now_us
     }
     query_waiting(v, now_us, &got);
     if (got.ids == ids && got.oldest_us == oldest_us) return true;
-    buf_printf(why, "waiting: expected %" PRIu64 " ids since %" PRId64 ", got %" PRIu64 " since %" PRId64, ids, oldest_us,
-               got.ids, got.oldest_us);
+    buf_printf(why, "waiting: expected %" PRIu64 " ids since %" PRId64 ", got %" PRIu64 " since %" PRId64, ids,
+               oldest_us, got.ids, got.oldest_us);
     return false;
 }
 
@@ -178,8 +179,9 @@ static void see_row(void *ctx, const struct location *p, const struct placed_row
         s->seqs[i] = r->seq;
         return;
     }
-    buf_printf(s->why, "a row that was never acknowledged: %.*s %.*s %" PRIu32 " partial=%d (part %d, number %" PRIu64 ");",
-               STR_ARG(r->inf.id), STR_ARG(r->inf.model_id), r->inf.index, !!(r->flags & ROW_PARTIAL), p->kind, p->number);
+    buf_printf(
+        s->why, "a row that was never acknowledged: %.*s %.*s %" PRIu32 " partial=%d (part %d, number %" PRIu64 ");",
+        STR_ARG(r->inf.id), STR_ARG(r->inf.model_id), r->inf.index, !!(r->flags & ROW_PARTIAL), p->kind, p->number);
 }
 
 bool compare_parts(const struct view *v, const struct model *m, struct buf *why) {

@@ -50,7 +50,7 @@
     X(PER_ID_OVER, "one row more refused")                                           \
     X(WAITING_FULL, "the last id that may wait")                                     \
     X(WAITING_OVER, "one id more refused")                                           \
-    X(FROZEN_FULL, "inferences refused while four chunks wait")                      \
+    X(FROZEN_FULL, "inferences refused while all chunks are full")                     \
     X(EXPIRED_JOIN, "an inference after its metadata expired")                       \
     X(EXPIRED_ATTACH, "metadata after what waited expired")                          \
     X(FROZEN, "a chunk frozen")                                                      \

@@ -32,6 +32,6 @@ void disk_die(enum accident accident, uint64_t seed); /* a kill or a power loss,
 /* The store has been closed: what the accident left is what the next one finds. */
 void disk_recover(void);
 
-/* Calls once, at the n-th sync from now, from 1, that is none of the journal's and on the caller's thread: in the middle of the keeper's work. Off
- * with NULL. Returns how many such syncs there were since the last call. */
+/* Calls once, at the n-th sync from now, from 1, that is none of the journal's and on the caller's thread: in the
+ * middle of the keeper's work. Off with NULL. Returns how many such syncs there were since the last call. */
 unsigned disk_interrupt(unsigned n, void (*call)(void *ctx), void *ctx);

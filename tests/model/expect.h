@@ -13,7 +13,9 @@ size_t expect_rows(const struct model *m, const struct plan *p, const struct mod
 /* In the arena. Quantiles and means are exact where the store's are near. */
 void expect_groups(const struct model *m, const struct plan *p, const struct grouping *g, struct arena *a,
                    struct group_list *out);
-void expect_facet(const struct model *m, const struct plan *p, const struct subject *of, struct arena *a, struct facet *out);
+void expect_facet(const struct model *m, const struct plan *p, const struct subject *of, struct arena *a,
+                  struct facet *out);
 
-struct value expect_value(const struct model *m, const struct model_row *r, const struct subject *of); /* of a row; not OF_CLASS */
+/* Of a row; not OF_CLASS. */
+struct value expect_value(const struct model *m, const struct model_row *r, const struct subject *of);
 bool key_value_eq(const struct key_value *x, const struct key_value *y);

@@ -163,8 +163,7 @@ static void number_cell(const struct measure *m, struct numbers *n, struct arena
     if (m->kind == MEASURE_HISTOGRAM) {
         bool confidence = m->of.of == OF_CONFIDENCE;
         uint64_t *bins = arena_alloc(a, (confidence ? CONFIDENCE_BINS : LATENCY_BINS) * sizeof *bins);
-        for (size_t i = 0; i < n->count; i++)
-            bins[confidence ? confidence_bin(n->list[i]) : latency_bin(n->list[i])]++;
+        for (size_t i = 0; i < n->count; i++) bins[confidence ? confidence_bin(n->list[i]) : latency_bin(n->list[i])]++;
         out->known = true;
         out->bins = bins;
     }
@@ -211,7 +210,8 @@ static void row_cell(const struct model *m, const struct measure *what, const st
             break;
         case MEASURE_NEWEST: {
             struct value v = expect_value(m, r, &what->of);
-            bool later = !newest || r->time_us > newest->time_us || (r->time_us == newest->time_us && r->order > newest->order);
+            bool later =
+                !newest || r->time_us > newest->time_us || (r->time_us == newest->time_us && r->order > newest->order);
             if (v.type == VALUE_NONE || !later) break;
             newest = r;
             out->text = v.text;

@@ -26,7 +26,8 @@ static struct str text(struct run *r, const char *fmt, unsigned n) {
 
 struct str new_id(struct run *r, struct space *s) {
     CHECK(s->id_count < IDS_MOST);
-    struct str id = text(r, chance(&r->dice, 3) ? "an id of some length, with blanks and \xc3\xa4 in it: %0200u" : "u%u", r->next_id++);
+    struct str id =
+        text(r, chance(&r->dice, 3) ? "an id of some length, with blanks and ä in it: %0200u" : "u%u", r->next_id++);
     return s->ids[s->id_count++] = id;
 }
 
@@ -42,7 +43,7 @@ struct str some_id(struct run *r, struct space *s) {
 /* ---- inferences ---- */
 
 static const char *const models[] = {"coco/24", "coco/25", "coco/24", "dogs/1", "plain", "a b/c/2"};
-static const char *const classes[] = {"dog", "cat", "dog", "big dog", "\xc3\xa4pfel", ""};
+static const char *const classes[] = {"dog", "cat", "dog", "big dog", "äpfel", ""};
 static const char *const devices[] = {"", "cam1", "cam2", "cam 3"};
 static const double confidences[] = {0, 0.001, 0.25, 0.4995, 0.5, 0.5, 0.8, 0.999, 1};
 
@@ -50,12 +51,16 @@ static const struct detection *random_detections(struct run *r, size_t count) {
     struct dice *d = &r->dice;
     struct detection *list = arena_alloc(&r->arena, count * sizeof *list);
     for (size_t i = 0; i < count; i++) {
-        list[i] = (struct detection){.class_name = str_of(PICK(d, classes)), .class_id = (int)roll(d, 4) - 1, .confidence = NAN};
-        if (chance(d, 60)) list[i].confidence = PICK(d, confidences);
-        else if (chance(d, 80)) list[i].confidence = roll(d, 100000) / 100000.0;
+        list[i] = (struct detection){
+            .class_name = str_of(PICK(d, classes)), .class_id = (int)roll(d, 4) - 1, .confidence = NAN};
+        if (chance(d, 60))
+            list[i].confidence = PICK(d, confidences);
+        else if (chance(d, 80))
+            list[i].confidence = roll(d, 100000) / 100000.0;
         list[i].has_box = chance(d, 50);
         if (list[i].has_box)
-            list[i].x = roll(d, 640), list[i].y = roll(d, 480), list[i].width = 1 + roll(d, 50) / 3.0, list[i].height = 7;
+            list[i].x = roll(d, 640), list[i].y = roll(d, 480), list[i].width = 1 + roll(d, 50) / 3.0,
+            list[i].height = 7;
         if (chance(d, 20)) list[i].detection_id = text(r, "d%u", roll(d, 1000));
         if (chance(d, 10)) list[i].other = STR("{\"points\":[[1,2],[3,4]]}");
     }
@@ -102,7 +107,8 @@ struct inference random_inference(struct run *r, struct space *s, struct str id)
 
 /* ---- metadata ---- */
 
-static const char *const texts[] = {"1", "1.5", "x", "night", "", "A1", "A17", "true", "80", "8e1", "007", "\xc3\xb6 \"quoted\" \\ *"};
+static const char *const texts[] = {"1",   "1.5",  "x",  "night", "",    "A1",
+                                    "A17", "true", "80", "8e1",   "007", "ö \"quoted\" \\ *"};
 static const double numbers[] = {0, 1, 1.5, -2, 80, 1e300, 0.1, 5e-324};
 
 struct value random_value(struct run *r) {
@@ -121,7 +127,7 @@ struct value random_value(struct run *r) {
 }
 
 struct str random_field(struct run *r, struct space *s) {
-    static const char *const names[] = {"serial_number", "shift", "class", "Gr\xc3\xb6\xc3\x9f" "e", "a.b \"c\"", "id"};
+    static const char *const names[] = {"serial_number", "shift", "class", "Größe", "a.b \"c\"", "id"};
     struct dice *d = &r->dice;
     unsigned count = s->model.max_fields < 30 ? s->model.max_fields : 30;
     if (chance(d, 4)) count += 2;
@@ -141,10 +147,13 @@ static void quote(struct buf *b, struct str s) {
 }
 
 static void value_text(struct run *r, struct buf *b) {
-    static const char *const plain[] = {"1", "1.5", "x", "night", "A1", "A1*", "*1", "v*", "true", "80", "8e1", "*", "1..100", "-5..1.5"};
+    static const char *const plain[] = {"1",  "1.5",  "x",  "night", "A1", "A1*",    "*1",
+                                        "v*", "true", "80", "8e1",   "*",  "1..100", "-5..1.5"};
     struct value v = random_value(r);
-    if (chance(&r->dice, 70)) buf_addz(b, PICK(&r->dice, plain));
-    else quote(b, v.type == VALUE_STRING && v.text.n < 100 ? v.text : STR("80"));
+    if (chance(&r->dice, 70))
+        buf_addz(b, PICK(&r->dice, plain));
+    else
+        quote(b, v.type == VALUE_STRING && v.text.n < 100 ? v.text : STR("80"));
 }
 
 static void metadata_clause(struct run *r, struct space *s, struct buf *b) {
@@ -170,14 +179,57 @@ static void metadata_clause(struct run *r, struct space *s, struct buf *b) {
 
 static void clause(struct run *r, struct space *s, struct buf *b) {
     static const char *const fixed[] = {
-        "model:coco", "model:coco/24", "model:*24", "model:(plain or dogs)", "has:model", "model:\"a b/c\"", "device:cam1",
-        "device:cam*", "has:device", "device:\"cam 3\"", "source:source1", "source:*2", "has:source", "source_info:info1",
-        "has:source_info", "server:server0", "has:server", "error:\"no picture\"", "error:error*", "has:error", "class:dog",
-        "class:(cat or \"big dog\")", "class:*dog", "class:dog>=2", "class:dog<1", "class:dog[confidence>0.4]",
-        "class:*[confidence>=0.5 confidence<0.9]>1", "has:class", "confidence<0.5", "confidence>=0.5", "confidence:0.25..0.8",
-        "has:confidence", "latency>0.1", "latency:0..0.05", "has:latency", "detections:0", "detections>=2", "has:detections",
-        "index:0", "index>=1", "partial:true", "partial:false", "has:partial", "has:picture", "picture:false", "has:id",
-        "nosuch:thing", "1", "night", "true", "80",
+        "model:coco",
+        "model:coco/24",
+        "model:*24",
+        "model:(plain or dogs)",
+        "has:model",
+        "model:\"a b/c\"",
+        "device:cam1",
+        "device:cam*",
+        "has:device",
+        "device:\"cam 3\"",
+        "source:source1",
+        "source:*2",
+        "has:source",
+        "source_info:info1",
+        "has:source_info",
+        "server:server0",
+        "has:server",
+        "error:\"no picture\"",
+        "error:error*",
+        "has:error",
+        "class:dog",
+        "class:(cat or \"big dog\")",
+        "class:*dog",
+        "class:dog>=2",
+        "class:dog<1",
+        "class:dog[confidence>0.4]",
+        "class:*[confidence>=0.5 confidence<0.9]>1",
+        "has:class",
+        "confidence<0.5",
+        "confidence>=0.5",
+        "confidence:0.25..0.8",
+        "has:confidence",
+        "latency>0.1",
+        "latency:0..0.05",
+        "has:latency",
+        "detections:0",
+        "detections>=2",
+        "has:detections",
+        "index:0",
+        "index>=1",
+        "partial:true",
+        "partial:false",
+        "has:partial",
+        "has:picture",
+        "picture:false",
+        "has:id",
+        "nosuch:thing",
+        "1",
+        "night",
+        "true",
+        "80",
     };
     struct dice *d = &r->dice;
     char when[CLOCK_TEXT];
@@ -187,8 +239,10 @@ static void clause(struct run *r, struct space *s, struct buf *b) {
         metadata_clause(r, s, b);
     } else if (kind < 53) {
         buf_addz(b, "id:");
-        if (chance(d, 50)) buf_printf(b, "u%u*", roll(d, 30));
-        else quote(b, some_id(r, s));
+        if (chance(d, 50))
+            buf_printf(b, "u%u*", roll(d, 30));
+        else
+            quote(b, some_id(r, s));
     } else if (kind < 57) {
         quote(b, some_id(r, s));
     } else if (kind < 62) {
@@ -216,11 +270,13 @@ static void filter_text_of(struct run *r, struct space *s, struct buf *b, unsign
 
 void random_question(struct run *r, struct space *s, struct question *q) {
     struct dice *d = &r->dice;
-    *q = (struct question){.from_us = PLAN_FIRST_US, .to_us = PLAN_LAST_US, .partial = chance(d, 30), .limit = 1 + roll(d, 12)};
+    *q = (struct question){
+        .from_us = PLAN_FIRST_US, .to_us = PLAN_LAST_US, .partial = chance(d, 30), .limit = 1 + roll(d, 12)};
     if (chance(d, 40)) {
         q->from_us = r->clock_us - (int64_t)roll(d, 100000) * 1000000;
         q->to_us = q->from_us + (int64_t)roll(d, 100000) * 1000000;
-        if (s->model.row_count && chance(d, 50)) q->to_us = s->model.rows[roll(d, (uint32_t)s->model.row_count)].time_us;
+        if (s->model.row_count && chance(d, 50))
+            q->to_us = s->model.rows[roll(d, (uint32_t)s->model.row_count)].time_us;
         if (q->to_us <= q->from_us) q->from_us = PLAN_FIRST_US;
     }
     if (chance(d, 15)) return;

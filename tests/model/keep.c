@@ -83,7 +83,8 @@ void take_retention(struct run *r, struct space *s, int64_t before_us) {
         struct model_row *row = &m->rows[i];
         if (k.rows[i]) continue;
         if (row->time_us >= before_us)
-            wrong(r, "retention before %" PRId64 " took %.*s of %" PRId64, before_us, STR_ARG(row->inf.id), row->time_us);
+            wrong(r, "retention before %" PRId64 " took %.*s of %" PRId64, before_us, STR_ARG(row->inf.id),
+                  row->time_us);
         row->gone = true;
         gone++;
     }
@@ -155,10 +156,14 @@ static void write_meanwhile(void *ctx) {
     if (m->step == STEP_RETAIN) take_retention(r, m->s, m->arg_us);
     for (unsigned i = 0; i < count; i++) {
         uint32_t kind = roll(&r->dice, 10);
-        if (kind < 5) step_attach_known(r, m->s);
-        else if (kind < 7) step_again(r, m->s);
-        else if (kind < 9) step_ingest(r, m->s);
-        else step_mixed(r, m->s);
+        if (kind < 5)
+            step_attach_known(r, m->s);
+        else if (kind < 7)
+            step_again(r, m->s);
+        else if (kind < 9)
+            step_ingest(r, m->s);
+        else
+            step_mixed(r, m->s);
     }
     cover(r, covers[m->step]);
     r->nested = false;
@@ -219,8 +224,9 @@ bool disarm_resolver(struct run *r) {
 /* ---- a step ---- */
 
 static enum store_step random_step(struct run *r, const struct space *s) {
-    static const unsigned weights[STEPS] = {[STEP_FREEZE] = 18, [STEP_SEAL] = 24,       [STEP_FOLD] = 18,   [STEP_MERGE] = 8,
-                                            [STEP_RETAIN] = 7,  [STEP_CHECKPOINT] = 12, [STEP_COMPACT] = 8, [STEP_EXPIRE] = 5};
+    static const unsigned weights[STEPS] = {
+        [STEP_FREEZE] = 18, [STEP_SEAL] = 24,       [STEP_FOLD] = 18,   [STEP_MERGE] = 8,
+        [STEP_RETAIN] = 7,  [STEP_CHECKPOINT] = 12, [STEP_COMPACT] = 8, [STEP_EXPIRE] = 5};
     (void)s;
     uint32_t at = roll(&r->dice, 100);
     enum store_step step = 0;
@@ -242,29 +248,36 @@ static void expired(struct run *r, struct space *s) {
     if (after < before) cover(r, COVER_EXPIRED);
 }
 
-static void look_at_held(struct run *r, struct space *s, struct view *held, struct model *before, enum store_step step) {
+static void look_at_held(struct run *r, struct space *s, struct view *held, struct model *before,
+                         enum store_step step) {
     static const enum cover covers[STEPS] = {[STEP_SEAL] = COVER_HELD_SEAL,
                                              [STEP_FOLD] = COVER_HELD_FOLD,
                                              [STEP_MERGE] = COVER_HELD_MERGE,
                                              [STEP_RETAIN] = COVER_HELD_RETAIN};
     struct buf why = {0};
     if (!compare_all(held, before, now_of(r), &why))
-        wrong(r, "a view held across %s of workspace %" PRIu32 ": %.*s", step_names[step], s->number, (int)why.n, why.p);
+        wrong(r, "a view held across %s of workspace %" PRIu32 ": %.*s", step_names[step], s->number, (int)why.n,
+              why.p);
     if (covers[step]) cover(r, covers[step]);
 }
 
 void step_keep(struct run *r, struct space *s) {
-    static const enum operation operations[STEPS] = {OP_FREEZE, OP_SEAL, OP_FOLD, OP_MERGE, OP_RETAIN, OP_CHECKPOINT, OP_COMPACT, OP_EXPIRE};
+    static const enum operation operations[STEPS] = {OP_FREEZE, OP_SEAL,       OP_FOLD,    OP_MERGE,
+                                                     OP_RETAIN, OP_CHECKPOINT, OP_COMPACT, OP_EXPIRE};
     struct err e = {0};
     enum store_step step = random_step(r, s);
     enum accident accident = random_accident(r);
     struct meanwhile m = {.r = r, .s = s, .step = step, .arg_us = step == STEP_RETAIN ? retain_before(r, s) : 0};
     bool interrupted = !accident && r->syncs[step] && chance(&r->dice, r->interruptions);
-    struct view *held = !accident && !interrupted && chance(&r->dice, 30) ? store_view(r->tested.store, s->number) : NULL;
+    struct view *held =
+        !accident && !interrupted && chance(&r->dice, 30) ? store_view(r->tested.store, s->number) : NULL;
     struct model before = {0};
     looked(r, s);
     if (held) model_copy(&before, &s->model);
-    note(r, "ws %" PRIu32 " %s%s", s->number, step_names[step], interrupted ? ", interrupted" : held ? ", a view held" : "");
+    note(r, "ws %" PRIu32 " %s%s", s->number, step_names[step],
+         interrupted ? ", interrupted"
+         : held      ? ", a view held"
+                     : "");
     disk_interrupt(interrupted ? 1 + roll(&r->dice, r->syncs[step]) : 0, interrupted ? write_meanwhile : NULL, &m);
     begin_accident(r, operations[step], accident);
     bool ok = store_step(r->tested.store, s->number, step, m.arg_us, &e);
@@ -312,7 +325,8 @@ void deleted(struct run *r, struct space *s) {
     if (v) wrong(r, "workspace %" PRIu32 " was deleted, and there it is", s->number);
     write_begin(&w, s->number);
     write_attach(&w, &(struct attach){.field = STR("f"), .value = {.type = VALUE_BOOL}, .ids = &id, .id_count = 1});
-    if (store_write_now(r->tested.store, &w, &e)) wrong(r, "workspace %" PRIu32 " was deleted, and takes metadata", s->number);
+    if (store_write_now(r->tested.store, &w, &e))
+        wrong(r, "workspace %" PRIu32 " was deleted, and takes metadata", s->number);
     if (e.code != ERR_NOT_FOUND) wrong(r, "writing to a deleted workspace: %s", e.msg);
     write_free(&w);
     cover(r, COVER_DELETED);

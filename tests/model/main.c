@@ -1,11 +1,10 @@
 /* The model checker: long random sequences of everything a workspace can go through, against the store and against a
  * naive model of it (model.h), the answers compared by content.
  *
- *   model [--sequences N] [--steps N] [--first SEED]   sequences of the seeds FIRST, FIRST + 1, ..., one of a random seed,
- *                                                      and the scripted one; what was met is printed, and what was not
- *                                                      makes it fail
- *   model --seed SEED [--steps N] [--only STEPS]       one sequence, or only these of its steps: 3,7,40
- *   model --quick                                      stops at the first failure, says nothing of what was met
+ *   model [--sequences N] [--steps N] [--first SEED]   sequences of the seeds FIRST, FIRST + 1, ..., one of a random
+ * seed, and the scripted one; what was met is printed, and what was not makes it fail model --seed SEED [--steps N]
+ * [--only STEPS]       one sequence, or only these of its steps: 3,7,40 model --quick stops at the first failure, says
+ * nothing of what was met
  *
  * A failure names seed and step, and a shorter sequence that still fails, if one is found at once. */
 #include <inttypes.h>
@@ -22,7 +21,7 @@
 #include "base/mem.h"
 #include "run.h"
 
-enum { WORKERS = 2, LIMIT_S = 40, SHRINK_RUNS = 150, STEPS_MOST = 100000 };
+enum { WORKERS = 2, LIMIT_S = 120, SHRINK_RUNS = 150, STEPS_MOST = 100000 };
 
 static struct {
     unsigned sequences, steps;
@@ -60,8 +59,10 @@ static void start(struct job *job, uint64_t seed, const bool *left_out, bool qui
     if (job->pid) return;
     if (quiet) CHECK(freopen("/dev/null", "w", stderr));
     alarm(LIMIT_S);
-    if (seed == SCRIPTED) run_limits(board, job->trail);
-    else run_sequence(seed, options.steps, left_out, quiet ? unseen : board, job->trail);
+    if (seed == SCRIPTED)
+        run_limits(board, job->trail);
+    else
+        run_sequence(seed, options.steps, left_out, quiet ? unseen : board, job->trail);
     _exit(0);
 }
 
@@ -218,17 +219,24 @@ static bool read_options(int argc, char **argv) {
         }
         if (!more) return false;
         i++;
-        if (strcmp(argv[i - 1], "--seed") == 0) options.seed = strtoull(more, NULL, 10), options.one = true;
-        else if (strcmp(argv[i - 1], "--steps") == 0) options.steps = (unsigned)strtoul(more, NULL, 10);
-        else if (strcmp(argv[i - 1], "--sequences") == 0) options.sequences = (unsigned)strtoul(more, NULL, 10);
-        else if (strcmp(argv[i - 1], "--first") == 0) options.first = strtoull(more, NULL, 10);
-        else if (strcmp(argv[i - 1], "--only") == 0) ok = read_only(more);
-        else ok = false;
+        if (strcmp(argv[i - 1], "--seed") == 0)
+            options.seed = strtoull(more, NULL, 10), options.one = true;
+        else if (strcmp(argv[i - 1], "--steps") == 0)
+            options.steps = (unsigned)strtoul(more, NULL, 10);
+        else if (strcmp(argv[i - 1], "--sequences") == 0)
+            options.sequences = (unsigned)strtoul(more, NULL, 10);
+        else if (strcmp(argv[i - 1], "--first") == 0)
+            options.first = strtoull(more, NULL, 10);
+        else if (strcmp(argv[i - 1], "--only") == 0)
+            ok = read_only(more);
+        else
+            ok = false;
     }
     return ok && options.steps <= STEPS_MOST;
 }
 
 int main(int argc, char **argv) {
+    setvbuf(stdout, NULL, _IOLBF, 0);
     if (!read_options(argc, argv)) {
         fprintf(stderr, "model: the top of tests/model/main.c says what may be given\n");
         return 2;
@@ -238,8 +246,10 @@ int main(int argc, char **argv) {
         struct job job = {.trail = shared(sizeof(struct trail))};
         start(&job, options.seed, options.left_out, false);
         int status = wait_for(job.pid);
-        if (status) tell(&job, status);
-        else printf("passed: seed %" PRIu64 "\n", options.seed);
+        if (status)
+            tell(&job, status);
+        else
+            printf("passed: seed %" PRIu64 "\n", options.seed);
         return status != 0;
     }
     CHECK(getrandom(&options.seed, 4, 0) == 4);

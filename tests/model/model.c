@@ -111,15 +111,15 @@ static void apply_inference(struct model *m, const struct inference *inf, int64_
     while (inf->assign_index && find_row(m, inf, row.index)) row.index++;
     const struct model_row *there = find_row(m, inf, row.index);
     result->index = row.index;
-    result->outcome = !there                                 ? OUTCOME_CREATED
+    result->outcome = !there                                ? OUTCOME_CREATED
                       : str_eq(there->content, row.content) ? OUTCOME_UNCHANGED
-                                                             : OUTCOME_CONFLICT;
+                                                            : OUTCOME_CONFLICT;
     if (there) return;
     row.time_us = inf->time_us == TIME_UNKNOWN ? received_us : inf->time_us;
     bool suspect = row.time_us > received_us + DAY_S * SECOND || row.time_us < received_us - 365 * DAY_S * SECOND;
-    row.flags = (uint8_t)((inf->error.n ? ROW_ERROR : 0) | (inf->partial ? ROW_PARTIAL : 0) |
-                          (inf->picture ? ROW_PICTURE : 0) | (suspect ? ROW_CLOCK_SUSPECT : 0) |
-                          (inf->assign_index ? ROW_INDEX_ASSIGNED : 0));
+    row.flags =
+        (uint8_t)((inf->error.n ? ROW_ERROR : 0) | (inf->partial ? ROW_PARTIAL : 0) | (inf->picture ? ROW_PICTURE : 0) |
+                  (suspect ? ROW_CLOCK_SUSPECT : 0) | (inf->assign_index ? ROW_INDEX_ASSIGNED : 0));
     for (size_t i = 0; i < m->row_count; i++) {
         struct model_row *other = &m->rows[i];
         if (!same_place(other, inf, row.index)) continue;

@@ -1,5 +1,5 @@
-/* What a workspace must hold after the requests it took: plain arrays, searched from one end to the other, so that it is
- * right by looking at it. It knows nothing of chunks, segments or files. Retention is told which rows go.
+/* What a workspace must hold after the requests it took: plain arrays, searched from one end to the other, so that it
+ * is right by looking at it. It knows nothing of chunks, segments or files. Retention is told which rows go.
  *
  * Owner: the checker, one thread. Strings live in the arena given and outlive every copy of the model. */
 #pragma once

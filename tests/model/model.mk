@@ -19,8 +19,8 @@ $(MODEL): $(MODEL_OBJ) $(BUILD)/libsightglass.a | $(ORT)
 
 test-model: all $(MODEL) ## random sequences against the store and a naive model; seeded bugs must be found
 	@$(MODEL)
-	@CC="$(CC)" CFLAGS="$(CFLAGS)" LINK="$(LDFLAGS) $(MODEL_LINK)" LIBS="$(BUILD)/libsightglass.a $(LDLIBS)" \
-	  $(PYTHON) tests/model/seeded.py $(MODEL_OBJ)
+	@CC="$(CC)" CFLAGS="$(filter-out -DSIGHTGLASS_VERSION%,$(CFLAGS))" LINK="$(SANITIZE) $(MODEL_LINK)" \
+	  LIBS="$(BUILD)/libsightglass.a -lsodium -ljansson -lz -lpthread -lm" $(PYTHON) tests/model/seeded.py $(MODEL_OBJ)
 
 SOAK_SEQUENCES ?= 2000
 

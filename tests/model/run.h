@@ -67,7 +67,9 @@ struct run {
 _Noreturn void wrong(struct run *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void note(struct run *r, const char *fmt, ...) __attribute__((format(printf, 2, 3))); /* one line of the trail */
 /* Now, as queries see it: not before what was received. */
-static inline int64_t now_of(const struct run *r) { return r->clock_us > r->received_us ? r->clock_us : r->received_us; }
+static inline int64_t now_of(const struct run *r) {
+    return r->clock_us > r->received_us ? r->clock_us : r->received_us;
+}
 static inline void cover(struct run *r, enum cover c) { atomic_fetch_add(&r->board->covers[c], 1); }
 
 /* A sequence: steps 1..count but those left out, then a last look at everything. */
@@ -100,7 +102,8 @@ void step_keep(struct run *r, struct space *s);
 void step_delete(struct run *r, struct space *s);
 void begin_space(struct run *r, struct space *s);
 void deleted(struct run *r, struct space *s); /* it is; the next one takes its place */
-void looked(struct run *r, struct space *s); /* after anything that moves rows: where they are now, and how they came there */
+/* After anything that moves rows: where they are now, and how they came there. */
+void looked(struct run *r, struct space *s);
 /* Rows of the model that the store has no more go, if retention up to this time may have taken them. */
 void take_retention(struct run *r, struct space *s, int64_t before_us);
 

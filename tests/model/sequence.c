@@ -17,7 +17,8 @@
 /* ---- the trail ---- */
 
 /* The linker puts it in place of the log's (-Wl,--wrap): a failing disk is what is wanted here. */
-void __wrap_log_event(enum log_level level, const char *event, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void __wrap_log_event(enum log_level level, const char *event, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 void __wrap_log_event(enum log_level level, const char *event, const char *fmt, ...) {
     (void)level, (void)event, (void)fmt;
 }
@@ -45,7 +46,8 @@ void wrong(struct run *r, const char *fmt, ...) {
 static void begin(struct run *r, uint64_t seed, struct board *board, struct trail *trail) {
     hash_init();
     guard_init();
-    *r = (struct run){.seed = seed, .board = board, .trail = trail, .dice = {seed * 0x9e3779b97f4a7c15u}, .clock_us = START_US};
+    *r = (struct run){
+        .seed = seed, .board = board, .trail = trail, .dice = {seed * 0x9e3779b97f4a7c15u}, .clock_us = START_US};
     *trail = (struct trail){0};
     tested_clock(r->clock_us);
     disk_begin();
@@ -86,11 +88,16 @@ static void choose_options(struct run *r) {
 static void move_clock(struct run *r) {
     struct dice *d = &r->dice;
     uint32_t kind = roll(d, 100);
-    if (kind < 70) r->clock_us += roll(d, 3000) * 1000;
-    else if (kind < 91) r->clock_us += roll(d, 1800) * SECOND;
-    else if (kind < 96) r->clock_us += roll(d, 12 * 3600) * SECOND;
-    else if (kind < 97) r->clock_us += r->tested.o.pending_ttl_us + SECOND;
-    else r->clock_us -= roll(d, 7200) * SECOND;
+    if (kind < 70)
+        r->clock_us += roll(d, 3000) * 1000;
+    else if (kind < 91)
+        r->clock_us += roll(d, 1800) * SECOND;
+    else if (kind < 96)
+        r->clock_us += roll(d, 12 * 3600) * SECOND;
+    else if (kind < 97)
+        r->clock_us += r->tested.o.pending_ttl_us + SECOND;
+    else
+        r->clock_us -= roll(d, 7200) * SECOND;
     if (r->clock_us < r->floor_us) r->clock_us = r->floor_us;
     tested_clock(r->clock_us);
 }
@@ -103,9 +110,12 @@ static void any_step(struct run *r) {
                  {10, step_again},  {18, step_keep},   {10, step_page},        {12, step_ask}};
     struct space *s = &r->spaces[chance(&r->dice, 75) ? 0 : 1];
     uint32_t at = roll(&r->dice, 100);
-    if (at == 0) step_delete(r, s);
-    else if (at == 1) step_kill(r);
-    else if (at < 4) step_restart(r);
+    if (at == 0)
+        step_delete(r, s);
+    else if (at == 1)
+        step_kill(r);
+    else if (at < 4)
+        step_restart(r);
     if (at < 4) return;
     at -= 4;
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
@@ -143,9 +153,12 @@ static void attach_fields(struct run *r, unsigned from, unsigned count) {
     *id = STR("one");
     for (unsigned i = 0; i < count; i++) {
         char *name = arena_printf(&r->arena, "field %u", from + i);
-        q.items[q.count++] = (struct item){
-            .is_attach = true,
-            .attach = {.key_id = 1, .field = str_of(name), .value = {.type = VALUE_NUMBER, .number = from + i}, .ids = id, .id_count = 1}};
+        q.items[q.count++] = (struct item){.is_attach = true,
+                                           .attach = {.key_id = 1,
+                                                      .field = str_of(name),
+                                                      .value = {.type = VALUE_NUMBER, .number = from + i},
+                                                      .ids = id,
+                                                      .id_count = 1}};
     }
     send(r, &r->spaces[0], &q, ACCIDENT_NONE);
 }

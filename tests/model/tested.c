@@ -4,8 +4,9 @@
 #include "base/guard.h"
 
 const char *const step_names[STEPS] = {
-    [STEP_FREEZE] = "freeze", [STEP_SEAL] = "seal",   [STEP_FOLD] = "fold",       [STEP_MERGE] = "merge",
-    [STEP_RETAIN] = "retain", [STEP_CHECKPOINT] = "checkpoint", [STEP_COMPACT] = "compact", [STEP_EXPIRE] = "expire",
+    [STEP_FREEZE] = "freeze",   [STEP_SEAL] = "seal",     [STEP_FOLD] = "fold",
+    [STEP_MERGE] = "merge",     [STEP_RETAIN] = "retain", [STEP_CHECKPOINT] = "checkpoint",
+    [STEP_COMPACT] = "compact", [STEP_EXPIRE] = "expire",
 };
 
 static int64_t clock_us;
@@ -63,11 +64,11 @@ void tested_rows(const struct view *v, void (*call)(void *ctx, const struct loca
     for (size_t i = 0; v && i < v->sealed_count; i++) {
         const struct segment *s = v->sealed[i]->segment;
         struct location p = {.kind = PLACE_SEALED,
-                          .number = s->number,
-                          .version = s->version,
-                          .apart = s->apart,
-                          .max_time_us = s->max_time_us,
-                          .overlay = overlay_count(v->sealed[i]->overlay)};
+                             .number = s->number,
+                             .version = s->version,
+                             .apart = s->apart,
+                             .max_time_us = s->max_time_us,
+                             .overlay = overlay_count(v->sealed[i]->overlay)};
         segment_rows_of(v->sealed[i], &p, call, ctx);
     }
 }

@@ -34,7 +34,8 @@ struct placed_row {
     uint64_t seq;
     uint8_t flags;
 };
-void tested_rows(const struct view *v, void (*call)(void *ctx, const struct location *p, const struct placed_row *r), void *ctx);
+void tested_rows(const struct view *v, void (*call)(void *ctx, const struct location *p, const struct placed_row *r),
+                 void *ctx);
 
 /* Whether the segments are what they should be. */
 bool tested_verify(const struct view *v, struct err *e);

@@ -154,8 +154,10 @@ static void begin_write(struct run *r, const struct space *s, const struct reque
     write_begin(&w->write, s->number);
     for (unsigned i = 0; i < q->count; i++) {
         w->first[i] = w->write.records;
-        if (q->items[i].is_attach) write_attach(&w->write, &q->items[i].attach);
-        else if (!write_inference(&w->write, &q->items[i].inf, &e)) wrong(r, "write_inference: %s", e.msg);
+        if (q->items[i].is_attach)
+            write_attach(&w->write, &q->items[i].attach);
+        else if (!write_inference(&w->write, &q->items[i].inf, &e))
+            wrong(r, "write_inference: %s", e.msg);
     }
     w->first[q->count] = w->write.records;
 }
@@ -178,9 +180,9 @@ static void compare_result(struct run *r, const struct item *item, const struct 
     }
     if (sum.applied != want->attach.applied || sum.pending != want->attach.pending ||
         sum.unchanged != want->attach.unchanged)
-        wrong(r, "attach of %.*s: expected applied, pending, unchanged %u %u %u, got %u %u %u", STR_ARG(item->attach.field),
-              want->attach.applied, want->attach.pending, want->attach.unchanged, sum.applied, sum.pending,
-              sum.unchanged);
+        wrong(r, "attach of %.*s: expected applied, pending, unchanged %u %u %u, got %u %u %u",
+              STR_ARG(item->attach.field), want->attach.applied, want->attach.pending, want->attach.unchanged,
+              sum.applied, sum.pending, sum.unchanged);
 }
 
 /* It was taken: the model takes it an item at a time, so that each meets what the ones before left. */
@@ -189,7 +191,8 @@ static void adopt(struct run *r, struct space *s, const struct request *q, const
     int64_t received_us = r->clock_us > r->received_us ? r->clock_us : r->received_us;
     size_t waiting = 0, fields = s->model.field_count;
     if (verdict != VERDICT_TAKEN && verdict != VERDICT_EITHER) wrong(r, "taken, though over a limit (%d)", verdict);
-    if (w->write.received_us > received_us && w->write.received_us <= r->doubt_received_us) received_us = w->write.received_us;
+    if (w->write.received_us > received_us && w->write.received_us <= r->doubt_received_us)
+        received_us = w->write.received_us;
     r->doubt_received_us = 0;
     if (w->write.received_us != received_us)
         wrong(r, "received: expected %" PRId64 ", got %" PRId64, received_us, w->write.received_us);
@@ -200,9 +203,12 @@ static void adopt(struct run *r, struct space *s, const struct request *q, const
         struct result result;
         model_apply(&s->model, &one, received_us, &result);
         compare_result(r, &q->items[i], w, i, &result);
-        if (q->items[i].is_attach) cover_attach(r, s, &q->items[i], &met[i], &result.attach);
-        else if (result.outcome == OUTCOME_CREATED) cover_created(r, s, &q->items[i].inf, &met[i]);
-        else cover_there(r, &met[i].where[0], result.outcome == OUTCOME_CONFLICT);
+        if (q->items[i].is_attach)
+            cover_attach(r, s, &q->items[i], &met[i], &result.attach);
+        else if (result.outcome == OUTCOME_CREATED)
+            cover_created(r, s, &q->items[i].inf, &met[i]);
+        else
+            cover_there(r, &met[i].where[0], result.outcome == OUTCOME_CONFLICT);
         waiting += result.attach.pending;
         for (unsigned k = 0; k < i; k++)
             if (!q->items[k].is_attach && !q->items[i].is_attach && str_eq(q->items[k].inf.id, q->items[i].inf.id))
@@ -220,7 +226,8 @@ static void adopt(struct run *r, struct space *s, const struct request *q, const
 }
 
 /* It was not taken: rightly? */
-static void refused(struct run *r, const struct space *s, const struct err *e, enum verdict verdict, bool no_room, bool struck) {
+static void refused(struct run *r, const struct space *s, const struct err *e, enum verdict verdict, bool no_room,
+                    bool struck) {
     if (no_room && e->code == ERR_BUSY) {
         cover(r, COVER_FROZEN_FULL);
     } else if (e->code == ERR_INVALID && (verdict == VERDICT_FIELDS || verdict == VERDICT_PER_ID)) {
@@ -232,7 +239,8 @@ static void refused(struct run *r, const struct space *s, const struct err *e, e
         struct view *v = store_view(r->tested.store, s->number);
         for (size_t i = 0; i < s->model.field_count; i++) buf_printf(&names, " %.*s", STR_ARG(s->model.fields[i]));
         buf_addz(&names, "; the store's:");
-        for (uint32_t i = 0; v && i < fields_count(v->fields); i++) buf_printf(&names, " %.*s", STR_ARG(v->fields->names[i]));
+        for (uint32_t i = 0; v && i < fields_count(v->fields); i++)
+            buf_printf(&names, " %.*s", STR_ARG(v->fields->names[i]));
         wrong(r, "refused: %s (fields of the model:%.*s)", e->msg, (int)names.n, names.p);
     }
 }
@@ -299,7 +307,8 @@ static struct inference *more_inference(struct request *q, struct inference inf)
     return &item->inf;
 }
 
-static void more_attach(struct run *r, struct space *s, struct request *q, struct value v, struct str field, unsigned count) {
+static void more_attach(struct run *r, struct space *s, struct request *q, struct value v, struct str field,
+                        unsigned count) {
     CHECK(q->count < REQUEST_MOST && count <= REQUEST_MOST);
     struct str *ids = arena_alloc(&r->arena, count * sizeof *ids);
     for (unsigned i = 0; i < count; i++) ids[i] = some_id(r, s);
@@ -316,10 +325,14 @@ void step_ingest(struct run *r, struct space *s) {
     struct str id = chance(d, 75) ? new_id(r, s) : some_id(r, s);
     for (unsigned i = 0; i < count; i++) {
         struct inference *inf = more_inference(&q, random_inference(r, s, id));
-        if (batch) inf->index = i;
-        else id = chance(d, 75) ? new_id(r, s) : some_id(r, s);
-        if (chance(d, 8)) inf->partial = true;
-        else if (chance(d, 8)) inf->assign_index = true;
+        if (batch)
+            inf->index = i;
+        else
+            id = chance(d, 75) ? new_id(r, s) : some_id(r, s);
+        if (chance(d, 8))
+            inf->partial = true;
+        else if (chance(d, 8))
+            inf->assign_index = true;
     }
     send(r, s, &q, random_accident(r));
 }
@@ -335,7 +348,8 @@ void step_attach(struct run *r, struct space *s) {
         struct str *ids = arena_alloc(&r->arena, sizeof *ids);
         ids[0] = w->id;
         q.items[0].attach.field = w->field;
-        q.items[0].attach.value = chance(d, 30) ? (struct value){.type = VALUE_NONE} : model_value(&s->model, w->id, w->field);
+        q.items[0].attach.value =
+            chance(d, 30) ? (struct value){.type = VALUE_NONE} : model_value(&s->model, w->id, w->field);
         q.items[0].attach.ids = ids;
         q.items[0].attach.id_count = 1;
     }
@@ -359,8 +373,11 @@ void step_mixed(struct run *r, struct space *s) {
     struct dice *d = &r->dice;
     unsigned count = 2 + roll(d, 5);
     for (unsigned i = 0; i < count; i++) {
-        if (chance(d, 50)) more_inference(&q, random_inference(r, s, chance(d, 50) ? new_id(r, s) : some_id(r, s)));
-        else more_attach(r, s, &q, chance(d, 10) ? (struct value){.type = VALUE_NONE} : random_value(r), random_field(r, s), 1 + roll(d, 3));
+        if (chance(d, 50))
+            more_inference(&q, random_inference(r, s, chance(d, 50) ? new_id(r, s) : some_id(r, s)));
+        else
+            more_attach(r, s, &q, chance(d, 10) ? (struct value){.type = VALUE_NONE} : random_value(r),
+                        random_field(r, s), 1 + roll(d, 3));
     }
     send(r, s, &q, random_accident(r));
 }

@@ -325,6 +325,10 @@ static void test_limits_at_and_past(void **state) {
                         ": at most 68 filters in one another");
     assert_string_equal(strchr(written(nested(FILTER_MAX_TREE - 1, "\"a:b c:d\"")), ':'),
                         ": at most 68 filters in one another");
+    struct buf siblings = {0};
+    for (int i = 0; i < 2 * FILTER_MAX_TREE; i++) buf_printf(&siblings, "%s{\"not\":{\"word\":\"a\"}}", i ? "," : "");
+    const char *wide = arena_printf(&arena, "{\"or\":[%s]}", text(&siblings));
+    FILTER_SAME(wide);
     SAME(filter(words(256)));
     FILTER_FAILS(words(257), "/filter/any: at most 256 values in one filter");
     FILTER_FAILS(arena_printf(&arena, "{\"and\":[%s,{\"word\":\"a\"}]}", words(256)),
@@ -377,8 +381,14 @@ static void test_models(void **state) {
     }
 }
 
-static void test_group_cursors(void **state) {
+static void test_cursors(void **state) {
     (void)state;
+    struct plan p;
+    struct json_fault fault;
+    assert_true(read_plan("{\"list\":{\"cursor\":\"1-5-6-7\"}}", &p, &fault));
+    assert_true(p.after.set && p.after.time_us == 5 && p.after.seq == 6 && p.as_of == 7);
+    assert_true(read_plan("{\"groups\":[{\"measures\":[\"errors\"],\"cursor\":\"2-5-7\"}]}", &p, &fault));
+    assert_true(p.groupings[0].skip == 5 && p.as_of == 7);
     uint32_t skip;
     uint64_t as_of;
     struct buf b = {0};
@@ -478,7 +488,7 @@ int main(void) {
         cmocka_unit_test_teardown(test_buckets, reset),
         cmocka_unit_test_teardown(test_bins_of_confidence, reset),
         cmocka_unit_test_teardown(test_models, reset),
-        cmocka_unit_test_teardown(test_group_cursors, reset),
+        cmocka_unit_test_teardown(test_cursors, reset),
         cmocka_unit_test_teardown(test_order, reset),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

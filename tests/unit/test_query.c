@@ -437,6 +437,8 @@ static void an_id_in_a_damaged_segment_is_told_of(void **state) {
     assert_true(!one.found && one.gap_count == 1);
     assert_true(query_one(&kit.view, STR("here"), &(struct which){0}, NOON, &arena, &one, &e));
     assert_true(one.found && one.gap_count == 0);
+    assert_true(query_one(&kit.view, STR("nowhere"), &(struct which){0}, NOON, &arena, &one, &e));
+    assert_true(!one.known && one.gap_count == 1);
 }
 
 /* ---- beside the writer ---- */

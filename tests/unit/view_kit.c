@@ -207,7 +207,7 @@ static struct sealed *make_sealed(struct view_kit *k, unsigned part, uint64_t ap
     uint32_t *places = mem_alloc(k->row_count * sizeof *places);
     memset(places, 0xff, k->row_count * sizeof *places);
     for (uint32_t i = 0; i < count; i++) places[rows[i] - k->rows] = i;
-    struct segment_builder *b = segment_builder_new(&id, k->view.fields->names, fields_count(k->view.fields));
+    struct segment_builder *b = segment_builder_new(&id, k->names, k->name_count);
     for (uint32_t i = 0; i < count; i++) {
         struct arena a = {0};
         struct segment_row row = {.inf = rows[i]->inf, .received_us = rows[i]->received_us, .seq = rows[i]->seq,
@@ -262,6 +262,18 @@ void view_kit_end(struct view_kit *k) {
     free(k->writes);
 }
 
+/* Segments have them in the order in which they came, the view in another: it is numbered anew at each start. */
+static void number_fields(struct view_kit *k) {
+    k->name_count = 0;
+    for (size_t i = 0; i < k->write_count; i++) {
+        size_t at = 0;
+        while (at < k->name_count && !str_eq(k->names[at], k->writes[i].field)) at++;
+        if (at == k->name_count) k->names[k->name_count++] = k->writes[i].field;
+    }
+    for (size_t i = 0; i < k->name_count; i++)
+        fields_of(k->view.fields, k->names[k->renumbered ? k->name_count - 1 - i : i]);
+}
+
 void view_kit_build(struct view_kit *k, const struct kit_part *parts, unsigned count) {
     clear(k);
     struct view *v = &k->view;
@@ -273,7 +285,7 @@ void view_kit_build(struct view_kit *k, const struct kit_part *parts, unsigned c
     v->slots = k->slots;
     v->seq = &k->view_seq;
     k->view_seq = k->seq;
-    for (size_t i = 0; i < k->write_count; i++) fields_of(v->fields, k->writes[i].field);
+    number_fields(k);
     for (unsigned i = 0; i < count; i++) {
         if (!parts[i].sealed) {
             CHECK(v->chunk_count < CHUNKS_MOST);

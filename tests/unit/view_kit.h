@@ -53,6 +53,10 @@ struct view_kit {
     struct kit_id *of_ids; /* by number */
     uint32_t id_room;
 
+    bool renumbered; /* the view numbers fields otherwise than its segments */
+    struct str names[VIEW_KIT_FIELDS];
+    size_t name_count;
+
     struct view view; /* of the last view_kit_build */
     struct sealed *sealed[VIEW_KIT_PARTS], *slots[VIEW_KIT_PARTS];
     _Atomic uint64_t view_seq;
