@@ -138,8 +138,8 @@ const struct detections *batch_detections(struct batch *b) {
     return &b->detections;
 }
 
-/* Rows have few detections, and how many nobody can foresee: so many are written for each without a look at its number,
- * which would be guessed wrong most of the time. What is too much is written over by the next. */
+/* Rows have few detections, and how many nobody can foresee: so many owners are written for each without a look at its
+ * number, which would be guessed wrong most of the time. What is too much is written over by the next. */
 enum { USUAL_MOST = 8 };
 
 static void lists_for(struct batch_lists *l, size_t count) {
@@ -152,15 +152,24 @@ static void lists_for(struct batch_lists *l, size_t count) {
     l->bins = mem_resize(l->bins, l->size * sizeof *l->bins);
 }
 
-static uint32_t list_owners(struct batch *b, const struct detections *d, const uint32_t *counts) {
-    uint32_t *owners = b->lists.owners, *places = b->lists.places, n = 0;
+static uint32_t list_owners(struct batch *b, const uint32_t *counts) {
+    uint16_t *owners = b->lists.owners;
+    uint32_t n = 0;
     for (uint32_t i = 0; i < b->count; i++) {
-        uint32_t count = counts[i], first = d->first[b->at[i]];
-        for (uint32_t k = 0; k < USUAL_MOST; k++) owners[n + k] = i, places[n + k] = first + k;
-        for (uint32_t k = USUAL_MOST; k < count; k++) owners[n + k] = i, places[n + k] = first + k;
-        n += count;
+        for (uint32_t k = 0; k < USUAL_MOST; k++) owners[n + k] = (uint16_t)i;
+        for (uint32_t k = USUAL_MOST; k < counts[i]; k++) owners[n + k] = (uint16_t)i;
+        n += counts[i];
     }
     return n;
+}
+
+/* Where in the slice's detections each one is. */
+static void list_places(struct batch *b, const struct detections *d, uint32_t count) {
+    const uint16_t *owners = b->lists.owners;
+    for (uint32_t i = 0, k = 0; i < count; i++) {
+        k = i && owners[i] == owners[i - 1] ? k + 1 : d->first[b->at[owners[i]]];
+        b->lists.places[i] = k;
+    }
 }
 
 const struct batch_detections *batch_each_detection(struct batch *b, bool bins) {
@@ -169,14 +178,12 @@ const struct batch_detections *batch_each_detection(struct batch *b, bool bins) 
     struct batch_lists *l = &b->lists;
     uint32_t from = d->first[b->at[0]], to = d->first[b->at[b->count - 1] + 1];
     if (!is_read(b, READ_EACH)) {
-        const uint32_t *counts = batch_counts(b);
         lists_for(l, to - from);
-        uint32_t n = list_owners(b, d, counts);
+        uint32_t n = list_owners(b, batch_counts(b));
         bool all = n == to - from; /* none between them belongs to another row, or to a failed one */
-        for (uint32_t i = 0; !all && i < n; i++) {
-            l->classes[i] = d->classes[l->places[i]];
-            l->confidences[i] = d->confidences[l->places[i]];
-        }
+        if (!all) list_places(b, d, n);
+        for (uint32_t i = 0; !all && i < n; i++) l->classes[i] = d->classes[l->places[i]];
+        for (uint32_t i = 0; !all && i < n; i++) l->confidences[i] = d->confidences[l->places[i]];
         b->each = (struct batch_detections){n, l->owners, all ? d->classes + from : l->classes,
                                             all ? d->confidences + from : l->confidences, NULL};
     }

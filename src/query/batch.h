@@ -8,7 +8,7 @@ enum { BATCH_ROWS = 1024 };
 /* All detections of a batch's rows that did not fail, one after the other. */
 struct batch_detections {
     uint32_t count;
-    const uint32_t *owners; /* places in the batch of what they belong to */
+    const uint16_t *owners; /* places in the batch of what they belong to */
     const uint32_t *classes;
     const double *confidences;
     const uint16_t *bins;   /* where they were asked for */
@@ -33,7 +33,8 @@ struct batch {
     struct detections detections;
     struct batch_detections each;
     struct batch_lists {
-        uint32_t *owners, *places, *classes;
+        uint16_t *owners;
+        uint32_t *places, *classes;
         double *confidences;
         uint16_t *bins;
         size_t size;

@@ -285,13 +285,17 @@ static uint32_t __attribute__((noinline)) new_class(struct table *t, int key, ui
     return group;
 }
 
-static void groups_of_classes(struct table *t, int key, const uint32_t *row, const uint32_t *at, const uint32_t *codes,
-                              uint32_t count, uint32_t *group) {
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t number = row ? row[at[i]] : 0, code = codes ? codes[i] : 0;
-        uint32_t known = t->class_grid[number * t->class_width + code];
-        group[i] = known ? known - 1 : new_class(t, key, number, code);
-    }
+static inline uint32_t group_of_class(struct table *t, int key, uint32_t row, uint32_t code) {
+    uint32_t known = t->class_grid[row * t->class_width + code];
+    return known ? known - 1 : new_class(t, key, row, code);
+}
+
+static void groups_of_classes(struct table *t, int key, const uint32_t *rows, const struct batch_detections *d,
+                              struct table_room *room, const struct elements *x) {
+    uint32_t *group = room->lists[GROUP];
+    for (uint32_t i = 0; i < d->count; i++) group[i] = group_of_class(t, key, rows ? rows[d->owners[i]] : 0, d->classes[i]);
+    for (uint32_t i = 0; i < x->empty_count; i++)
+        room->group[i] = group_of_class(t, key, rows ? rows[x->empty_at[i]] : 0, 0);
 }
 
 /* Any other case: numbers of each key, then pairs of them, then what is dropped is taken out. */
@@ -371,9 +375,7 @@ static void group_detections(struct table *t, struct batch *b, struct table_room
                            .empty_group = room->group,
                            .empty_at = room->at};
     if (key >= 0 && class_grid_for(t, key, t->key_count == 1 ? 1 : t->keyers[!key].numbers.count)) {
-        const uint32_t *row = t->key_count == 1 ? NULL : room->numbers[!key];
-        groups_of_classes(t, key, row, d->owners, d->classes, d->count, room->lists[GROUP]);
-        groups_of_classes(t, key, row, room->at, NULL, x->empty_count, room->group);
+        groups_of_classes(t, key, t->key_count == 1 ? NULL : room->numbers[!key], d, room, x);
     } else {
         groups_of_pairs(t, d, room, x);
     }

@@ -153,8 +153,8 @@ void sealed_free(struct sealed *s) {
     free(s);
 }
 
-/* Takes the oldest view off the list; NULL: it is in use, or the newest. In order of age only: a part of an old view
- * may point to what took its place in a younger one. */
+/* Takes the oldest view off the list, with those of its parts that nobody else holds; NULL: it is in use, or the newest.
+ * In order of age only: a part of an old view may point to what took its place in a younger one. */
 static struct view *take_oldest(struct workspace *w, bool newest_too) {
     pthread_mutex_lock(&w->lock);
     struct view *v = w->oldest;
@@ -163,6 +163,10 @@ static struct view *take_oldest(struct workspace *w, bool newest_too) {
         w->oldest = v->newer;
         if (v == w->view) w->view = NULL;
         count_users(v, -1);
+        for (size_t i = 0; i < v->chunk_count; i++)
+            if (v->chunks[i]->users) v->chunks[i] = NULL;
+        for (size_t i = 0; i < v->sealed_count; i++)
+            if (v->sealed[i]->users) v->sealed[i] = NULL;
     }
     pthread_mutex_unlock(&w->lock);
     return take ? v : NULL;
@@ -179,10 +183,10 @@ static void free_view(struct workspace *w, struct view *v) {
     const struct view *newest = w->view; /* it stays: views are freed here only */
     pthread_mutex_unlock(&w->lock);
     for (size_t i = 0; i < v->chunk_count; i++)
-        if (v->chunks[i]->users == 0) chunk_free(v->chunks[i]);
+        if (v->chunks[i]) chunk_free(v->chunks[i]);
     for (size_t i = 0; i < v->sealed_count; i++) {
         struct sealed *gone = v->sealed[i];
-        if (gone->users) continue;
+        if (!gone) continue;
         if (!gone->into || gone->into->slot != gone->slot) slots[free_slots++] = gone->slot;
         sealed_free(gone);
     }
