@@ -24,10 +24,36 @@ static bool is_read(struct batch *b, unsigned what) {
     return was;
 }
 
+/* As few as pay: a filter that most rows pass leaves long ones. */
+static void find_runs(struct batch *b) {
+    uint32_t count = 0, breaks = 0;
+    for (uint32_t i = 1; i < b->count; i++) breaks += b->at[i] != b->at[i - 1] + 1;
+    b->run_count = breaks < BATCH_RUNS ? breaks + 1 : 0;
+    for (uint32_t i = 1, from = 0; b->run_count && i <= b->count; i++)
+        if (i == b->count || b->at[i] != b->at[i - 1] + 1) {
+            b->runs[count++] = (struct batch_run){b->at[from], i - from};
+            from = i;
+        }
+}
+
+/* size: of a value; 1, 2, 4 or 8. */
+static void bring(const struct batch *b, const void *column, void *room, size_t size) {
+    const char *from = column;
+    char *to = room;
+    for (uint32_t i = 0; i < b->run_count; i++, to += b->runs[i - 1].count * size)
+        memcpy(to, from + b->runs[i].from * size, b->runs[i].count * size);
+    if (b->run_count) return;
+    switch (size) {
+    case 1: for (uint32_t i = 0; i < b->count; i++) ((uint8_t *)room)[i] = ((const uint8_t *)column)[b->at[i]]; break;
+    case 2: for (uint32_t i = 0; i < b->count; i++) ((uint16_t *)room)[i] = ((const uint16_t *)column)[b->at[i]]; break;
+    case 4: for (uint32_t i = 0; i < b->count; i++) ((uint32_t *)room)[i] = ((const uint32_t *)column)[b->at[i]]; break;
+    case 8: for (uint32_t i = 0; i < b->count; i++) ((uint64_t *)room)[i] = ((const uint64_t *)column)[b->at[i]]; break;
+    }
+}
+
 void batch_begin(struct batch *b, const struct slice *s, const struct bitmap *selected, struct detection_room *room,
                  const uint32_t *list, uint32_t count) {
     uint8_t flags_room[BLOCK_ROWS], any = 0;
-    const uint8_t *flags = slice_flags(s, flags_room);
     b->slice = s;
     b->selected = selected;
     b->room = room;
@@ -35,11 +61,9 @@ void batch_begin(struct batch *b, const struct slice *s, const struct bitmap *se
     b->read = 0;
     b->failed_count = 0;
     memcpy(b->at, list, count * sizeof *list);
-    b->whole = list[count - 1] - list[0] == count - 1;
-    if (b->whole)
-        for (uint32_t i = 0; i < count; i++) any |= b->failed[i] = flags[list[0] + i] & ROW_ERROR;
-    else
-        for (uint32_t i = 0; i < count; i++) any |= b->failed[i] = flags[list[i]] & ROW_ERROR;
+    find_runs(b);
+    bring(b, slice_flags(s, flags_room), b->failed, 1);
+    for (uint32_t i = 0; i < count; i++) any |= b->failed[i] &= ROW_ERROR;
     for (uint32_t i = 0; any && i < count; i++) {
         b->failed_list[b->failed_count] = (uint16_t)i;
         b->failed_count += b->failed[i];
@@ -57,30 +81,30 @@ void batch_free(struct batch *b) {
 
 /* ---- columns: where they lie, or brought together ---- */
 
+const uint32_t *batch_codes(const struct batch *b, const uint32_t *column, uint32_t room[BATCH_ROWS]) {
+    if (b->run_count == 1) return column + b->at[0];
+    bring(b, column, room, sizeof *room);
+    return room;
+}
+
 const int64_t *batch_time(struct batch *b) {
     if (is_read(b, READ_TIME)) return b->time;
     const int64_t *column = slice_time(b->slice);
-    if (b->whole) return b->time = column + b->at[0];
-    for (uint32_t i = 0; i < b->count; i++) b->time_room[i] = column[b->at[i]];
+    if (b->run_count == 1) return b->time = column + b->at[0];
+    bring(b, column, b->time_room, sizeof *column);
     return b->time = b->time_room;
 }
 
 static const double *pick_numbers(const struct batch *b, const double *column, double *room) {
-    if (b->whole && b->failed_count == 0) return column + b->at[0];
-    if (b->whole)
-        memcpy(room, column + b->at[0], b->count * sizeof *room);
-    else
-        for (uint32_t i = 0; i < b->count; i++) room[i] = column[b->at[i]];
+    if (b->run_count == 1 && b->failed_count == 0) return column + b->at[0];
+    bring(b, column, room, sizeof *room);
     for (uint32_t i = 0; i < b->failed_count; i++) room[b->failed_list[i]] = NAN;
     return room;
 }
 
 static const uint16_t *pick_bins(const struct batch *b, const uint16_t *column, uint16_t *room) {
-    if (b->whole && b->failed_count == 0) return column + b->at[0];
-    if (b->whole)
-        memcpy(room, column + b->at[0], b->count * sizeof *room);
-    else
-        for (uint32_t i = 0; i < b->count; i++) room[i] = column[b->at[i]];
+    if (b->run_count == 1 && b->failed_count == 0) return column + b->at[0];
+    bring(b, column, room, sizeof *room);
     for (uint32_t i = 0; i < b->failed_count; i++) room[b->failed_list[i]] = BIN_NONE;
     return room;
 }
@@ -90,8 +114,8 @@ const uint32_t *batch_counts(struct batch *b) {
     const struct block *block = b->slice->block;
     const uint32_t *first = block ? NULL : SEG(b->slice->part->segment, DETECTIONS) + b->slice->first;
     if (block)
-        for (uint32_t i = 0; i < b->count; i++) b->count_room[i] = block->detection_count[b->at[i]];
-    else if (b->whole)
+        bring(b, block->detection_count, b->count_room, sizeof *b->count_room);
+    else if (b->run_count == 1)
         for (uint32_t i = 0, at = b->at[0]; i < b->count; i++) b->count_room[i] = first[at + i + 1] - first[at + i];
     else
         for (uint32_t i = 0; i < b->count; i++) b->count_room[i] = first[b->at[i] + 1] - first[b->at[i]];
@@ -163,39 +187,63 @@ static uint32_t list_owners(struct batch *b, const uint32_t *counts) {
     return n;
 }
 
-/* Where in the slice's detections each one is. */
-static void list_places(struct batch *b, const struct detections *d, uint32_t count) {
-    const uint16_t *owners = b->lists.owners;
-    for (uint32_t i = 0, k = 0; i < count; i++) {
-        k = i && owners[i] == owners[i - 1] ? k + 1 : d->first[b->at[owners[i]]];
-        b->lists.places[i] = k;
+/* Where in the part's detections each one is. */
+static void list_places(struct batch *b, const struct detections *d, const uint32_t *counts) {
+    uint32_t *places = b->lists.places, n = 0;
+    for (uint32_t i = 0; i < b->count; i++) {
+        uint32_t first = d->first[b->at[i]];
+        for (uint32_t k = 0; k < USUAL_MOST; k++) places[n + k] = first + k;
+        for (uint32_t k = USUAL_MOST; k < counts[i]; k++) places[n + k] = first + k;
+        n += counts[i];
     }
+}
+
+/* Of a column of detections, those of the batch: where they lie, by runs, or one by one. */
+static const void *pick_each(const struct batch *b, const struct detections *d, const void *column, void *room,
+                             size_t size) {
+    const char *from = column;
+    if (b->each_runs == 1) return from + d->first[b->at[0]] * size;
+    char *to = room;
+    for (uint32_t i = 0; i < b->each_runs; i++) {
+        const uint32_t *first = d->first + b->runs[i].from;
+        size_t bytes = (first[b->runs[i].count] - first[0]) * size;
+        memcpy(to, from + first[0] * size, bytes);
+        to += bytes;
+    }
+    const uint32_t *places = b->lists.places;
+    for (uint32_t i = 0; !b->each_runs && i < b->each.count; i++)
+        switch (size) {
+        case 2: ((uint16_t *)room)[i] = ((const uint16_t *)column)[places[i]]; break;
+        case 4: ((uint32_t *)room)[i] = ((const uint32_t *)column)[places[i]]; break;
+        case 8: ((uint64_t *)room)[i] = ((const uint64_t *)column)[places[i]]; break;
+        }
+    return room;
+}
+
+static void read_each(struct batch *b, const struct detections *d) {
+    const uint32_t *counts = batch_counts(b);
+    struct batch_lists *l = &b->lists;
+    lists_for(l, d->first[b->at[b->count - 1] + 1] - d->first[b->at[0]]);
+    uint32_t n = list_owners(b, counts), in_runs = 0;
+    for (uint32_t i = 0; i < b->run_count; i++)
+        in_runs += d->first[b->runs[i].from + b->runs[i].count] - d->first[b->runs[i].from];
+    b->each_runs = n == in_runs ? b->run_count : 0; /* failed ones with detections are between them */
+    if (b->each_runs == 0) list_places(b, d, counts);
+    b->each = (struct batch_detections){.count = n, .owners = l->owners};
+    b->each.classes = pick_each(b, d, d->classes, l->classes, sizeof *l->classes);
+    b->each.confidences = pick_each(b, d, d->confidences, l->confidences, sizeof *l->confidences);
 }
 
 const struct batch_detections *batch_each_detection(struct batch *b, bool bins) {
     const struct detections *d = batch_detections(b);
     const struct segment *g = b->slice->part->segment;
-    struct batch_lists *l = &b->lists;
-    uint32_t from = d->first[b->at[0]], to = d->first[b->at[b->count - 1] + 1];
-    if (!is_read(b, READ_EACH)) {
-        lists_for(l, to - from);
-        uint32_t n = list_owners(b, batch_counts(b));
-        bool all = n == to - from; /* none between them belongs to another row, or to a failed one */
-        if (!all) list_places(b, d, n);
-        for (uint32_t i = 0; !all && i < n; i++) l->classes[i] = d->classes[l->places[i]];
-        for (uint32_t i = 0; !all && i < n; i++) l->confidences[i] = d->confidences[l->places[i]];
-        b->each = (struct batch_detections){n, l->owners, all ? d->classes + from : l->classes,
-                                            all ? d->confidences + from : l->confidences, NULL};
-    }
+    if (!is_read(b, READ_EACH)) read_each(b, d);
     if (!bins || is_read(b, READ_EACH_BINS)) return &b->each;
-    const uint16_t *column = g ? SEG(g, D_CONFIDENCE_BIN) : NULL;
-    if (column && b->each.count == to - from) {
-        b->each.bins = column + from;
-        return &b->each;
-    }
-    for (uint32_t i = 0; i < b->each.count; i++)
-        l->bins[i] = column ? column[l->places[i]] : confidence_bin(b->each.confidences[i]);
-    b->each.bins = l->bins;
+    b->each.bins = b->lists.bins;
+    if (g)
+        b->each.bins = pick_each(b, d, SEG(g, D_CONFIDENCE_BIN), b->lists.bins, sizeof *b->lists.bins);
+    else
+        for (uint32_t i = 0; i < b->each.count; i++) b->lists.bins[i] = confidence_bin(b->each.confidences[i]);
     return &b->each;
 }
 

@@ -3,7 +3,12 @@
 #pragma once
 #include "query/part.h"
 
-enum { BATCH_ROWS = 1024 };
+enum { BATCH_ROWS = 1024, BATCH_RUNS = BATCH_ROWS / 8 };
+
+/* Rows that follow each other. */
+struct batch_run {
+    uint32_t from, count; /* from: row of the slice */
+};
 
 /* All detections of a batch's rows that did not fail, one after the other. */
 struct batch_detections {
@@ -20,7 +25,8 @@ struct batch {
     struct detection_room *room;
     uint32_t count;
     uint32_t at[BATCH_ROWS]; /* rows of the slice, ascending */
-    bool whole;              /* rows that follow each other */
+    struct batch_run runs[BATCH_RUNS + 1];
+    uint32_t run_count; /* 0: more than pay */
     uint8_t failed[BATCH_ROWS];
     uint32_t failed_count;
     uint16_t failed_list[BATCH_ROWS];
@@ -32,6 +38,7 @@ struct batch {
     const uint16_t *latency_bins, *confidence_bins;
     struct detections detections;
     struct batch_detections each;
+    uint32_t each_runs; /* as run_count, for their detections */
     struct batch_lists {
         uint16_t *owners;
         uint32_t *places, *classes;
@@ -48,6 +55,9 @@ struct batch {
 /* `list`: some of the rows that `selected` holds, ascending, at least one and at most BATCH_ROWS. */
 void batch_begin(struct batch *b, const struct slice *s, const struct bitmap *selected, struct detection_room *room,
                  const uint32_t *list, uint32_t count);
+
+/* A column of the slice by place in the batch: where it lies, or brought together in `room`. */
+const uint32_t *batch_codes(const struct batch *b, const uint32_t *column, uint32_t room[BATCH_ROWS]);
 
 /* By place in the batch. */
 const int64_t *batch_time(struct batch *b);

@@ -48,19 +48,12 @@ static const uint32_t *read_chunk_field(const struct coded *c, const struct batc
     return room;
 }
 
-/* A column in place, or brought together. */
-static const uint32_t *pick(const struct batch *b, const uint32_t *column, uint32_t *room) {
-    if (b->whole) return column + b->at[0];
-    for (uint32_t i = 0; i < b->count; i++) room[i] = column[b->at[i]];
-    return room;
-}
-
 static const uint32_t *read_field(const struct coded *c, const struct batch *b, uint32_t *codes) {
     const struct segment_field *f = c->metadata.column;
     const struct overlay_cells *over = overlay_cells(c->metadata.over, b->slice->number);
     uint32_t first = b->slice->first;
     bool texts = f && f->codes;
-    if (texts && !f->numbers && !f->truths && !over) return pick(b, f->codes + first, codes);
+    if (texts && !f->numbers && !f->truths && !over) return batch_codes(b, f->codes + first, codes);
     for (uint32_t i = 0; texts && i < b->count; i++) codes[i] = f->codes[first + b->at[i]];
     if (!texts) memset(codes, 0, b->count * sizeof *codes);
     for (uint32_t i = 0; f && f->numbers && i < b->count; i++)
@@ -98,7 +91,7 @@ const uint32_t *coded_read(const struct coded *c, struct batch *b, uint32_t room
     case OF_DETECTIONS:
         for (uint32_t i = 0; i < b->count; i++) room[i] = CODED_NUMBER;
         return room;
-    default: return pick(b, slice_codes(b->slice, text_column(c->subject->of)), room);
+    default: return batch_codes(b, slice_codes(b->slice, text_column(c->subject->of)), room);
     }
 }
 

@@ -36,6 +36,8 @@ struct workspace {
     _Atomic uint64_t sealed_through; /* inferences up to this one are in segments, or gone with them */
     uint64_t next_segment;
     uint8_t *slots_used; /* DIRECTORY_SLOTS bits */
+    uint64_t round_seq; /* how far it was at the keeper's last round */
+    bool quiet;         /* nothing was written since */
     uint64_t compacted_bytes; /* of its logs after the last compaction */
 };
 

@@ -15,11 +15,13 @@
 enum {
     RESERVE = 1 << 20,          /* bytes set aside for when the disk is full */
     SEAL_ROWS = 4096,           /* a chunk with fewer waits until its workspace is idle */
+    FOLD_QUIET = 1024,          /* ... and so many when nothing else happens: memory, and the next start, are smaller */
     FOLD_LEAST = 64,            /* writes; fewer are not worth a file */
     OPEN_MOST = 128 << 20,      /* bytes of all open chunks; past it the largest is sealed */
     OVERLAYS_MOST = 160 << 20,  /* bytes of all overlays; past it the largest is folded */
     OVERLAY_LEAST = 1 << 20,    /* ... but not if it is so small */
     LOGS_MOST = 64 << 20,       /* bytes of a workspace's logs before they are looked through */
+    LOGS_QUIET = 4 << 20,       /* ... when nothing else happens */
     LOGS_LONG = 48 << 20,       /* bytes of what is still needed of them, past which segments are folded early */
     MERGE_EXTRA = 16,           /* a workspace has at most rows / MERGE_ROWS + this many segments */
     MERGE_ROWS = SEGMENT_ROWS / 2,
@@ -173,8 +175,9 @@ static struct sealed *fold_due(const struct store *s, const struct workspace *w,
     uint32_t writes = overlay_count(largest->overlay);
     bool grown = writes >= FOLD_LEAST && (uint64_t)writes * 100 >= (uint64_t)largest->segment->rows * s->o.fold_share;
     bool crowded = s->overlay_bytes > OVERLAYS_MOST && overlay_bytes(largest) > OVERLAY_LEAST;
+    bool quiet = w->quiet && writes >= FOLD_QUIET;
     bool long_logs = w->compacted_bytes > LOGS_LONG && writes >= FOLD_LEAST; /* a restart reads them all */
-    return grown || crowded || long_logs ? largest : NULL;
+    return grown || crowded || long_logs || quiet ? largest : NULL;
 }
 
 /* The workspace with the largest open chunk, when all of them together take too much. */
@@ -287,6 +290,8 @@ void expire_pending(struct store *s, struct workspace *w) {
 static bool keep_workspace(struct store *s, struct workspace *w, bool sweep, bool *any, struct err *e) {
     struct view *v = workspace_view(w);
     if (!v) return true;
+    w->quiet = w->round_seq == w->seq;
+    w->round_seq = w->seq;
     bool due = (w == s->crowding || seal_due(s, v->chunks[0])) && v->chunk_count <= FROZEN_MOST, more = false;
     view_release(v);
     if (due) freeze_now(s, w);
@@ -297,7 +302,8 @@ static bool keep_workspace(struct store *s, struct workspace *w, bool sweep, boo
     if (!more && !merge_once(s, w, true, &more, e)) return false;
     *any |= more;
     uint64_t logs = checkpoint_log_bytes(s->checkpoint, w->number);
-    if (logs > LOGS_MOST && logs > 2 * w->compacted_bytes && !compact_logs(s, w, e)) return false;
+    bool long_enough = logs > LOGS_MOST || (logs > LOGS_QUIET && w->quiet && !more);
+    if (long_enough && logs > 2 * w->compacted_bytes && !compact_logs(s, w, e)) return false;
     reap_pending(s, w);
     if (!sweep) return true;
     if (pending_count(w->pending)) expire_pending(s, w);

@@ -1,6 +1,6 @@
-/* Readers of views beside the writer and the keeper: they take no lock, so this is for the thread sanitizer
- * (make SAN=thread) as much as for what it checks by itself: what was acknowledged before a look is seen by it. */
-#include <math.h>
+/* Readers beside the writer and the keeper, who take in inferences and metadata, and freeze, seal, fold, merge, compact,
+ * drop and delete under them. Readers take no lock, so this is for the thread sanitizer (make SAN=thread) as much as
+ * for what it checks by itself: what was acknowledged before a look is seen by it, once, with a value no older. */
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -12,171 +12,178 @@
 #include <cmocka.h>
 
 #include "base/check.h"
-#include "base/guard.h"
+#include "query/crew.h"
+#include "query/lookup.h"
+#include "query/run.h"
 #include "store_kit.h"
 
 enum {
-    IDS = 5000,    /* over one block of rows, and several sizes of the table of ids */
+    IDS = 9000,
+    DROPPED = 2700, /* ids from the first on that retention drops, some at a time */
     ROUNDS = 3,    /* values an id gets, one after the other */
     TOGETHER = 25, /* records a request */
-    FIELDS = 40,
+    FIELDS = 12,
+    MODELS = 40,
     READERS = 3,
+    CHUNK = 256, /* rows */
+    SHORT_LIVED = 20, /* the first of some workspaces that come and go */
 };
+#define SECOND 1000000LL
+#define FIRST_TIME 1767225600000000LL /* of id 0; each has one second */
 
 /* What the callers know: of each id whether it is there, and its last acknowledged value. */
 static struct {
     struct store *s;
+    struct crew *crew;
     atomic_bool there[IDS];
     atomic_uint value[IDS], sent[IDS];
-    atomic_bool over;
+    atomic_uint added, begun; /* inferences of ids from DROPPED on: acknowledged; sent */
+    atomic_uint gone;         /* ids up to there may have been dropped */
+    atomic_uint short_lived;  /* the workspace that comes and goes now */
+    atomic_bool written, over;
     atomic_uint looks, wrong;
-    char what[100];
+    char what[120];
 } world;
 
-static void found_wrong(const char *what, unsigned n) {
-    if (atomic_fetch_add(&world.wrong, 1) == 0) snprintf(world.what, sizeof world.what, "%.80s, %u", what, n);
+static void found_wrong(const char *what, long long n) {
+    if (atomic_fetch_add(&world.wrong, 1) == 0) snprintf(world.what, sizeof world.what, "%.80s, %lld", what, n);
 }
 
 static struct str name_of(const char *fmt, unsigned n, char text[32]) {
     return (struct str){text, (size_t)snprintf(text, 32, fmt, n)};
 }
 
-/* ---- readers ---- */
+static int64_t time_of(unsigned n) { return FIRST_TIME + n * SECOND; }
 
-/* What one place says of an id. */
-struct said {
-    unsigned rows;
-    double value;
-};
+/* ---- readers: one id ---- */
 
-static void look_at_history(const struct view *v, const struct chunk *c, const struct ident *i) {
-    for (const struct id_field *f = ident_fields(i); f; f = f->next) {
-        uint64_t newer = UINT64_MAX;
-        if (f->field >= fields_count(v->fields)) found_wrong("a field that is not there", f->field);
-        for (const struct history *h = field_newest(f); h; h = h->older) {
-            if (h->seq >= newer) found_wrong("history out of order", f->field);
-            if (h->code && dict_value(&chunk_field(c, f->field)->dict, h->code)->type != VALUE_NUMBER)
-                found_wrong("a value in history", h->code);
-            newer = h->seq;
-        }
+static void check_history(const struct one *one, unsigned n) {
+    uint64_t newer = UINT64_MAX;
+    for (size_t i = 0; i < one->history_count; i++) {
+        const struct past *p = &one->history[i];
+        if (p->change.seq >= newer) found_wrong("history out of order", n);
+        if (p->change.value.type != VALUE_NUMBER) found_wrong("a value in history", n);
+        if (i + 1 < one->history_count && !value_eq(&p->previous, &one->history[i + 1].change.value))
+            found_wrong("history with a hole", n);
+        newer = p->change.seq;
     }
 }
 
-static void look_in_chunk(const struct view *v, const struct chunk *c, uint64_t hash, struct str id, int field,
-                          struct said *out) {
-    const struct ident *i = chunk_find(c, hash, id);
-    if (!i) return;
-    look_at_history(v, c, i);
-    bool started = false;
-    for (uint32_t row; row_next(c, i, &row, &started);) {
-        if (row >= chunk_rows(c)) found_wrong("a row that is not published", row);
-        if (chunk_block(c, row)->ident[row % BLOCK_ROWS] != i) found_wrong("a row of another id", row);
-        const struct field *f = field < 0 ? NULL : chunk_field(c, (uint32_t)field);
-        uint32_t code = field_code(f, row);
-        out->rows++;
-        out->value = code ? dict_value(&f->dict, code)->number : 0;
-    }
-}
-
-static void look_in_segment(const struct view *v, const struct sealed_row *at, int field, struct said *out) {
-    const struct segment *g = at->sealed->segment;
-    out->rows++;
-    if (SEG(g, DETECTIONS)[at->row + 1] - SEG(g, DETECTIONS)[at->row] != 2) found_wrong("a row that was never sent", at->row);
-    if (field < 0) return;
-    const struct overlay_field *f = overlay_field(at->sealed->overlay, (uint32_t)field);
-    uint32_t code = f ? overlay_code(f, at->row) : OVERLAY_NONE;
-    if (code != OVERLAY_NONE) {
-        out->value = dict_value(&f->dict, code)->number;
-        return;
-    }
-    for (uint32_t n = 0; n < g->field_count; n++) {
-        if (!str_eq(segment_field_name(g, n), v->fields->names[field])) continue;
-        struct value there = segment_value(segment_field(g, n), at->row);
-        if (there.type == VALUE_NUMBER) out->value = there.number;
-    }
-}
-
-/* What waits is looked at first, then a view that is younger than that: an id stands in the new place before it leaves
- * the old one. */
-static void look_at_id(unsigned n) {
-    char text[32], name[32];
+static void look_at_id(const struct view *v, unsigned n, struct arena *a) {
+    char text[32];
+    struct which which = {0};
+    struct one one;
+    struct err e;
     bool there = atomic_load(&world.there[n]);
     unsigned least = atomic_load(&world.value[n]);
-    struct view *first = store_view(world.s, STORE_KIT_WORKSPACE);
-    if (!first) return;
-    struct str id = name_of("id-%u", n, text);
-    uint64_t hash = id_hash(first->store_id, id);
-    struct pending_id *waiting = pending_find(first->pending, hash, id);
-    struct said said = {0};
-    bool waits = waiting != NULL;
-    if (waiting)
-        for (const struct pending_write *w = pending_newest(waiting); w; w = w->older)
-            if (w->value.number > said.value) said.value = w->value.number;
-    struct view *v = store_view(world.s, STORE_KIT_WORKSPACE);
-    int field = fields_find(v->fields, name_of("f%u", n % FIELDS, name));
-    struct said row = {0};
-    for (size_t c = 0; c < v->chunk_count; c++) look_in_chunk(v, v->chunks[c], hash, id, field, &row);
-    struct sealed_row *found = mem_alloc(v->sealed_count * sizeof *found + 1);
-    struct guard g;
-    if (guard_enter(&g)) {
-        size_t count = view_find(v, hash, id, found);
-        for (size_t i = 0; i < count; i++) look_in_segment(v, &found[i], field, &row);
-        guard_leave(&g);
-    } else {
-        found_wrong("a segment that cannot be read", n);
-    }
-    free(found);
+    bool ok = query_one(v, name_of("id-%u", n, text), &which, 0, a, &one, &e);
     unsigned most = atomic_load(&world.sent[n]);
-    if (row.rows > 1 || (there && row.rows == 0)) found_wrong("rows of an id", n);
-    if (row.rows) said = row;
-    if ((there || least) && !waits && !row.rows) found_wrong("an acknowledged id is not found", n);
-    if (said.value < least || said.value > most) found_wrong("a value older than acknowledged, or never sent", n);
-    view_release(v);
-    view_release(first);
-}
-
-/* All rows of a chunk, from the first: numbers grow, codes lead to values. */
-static void look_at_rows(const struct view *v, const struct chunk *c) {
-    uint32_t rows = chunk_rows(c), fields = fields_count(v->fields);
-    uint64_t seq = 0;
-    double sum = 0;
-    for (uint32_t row = 0; row < rows; row++) {
-        const struct block *b = chunk_block(c, row);
-        uint32_t at = row % BLOCK_ROWS;
-        if (b->seq[at] <= seq) found_wrong("rows out of order", row);
-        seq = b->seq[at];
-        if (!b->model[at] || dict_value(&c->columns[COLUMN_MODEL], b->model[at])->text.n == 0)
-            found_wrong("no model", row);
-        for (uint32_t k = 0; k < b->detection_count[at]; k++) sum += b->detections[at][k].confidence;
-        if (b->detection_count[at] != 2 || row_flags(b, at) != 0) found_wrong("a row that was never sent", row);
-        const struct field *f = fields ? chunk_field(c, row % fields) : NULL;
-        uint32_t code = field_code(f, row);
-        if (code) sum += dict_value(&f->dict, code)->number;
+    if (n < atomic_load(&world.gone)) return; /* half of it may be gone */
+    if (!ok || one.gap_count) found_wrong("a look at an id failed", n);
+    if (there && !one.found) found_wrong("an acknowledged inference is not found", n);
+    if (least && one.metadata_count != 1) found_wrong("an acknowledged value is not found", n);
+    if (one.metadata_count) {
+        double value = one.metadata[0].value.number;
+        if (value < least || value > most) found_wrong("a value older than acknowledged, or never sent", n);
     }
-    if (isnan(sum)) found_wrong("a sum", rows);
-    if (dict_find(&c->columns[COLUMN_MODEL], &TEXT_VALUE("never sent"))) found_wrong("a model that was never sent", 0);
+    if (one.found && (one.hit.inf.detection_count != 2 || one.hit.inf.time_us != time_of(n)))
+        found_wrong("another inference", n);
+    if (one.sibling_count) found_wrong("an inference is there twice", n);
+    check_history(&one, n);
 }
 
-/* Rows are never twice in a view, and never gone from a later one. */
-static uint64_t rows_of(const struct view *v) {
-    uint64_t rows = 0;
-    for (size_t c = 0; c < v->chunk_count; c++) rows += chunk_rows(v->chunks[c]);
-    for (size_t i = 0; i < v->sealed_count; i++) rows += v->sealed[i]->segment->rows;
-    return rows;
+/* ---- readers: all rows ---- */
+
+static bool ask(const struct view *v, const struct plan *p, struct arena *a, struct answer *out) {
+    struct err e;
+    struct query_control control = {.crew = world.crew, .memory = 64 << 20};
+    if (!query_run(v, p, &control, a, out, &e)) {
+        found_wrong(e.msg, 0);
+        return false;
+    }
+    if (out->gap_count) found_wrong("a segment was left out", (long long)out->gaps[0].segment);
+    return !out->gap_count;
+}
+
+/* The view is taken here, so that what was acknowledged before is in it. */
+static void count_rows(struct arena *a) {
+    struct measure count = {.kind = MEASURE_INFERENCES}, sum = {.kind = MEASURE_DETECTIONS};
+    struct measure measures[] = {count, sum};
+    struct grouping groupings[] = {
+        {.keys = {{.subject = {.of = OF_MODEL}}}, .key_count = 1, .measures = measures, .measure_count = 2, .max_groups = 1000},
+        {.keys = {{.subject = {.of = OF_METADATA, .field = STR("f1")}}}, .key_count = 1, .measures = measures,
+         .measure_count = 2, .max_groups = 100000},
+    };
+    struct plan p = {.workspace = STORE_KIT_WORKSPACE, .from_us = time_of(DROPPED), .to_us = PLAN_LAST_US,
+                     .kind = PLAN_GROUPS, .groupings = groupings, .grouping_count = 2};
+    struct answer answer;
+    unsigned least = atomic_load(&world.added);
+    struct view *v = store_view(world.s, STORE_KIT_WORKSPACE);
+    if (v && ask(v, &p, a, &answer)) {
+        for (unsigned g = 0; g < 2; g++) {
+            uint64_t rows = 0, detections = 0;
+            for (size_t i = 0; i < answer.lists[g].count; i++) {
+                rows += answer.lists[g].groups[i].cells[0].count;
+                detections += answer.lists[g].groups[i].cells[1].count;
+            }
+            if (rows < least) found_wrong("acknowledged inferences are not counted", (long long)rows);
+            if (rows > atomic_load(&world.begun)) found_wrong("more inferences than were sent", (long long)rows);
+            if (detections != 2 * rows) found_wrong("detections", (long long)detections);
+        }
+    }
+    view_release(v);
+}
+
+static void list_rows(struct arena *a, unsigned turn) {
+    struct plan p = {.workspace = STORE_KIT_WORKSPACE, .from_us = PLAN_FIRST_US, .to_us = time_of(turn % IDS + 1),
+                     .kind = PLAN_LIST, .limit = 60};
+    struct view *v = store_view(world.s, STORE_KIT_WORKSPACE);
+    for (unsigned page = 0; page < 2 && v; page++) {
+        struct answer answer;
+        if (!ask(v, &p, a, &answer)) break;
+        for (size_t i = 1; i < answer.hit_count; i++) {
+            const struct hit *newer = &answer.hits[i - 1], *h = &answer.hits[i];
+            if (h->inf.time_us > newer->inf.time_us) found_wrong("a list out of order", (long long)h->seq);
+            if (str_eq(h->inf.id, newer->inf.id)) found_wrong("an inference is listed twice", (long long)h->seq);
+        }
+        p.after = answer.next;
+        if (!answer.next.set) break;
+    }
+    view_release(v);
+}
+
+/* A workspace that is being filled, or being deleted, or gone. */
+static void look_at_short_lived(struct arena *a) {
+    uint32_t number = atomic_load(&world.short_lived);
+    struct view *v = store_view(world.s, number);
+    struct plan p = {.workspace = number, .from_us = PLAN_FIRST_US, .to_us = PLAN_LAST_US, .kind = PLAN_COUNT};
+    struct answer first, again;
+    if (v && ask(v, &p, a, &first)) {
+        sched_yield();
+        if (ask(v, &p, a, &again) && again.count < first.count) found_wrong("rows went from under a view", number);
+    }
+    view_release(v);
 }
 
 static void *reader(void *ctx) {
     unsigned n = *(unsigned *)ctx * 1237;
-    uint64_t known = 0;
     while (!atomic_load(&world.over)) {
-        for (unsigned i = 0; i < 300; i++) look_at_id(n = (n + 1409) % IDS);
-        struct view *v = store_view(world.s, STORE_KIT_WORKSPACE);
-        if (!v) continue;
-        for (size_t c = 0; c < v->chunk_count; c++) look_at_rows(v, v->chunks[c]);
-        uint64_t rows = rows_of(v);
-        if (rows < known || rows > IDS) found_wrong("rows came or went", (unsigned)rows);
-        known = rows;
-        view_release(v);
+        struct arena a = {0};
+        for (unsigned i = 0; i < 100; i++) {
+            n = (n + 1409) % IDS;
+            bool known = atomic_load(&world.there[n]) || atomic_load(&world.value[n]);
+            struct view *v = store_view(world.s, STORE_KIT_WORKSPACE);
+            if (v)
+                look_at_id(v, n, &a);
+            else if (known)
+                found_wrong("there is no view", n);
+            view_release(v);
+            arena_free(&a);
+        }
+        count_rows(&a);
+        list_rows(&a, n);
+        look_at_short_lived(&a);
+        arena_free(&a);
         atomic_fetch_add(&world.looks, 1);
     }
     return NULL;
@@ -190,7 +197,8 @@ static void add_id(struct store_write *w, unsigned n) {
                              {.class_name = STR("cat"), .class_id = -1, .confidence = 0.25}};
     struct inference inf = plain("", "", 0);
     inf.id = name_of("id-%u", n, id);
-    inf.model_id = name_of("model/%u", n % 400, model);
+    inf.model_id = name_of("model/%u", n % MODELS, model);
+    inf.time_us = time_of(n);
     inf.detections = d;
     inf.detection_count = 2;
     more_inference(w, &inf);
@@ -204,85 +212,111 @@ static void add_number(struct store_write *w, unsigned n, unsigned value) {
                        .value = NUMBER_VALUE(value),
                        .ids = &one,
                        .id_count = 1};
-    atomic_store(&world.sent[n], value);
     write_attach(w, &a);
 }
 
-/* Inferences in order; each id's first value comes before it, with it, or after it, by turns. */
-static void *writer(void *ctx) {
+/* Until there is room: chunks may be full. */
+static void send(struct store_write *w) {
     struct err e;
-    bool inferences = *(unsigned *)ctx == 0;
-    for (unsigned round = 1; round <= (inferences ? 1 : ROUNDS); round++) {
-        for (unsigned n = 0; n < IDS; n += TOGETHER) {
-            struct store_write w;
-            write_begin(&w, STORE_KIT_WORKSPACE);
-            for (unsigned i = n; i < n + TOGETHER; i++) {
-                if (inferences)
-                    add_id(&w, i);
-                else
-                    add_number(&w, i, round * IDS + i);
-            }
-            while (!store_write_now(world.s, &w, &e)) CHECK(e.code == ERR_BUSY); /* a journal of 512 KiB, and the keeper in our way */
-            write_free(&w);
-            for (unsigned i = n; i < n + TOGETHER; i++) {
-                if (inferences)
-                    atomic_store(&world.there[i], true);
-                else
-                    atomic_store(&world.value[i], round * IDS + i);
-            }
+    while (!store_write_now(world.s, w, &e)) {
+        CHECK(e.code == ERR_BUSY);
+        sched_yield();
+    }
+    write_free(w);
+}
+
+static void *add_inferences(void *ctx) {
+    (void)ctx;
+    for (unsigned n = 0; n < IDS; n += TOGETHER) {
+        struct store_write w;
+        write_begin(&w, STORE_KIT_WORKSPACE);
+        for (unsigned i = n; i < n + TOGETHER; i++) {
+            add_id(&w, i);
+            atomic_fetch_add(&world.begun, i >= DROPPED);
+        }
+        if (n >= TOGETHER && n % 3 == 0) add_id(&w, n - 7); /* sent again: changes nothing, wherever it is by now */
+        send(&w);
+        for (unsigned i = n; i < n + TOGETHER; i++) {
+            atomic_store(&world.there[i], true);
+            atomic_fetch_add(&world.added, i >= DROPPED);
         }
     }
     return NULL;
 }
 
-/* Everything the keeper does, over and over, on a thread of its own. */
-static void *steps(void *ctx) {
-    static const enum store_step all[] = {STEP_SEAL, STEP_FOLD, STEP_CHECKPOINT, STEP_MERGE, STEP_COMPACT, STEP_EXPIRE};
-    struct err e;
+/* Values come before an inference, with it or after it, by turns, and long after it, when it is in a segment. */
+static void *add_values(void *ctx) {
     (void)ctx;
-    for (unsigned n = 0; !atomic_load(&world.over); n++) {
-        if (n % 5 == 0) CHECK(store_step(world.s, STORE_KIT_WORKSPACE, STEP_FREEZE, 0, &e));
-        CHECK(store_step(world.s, STORE_KIT_WORKSPACE, all[n % (sizeof all / sizeof *all)], 0, &e));
+    for (unsigned round = 1; round <= ROUNDS; round++) {
+        for (unsigned n = 0; n < IDS; n += TOGETHER) {
+            struct store_write w;
+            write_begin(&w, STORE_KIT_WORKSPACE);
+            for (unsigned i = n; i < n + TOGETHER; i++) {
+                add_number(&w, i, round * IDS + i);
+                atomic_store(&world.sent[i], round * IDS + i);
+            }
+            send(&w);
+            for (unsigned i = n; i < n + TOGETHER; i++) atomic_store(&world.value[i], round * IDS + i);
+        }
     }
     return NULL;
 }
 
-/* Another workspace comes and goes. */
-static void *passing(void *ctx) {
-    struct err e;
+static void *come_and_go(void *ctx) {
     (void)ctx;
-    for (uint32_t number = 100; !atomic_load(&world.over) && number < 400; number++) {
-        struct store_write w;
-        write_begin(&w, number);
-        for (unsigned i = 0; i < 2 * TOGETHER; i++) add_id(&w, i);
-        while (!store_write_now(world.s, &w, &e)) CHECK(e.code == ERR_BUSY);
-        write_free(&w);
-        struct view *v = store_view(world.s, number);
-        CHECK(store_step(world.s, number, STEP_FREEZE, 0, &e) && store_step(world.s, number, STEP_SEAL, 0, &e));
-        CHECK(number % 2 || store_step(world.s, number, STEP_RETAIN, INT64_MAX / 4, &e));
+    for (uint32_t number = SHORT_LIVED; !atomic_load(&world.written); number++) {
+        struct err e;
+        atomic_store(&world.short_lived, number);
+        for (unsigned n = 0; n < 2 * CHUNK; n += TOGETHER) {
+            struct store_write w;
+            write_begin(&w, number);
+            for (unsigned i = n; i < n + TOGETHER; i++) add_id(&w, i);
+            add_number(&w, n, n);
+            send(&w);
+        }
+        CHECK(store_step(world.s, number, STEP_SEAL, 0, &e));
         CHECK(store_delete(world.s, number, &e));
-        if (chunk_rows(v->chunks[0]) != 2 * TOGETHER) found_wrong("a view that was held", number);
-        view_release(v);
+    }
+    return NULL;
+}
+
+/* Beside the keeper itself, which seals what is full: everything else. */
+static void *keep(void *ctx) {
+    static const enum store_step steps[] = {STEP_FOLD,   STEP_CHECKPOINT, STEP_FREEZE, STEP_SEAL, STEP_FOLD,
+                                            STEP_COMPACT, STEP_MERGE,     STEP_EXPIRE, STEP_RETAIN};
+    (void)ctx;
+    for (unsigned turn = 0, gone = 0; !atomic_load(&world.over); turn++) {
+        struct err e;
+        enum store_step step = steps[turn % (sizeof steps / sizeof *steps)];
+        unsigned added = atomic_load(&world.added);
+        if (step == STEP_RETAIN && added) gone = gone + 200 < DROPPED ? gone + 200 : DROPPED;
+        atomic_store(&world.gone, gone);
+        if (!store_step(world.s, STORE_KIT_WORKSPACE, step, time_of(gone), &e)) found_wrong(e.msg, step);
     }
     return NULL;
 }
 
 static void readers_beside_writers(void **state) {
     struct store_kit *k = *state;
-    pthread_t threads[READERS], writers[2], keeper, other;
+    pthread_t readers[READERS], writers[2], other, keeper;
     unsigned numbers[READERS] = {0, 1, 2};
     world.s = k->s;
-    for (unsigned i = 0; i < READERS; i++) assert_int_equal(pthread_create(&threads[i], NULL, reader, &numbers[i]), 0);
-    assert_int_equal(pthread_create(&keeper, NULL, steps, NULL), 0);
-    assert_int_equal(pthread_create(&other, NULL, passing, NULL), 0);
-    for (unsigned i = 0; i < 2; i++) assert_int_equal(pthread_create(&writers[i], NULL, writer, &numbers[i]), 0);
+    world.short_lived = SHORT_LIVED;
+    assert_non_null(world.crew = crew_new(1, &k->e));
+    for (unsigned i = 0; i < READERS; i++) assert_int_equal(pthread_create(&readers[i], NULL, reader, &numbers[i]), 0);
+    assert_int_equal(pthread_create(&keeper, NULL, keep, NULL), 0);
+    assert_int_equal(pthread_create(&other, NULL, come_and_go, NULL), 0);
+    assert_int_equal(pthread_create(&writers[0], NULL, add_inferences, NULL), 0);
+    assert_int_equal(pthread_create(&writers[1], NULL, add_values, NULL), 0);
     for (unsigned i = 0; i < 2; i++) pthread_join(writers[i], NULL);
+    atomic_store(&world.written, true);
+    pthread_join(other, NULL);
     unsigned looks = atomic_load(&world.looks);
     while (atomic_load(&world.looks) < looks + 2 * READERS) sched_yield(); /* at the end too */
     atomic_store(&world.over, true);
     pthread_join(keeper, NULL);
-    pthread_join(other, NULL);
-    for (unsigned i = 0; i < READERS; i++) pthread_join(threads[i], NULL);
+    for (unsigned i = 0; i < READERS; i++) pthread_join(readers[i], NULL);
+    crew_free(world.crew);
     if (atomic_load(&world.wrong))
         fail_msg("%u looks were wrong, the first: %s", atomic_load(&world.wrong), world.what);
 
@@ -300,7 +334,7 @@ static int setup(void **state) {
     struct store_kit *k = *state;
     store_kit_close(k);
     k->o.max_pending = 2 * IDS;
-    k->o.chunk_rows = 512;
+    k->o.chunk_rows = CHUNK;
     k->o.manual = false;
     return store_kit_open(k) ? 0 : -1;
 }
