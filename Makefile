@@ -59,7 +59,7 @@ ifneq ($(findstring thread,$(SAN)),)
 TEST_SRC := $(filter-out %/test_infer.c %/test_image.c,$(TEST_SRC))
 endif
 TESTS    := $(TEST_SRC:tests/unit/%.c=$(BUILD)/tests/%)
-CRASH    := $(BUILD)/tests/powerloss $(BUILD)/tests/faults
+CRASH    := $(BUILD)/tests/powerloss $(BUILD)/tests/faults $(BUILD)/tests/damage
 FUZZ     := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 TEST_AID := $(patsubst tests/unit/%.c,$(BUILD)/tests/%.o,$(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c)))
 
@@ -177,13 +177,16 @@ test-programs: all $(TESTS) $(CRASH) $(MODEL) $(BUILD)/tests/segment-files
 test-unit: all $(TESTS) ## unit tests (cmocka)
 	@tools/run-unit-tests $(TESTS)
 
+HTTP ?= tests/http
+
 test-http: all ## the running program over HTTP (pytest)
-	@SIGHTGLASS_BIN=$(BUILD)/sightglass $(PYTHON) -m pytest -q -p no:cacheprovider tests/http
+	@SIGHTGLASS_BIN=$(BUILD)/sightglass $(PYTHON) -m pytest -q -p no:cacheprovider $(HTTP)
 
 test-crash: all $(CRASH) ## kill -9 under load; power loss and failing disks at every file operation of a fixed script
 	@$(BUILD)/tests/powerloss
 	@$(BUILD)/tests/powerloss --prove $$(tests/crash/sites)
 	@$(BUILD)/tests/faults
+	@$(BUILD)/tests/damage
 	@SIGHTGLASS_BIN=$(BUILD)/sightglass $(PYTHON) -m pytest -q -p no:cacheprovider tests/crash
 
 test-open: $(BUILD)/tests/segment-files ## segments read by npm apache-arrow
@@ -195,6 +198,8 @@ soak: test-deps ## what takes long: 1,000 kills, every power-loss point, thousan
 
 soak-crash: all $(CRASH)
 	@$(BUILD)/tests/powerloss --long
+	@$(BUILD)/tests/faults --long
+	@$(BUILD)/tests/damage --long
 	@KILLS=1000 SIGHTGLASS_BIN=$(BUILD)/sightglass $(PYTHON) -m pytest -q -p no:cacheprovider tests/crash/test_kill.py
 
 test-web: web/node_modules/.installed ## the dashboard's own parts (vitest)

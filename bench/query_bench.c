@@ -31,7 +31,8 @@ enum { DAYS = 90, CLASSES = 20, MODELS = 12, DEVICES = 40, MOST_DETECTIONS = 5, 
 enum { SERIAL, PLACE, SHIFT, VERDICT };
 
 static const uint8_t store_id[16] = "query bench";
-static const struct str field_names[FIELDS] = {{"serial_number", 13}, {"camera_location", 15}, {"shift", 5}, {"verdict", 7}};
+static const struct str field_names[FIELDS] = {
+    {"serial_number", 13}, {"camera_location", 15}, {"shift", 5}, {"verdict", 7}};
 
 static struct {
     const char *dir, *only;
@@ -89,7 +90,11 @@ static void make_row(struct row *r, uint64_t n) {
         r->detections[k] = (struct detection){.class_name = text(r->classes[k], 16, "class-%u", q % CLASSES),
                                               .class_id = (int64_t)(q % CLASSES),
                                               .confidence = 0.3 + (double)((q >> 20) & 0xffff) / 65536 * 0.7,
-                                              .has_box = true, .x = 320, .y = 240, .width = 64, .height = 48};
+                                              .has_box = true,
+                                              .x = 320,
+                                              .y = 240,
+                                              .width = 64,
+                                              .height = 48};
     }
     give(r, SERIAL, text(r->serial, sizeof r->serial, "SN%012u", n));
     if (in_canada(n))
@@ -112,7 +117,8 @@ static int by_time(const void *x, const void *y) {
 }
 
 static void path_of(char path[256], uint64_t number, bool whole) {
-    snprintf(path, 256, "%s%s%" PRIu64 "-%" PRIu64 ".arrow", whole ? options.dir : "", whole ? "/" : "", options.rows, number);
+    snprintf(path, 256, "%s%s%" PRIu64 "-%" PRIu64 ".arrow", whole ? options.dir : "", whole ? "/" : "", options.rows,
+             number);
 }
 
 static void write_segment(uint64_t number) {
@@ -132,8 +138,12 @@ static void write_segment(uint64_t number) {
     struct segment_builder *b = segment_builder_new(&id, field_names, FIELDS);
     for (uint32_t i = 0; i < count; i++) {
         make_row(r, (uint64_t)order[i][1] - 1);
-        struct segment_row row = {.inf = r->inf, .received_us = r->inf.time_us, .seq = r->seq, .content = r->seq,
-                                  .flags = r->inf.error.n ? ROW_ERROR : 0, .metadata = r->metadata,
+        struct segment_row row = {.inf = r->inf,
+                                  .received_us = r->inf.time_us,
+                                  .seq = r->seq,
+                                  .content = r->seq,
+                                  .flags = r->inf.error.n ? ROW_ERROR : 0,
+                                  .metadata = r->metadata,
                                   .metadata_count = r->metadata_count};
         segment_builder_add(b, &row);
     }
@@ -203,7 +213,8 @@ static void add_ids(uint32_t slot, const struct segment *g) {
 static void open_view(uint64_t count) {
     struct err e;
     struct guard g;
-    view = (struct view){.fields = fields_new(FIELDS), .pending = pending_new(0), .directory = directory_new(), .seq = &view_seq};
+    view = (struct view){
+        .fields = fields_new(FIELDS), .pending = pending_new(0), .directory = directory_new(), .seq = &view_seq};
     view_seq = options.rows;
     memcpy(view.store_id, store_id, sizeof view.store_id);
     for (int i = 0; i < FIELDS; i++) fields_of(view.fields, field_names[i]);
@@ -238,10 +249,12 @@ static void open_view(uint64_t count) {
 
 /* ---- questions ---- */
 
-static const struct measure means[] = {{.kind = MEASURE_INFERENCES}, {.kind = MEASURE_DETECTIONS},
+static const struct measure means[] = {{.kind = MEASURE_INFERENCES},
+                                       {.kind = MEASURE_DETECTIONS},
                                        {.kind = MEASURE_AVG, .of = {.of = OF_CONFIDENCE}},
                                        {.kind = MEASURE_AVG, .of = {.of = OF_LATENCY}}};
-static const struct measure quantiles[] = {{.kind = MEASURE_INFERENCES}, {.kind = MEASURE_DETECTIONS},
+static const struct measure quantiles[] = {{.kind = MEASURE_INFERENCES},
+                                           {.kind = MEASURE_DETECTIONS},
                                            {.kind = MEASURE_AVG, .of = {.of = OF_CONFIDENCE}},
                                            {.kind = MEASURE_AVG, .of = {.of = OF_LATENCY}},
                                            {.kind = MEASURE_QUANTILE, .of = {.of = OF_CONFIDENCE}, .at = 0.5},
@@ -257,10 +270,15 @@ static const struct grouping stats[] = {{.measures = plan_stats, .measure_count 
                                         {BY_MODEL, .measures = plan_stats, .measure_count = STATS_ALL},
                                         {BY_TIME, .measures = plan_stats, .measure_count = STATS_MEANS},
                                         {BY_MODEL_AND_CLASS, .measures = means + 1, .measure_count = 1}};
-static const struct grouping by_place[] = {
-    {.keys = {{.subject = {OF_METADATA, {"camera_location", 15}}}}, .key_count = 1, .measures = means, .measure_count = 4}};
-static const struct grouping by_serial[] = {{.keys = {{.subject = {OF_METADATA, {"serial_number", 13}}}}, .key_count = 1,
-                                             .measures = means, .measure_count = 1, .limit = 10}};
+static const struct grouping by_place[] = {{.keys = {{.subject = {OF_METADATA, {"camera_location", 15}}}},
+                                            .key_count = 1,
+                                            .measures = means,
+                                            .measure_count = 4}};
+static const struct grouping by_serial[] = {{.keys = {{.subject = {OF_METADATA, {"serial_number", 13}}}},
+                                             .key_count = 1,
+                                             .measures = means,
+                                             .measure_count = 1,
+                                             .limit = 10}};
 
 struct question {
     const char *title, *filter;
@@ -332,8 +350,13 @@ static uint64_t ask(const struct question *q, const struct filter *filter) {
         struct arena a = {0};
         struct answer answer;
         struct err e;
-        struct plan p = {.from_us = from, .to_us = to, .filter = filter, .kind = q->kind, .limit = 50,
-                         .groupings = q->groupings, .grouping_count = period ? q->count_before : q->count,
+        struct plan p = {.from_us = from,
+                         .to_us = to,
+                         .filter = filter,
+                         .kind = q->kind,
+                         .limit = 50,
+                         .groupings = q->groupings,
+                         .grouping_count = period ? q->count_before : q->count,
                          .facets = q->facets};
         if (q->count_before) *(period ? &p.to_us : &p.from_us) = middle;
         if (!query_run(&view, &p, &control, &a, &answer, &e)) {
@@ -356,7 +379,8 @@ static int ascending(const void *x, const void *y) {
 static double cpu_ms(void) {
     struct rusage u;
     getrusage(RUSAGE_SELF, &u);
-    return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1e3 + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e3;
+    return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1e3 +
+           (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e3;
 }
 
 static void show(const char *title, double *ms, double cpu, uint64_t n) {
@@ -445,8 +469,8 @@ int main(int argc, char **argv) {
     for (int i = 0; i < 2; i++) pthread_join(writers[i], NULL);
     open_view(count);
     crew = crew_new(options.threads - 1, &e);
-    printf("%" PRIu64 " rows in %" PRIu64 " segments and a chunk, ready after %.1f s; %u threads\n", options.rows, count,
-           (double)(clock_mono_us() - started) / 1e6, options.threads);
+    printf("%" PRIu64 " rows in %" PRIu64 " segments and a chunk, ready after %.1f s; %u threads\n", options.rows,
+           count, (double)(clock_mono_us() - started) / 1e6, options.threads);
     printf("%-36s %9s     (%s)  %s  %s\n", "question", "median", "least - most", "cpu, ms", "found");
     for (size_t i = 0; i < sizeof questions / sizeof *questions; i++)
         if (!options.only || strstr(questions[i].title, options.only)) measure(&questions[i]);

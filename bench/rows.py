@@ -364,28 +364,32 @@ def measure_writes(results, active, data, rounds, wanted):
 
 
 def writes_round(results, active, data, wanted, ours):
+    """Three kinds of load, each on a copy of its own, so that none begins with what another left to be folded."""
     if "attach" in wanted and "bare" in active:
         attach_cells(results, {"bare": active["bare"]}, None, {})
     if not ours:
         return
-    state = {"extra": 0, "pending": data.truth["pending"], "first": 0}
     only = {"sightglass": ours}
-    with ours.on_copy() as server:
-        current = server
-        try:
+    if "ingest" in wanted:
+        with ours.on_copy() as server:
+            ingest_w1(results, only, server, fresh(data))
+    if set(wanted) & {"attach", "mixed"}:
+        state = fresh(data)
+        with ours.on_copy() as server:
             if "attach" in wanted:
                 attach_cells(results, only, server, state)
             if "mixed" in wanted:
                 cold_attach(results, ours, server, state)
                 sealing_attach(results, ours, server, state)
                 busy(results, ours, server, data, state)
-            if "restart" in wanted:
-                current = restart(results, ours, server, data, state)
-            if "ingest" in wanted:
-                ingest_w1(results, only, current, state)
-        finally:
-            if current is not server and current.process.poll() is None:
-                current.stop()
+    if "restart" in wanted:
+        with ours.on_copy() as server:
+            restart(results, ours, server, data, fresh(data)).stop()
     if "mixed" in wanted:
         with ours.on_copy() as server:
             overlay(results, ours, server, data)
+
+
+def fresh(data):
+    """What is beside the data in a new copy: inferences and waiting ids, and the number of the next fresh inference."""
+    return {"extra": 0, "pending": data.truth["pending"], "first": 0}

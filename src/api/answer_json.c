@@ -115,7 +115,7 @@ static void put_groups(struct buf *to, const struct plan *p, const struct groupi
         put_array_end(to);
     }
     if (p->grouping_count == 1 && g->skip + list->count < list->all)
-        group_cursor_write(&cursor, g->skip + (uint32_t)list->count, p->as_of ? p->as_of : a->as_of);
+        group_cursor_write(&cursor, g->skip + (uint32_t)list->count, a->as_of);
     put_cursor(to, &cursor);
     put_object_end(to);
     buf_free(&cursor);

@@ -167,12 +167,14 @@ void read_run(struct read *rd, read_work *work, request_handler *answer) {
     request_wake(r);
 }
 
-static void log_slow(const struct read *rd, const struct plan *p, int64_t took_us) {
+static void log_slow(const struct read *rd, const struct plan *p, int64_t took_us, bool ok, const struct err *e) {
     struct buf plan = {0}, quoted = {0};
+    char why[LOG_QUOTE];
     plan_to_json(&plan, p);
     put_str(&quoted, (struct str){plan.p, plan.n < SLOW_PLAN ? plan.n : SLOW_PLAN});
-    log_event(LOG_INFO, "slow_query", "request=%016llx workspace=%s ms=%.1f plan=" STR_FMT,
-              (unsigned long long)rd->request->id, rd->who.slug, (double)took_us / 1000, STR_ARG(buf_str(&quoted)));
+    log_event(LOG_INFO, "slow_query", "request=%016llx workspace=%s ms=%.1f error=%s plan=" STR_FMT,
+              (unsigned long long)rd->request->id, rd->who.slug, (double)took_us / 1000,
+              log_quote(why, str_of(ok ? "" : e->msg)), STR_ARG(buf_str(&quoted)));
     buf_free(&plan);
     buf_free(&quoted);
 }
@@ -184,7 +186,7 @@ bool read_ask(struct read *rd, const struct view *v, const struct plan *p, struc
     *out = (struct answer){0};
     bool ok = query_run(v, p, &control, &rd->request->arena, out, e);
     int64_t took_us = clock_mono_us() - began_us;
-    if (took_us >= (int64_t)app_of(rd->request)->conf->slow_query_ms * 1000) log_slow(rd, p, took_us);
+    if (took_us >= (int64_t)app_of(rd->request)->conf->slow_query_ms * 1000) log_slow(rd, p, took_us, ok, e);
     return ok;
 }
 

@@ -76,7 +76,9 @@ void io_forget(int fd, off_t at, off_t n) { ops.forget(fd, at, n); }
 int io_truncate(int fd, off_t n) { return ops.truncate(fd, n); }
 int io_link(const char *from, const char *to) { return ops.link(from, to); }
 int io_rmdir(const char *path) { return ops.rmdir(path); }
-int io_list(const char *path, void (*call)(void *ctx, const char *name), void *ctx) { return ops.list(path, call, ctx); }
+int io_list(const char *path, void (*call)(void *ctx, const char *name), void *ctx) {
+    return ops.list(path, call, ctx);
+}
 
 const void *io_map(int fd, size_t n) {
     const void *p = ops.map(fd, n);

@@ -186,18 +186,85 @@ static bool find_top(struct scan *s, const struct grouping *g, const struct key 
 static struct cell *cells_of(const struct table *t, uint32_t group, struct arena *a) {
     const struct grouping *g = t->grouping;
     struct cell *cells = arena_alloc(a, g->measure_count * sizeof *cells);
-    for (size_t i = 0; i < g->measure_count; i++) cells[i] = table_cell(t, &g->measures[i], group, a);
+    for (size_t i = 0; i < g->measure_count; i++) {
+        cells[i] = table_cell(t, &g->measures[i], group, a);
+        if (cells[i].text.n) cells[i].text.p = arena_copy(a, cells[i].text.p, cells[i].text.n);
+    }
     return cells;
 }
 
-static void show(const struct table *t, struct arena *a, struct group_list *out) {
-    out->count = t->groups;
-    out->groups = arena_alloc(a, out->count * sizeof *out->groups);
-    for (uint32_t i = 0; i < t->groups; i++) {
-        for (size_t k = 0; k < t->key_count; k++) out->groups[i].keys[k] = table_key(t, k, i, a);
-        out->groups[i].cells = cells_of(t, i, a);
+/* The groups of which only the first few are asked for: as many, with the last of them on top. */
+struct best {
+    const struct table *table;
+    uint32_t *heap; /* groups */
+    size_t count;
+};
+
+/* What their order takes: keys, and the cells that it goes by. */
+static void glance(const struct table *t, uint32_t group, struct group *out, struct cell cells[PLAN_MEASURES]) {
+    const struct grouping *g = t->grouping;
+    out->cells = cells;
+    for (size_t k = 0; k < t->key_count; k++) out->keys[k] = table_value(t, k, group);
+    for (size_t i = 0; i < g->order_count; i++)
+        if (g->orders[i].column >= g->key_count) {
+            size_t measure = g->orders[i].column - g->key_count;
+            cells[measure] = table_cell(t, &g->measures[measure], group, NULL);
+        }
+}
+
+static bool is_before(const struct best *b, uint32_t x, uint32_t y) {
+    struct cell x_cells[PLAN_MEASURES], y_cells[PLAN_MEASURES];
+    struct group x_group, y_group;
+    glance(b->table, x, &x_group, x_cells);
+    glance(b->table, y, &y_group, y_cells);
+    return group_order(b->table->grouping, &x_group, &y_group) < 0;
+}
+
+static void sink(const struct best *b, size_t at) {
+    for (size_t child; (child = 2 * at + 1) < b->count; at = child) {
+        if (child + 1 < b->count && is_before(b, b->heap[child], b->heap[child + 1])) child++;
+        if (!is_before(b, b->heap[at], b->heap[child])) break;
+        uint32_t kept = b->heap[at];
+        b->heap[at] = b->heap[child];
+        b->heap[child] = kept;
+    }
+}
+
+/* All groups, or the first ones where fewer are asked for. */
+static struct best choose(const struct table *t, struct arena *a) {
+    const struct grouping *g = t->grouping;
+    uint64_t most = g->limit ? (uint64_t)g->skip + g->limit : t->groups;
+    struct best b = {.table = t, .count = most < t->groups ? (size_t)most : t->groups};
+    b.heap = arena_alloc(a, b.count * sizeof *b.heap);
+    for (uint32_t i = 0; i < b.count; i++) b.heap[i] = i;
+    if (b.count == t->groups) return b;
+    for (size_t i = b.count / 2; i-- > 0;) sink(&b, i);
+    for (uint32_t i = (uint32_t)b.count; i < t->groups; i++) {
+        if (!is_before(&b, i, b.heap[0])) continue;
+        b.heap[0] = i;
+        sink(&b, 0);
+    }
+    return b;
+}
+
+static bool show(struct scan *s, const struct table *t, struct group_list *out) {
+    struct arena *a = s->arena;
+    struct best b = choose(t, a);
+    if (!scan_hold(s, b.count * (sizeof *out->groups + t->grouping->measure_count * sizeof *out->groups->cells)))
+        return false;
+    out->count = b.count;
+    out->groups = arena_alloc(a, b.count * sizeof *out->groups);
+    for (size_t i = 0; i < b.count; i++) {
+        for (size_t k = 0; k < t->key_count; k++) {
+            struct key_value *v = &out->groups[i].keys[k];
+            *v = table_value(t, k, b.heap[i]);
+            if (v->value.type == VALUE_STRING) v->value.text.p = arena_copy(a, v->value.text.p, v->value.text.n);
+        }
+        out->groups[i].cells = cells_of(t, b.heap[i], a);
     }
     group_list_finish(t->grouping, out);
+    out->all = t->groups;
+    return true;
 }
 
 static bool run(struct scan *s, struct answer *out, struct source *sources, struct numbering (*tops)[PLAN_KEYS]) {
@@ -206,8 +273,8 @@ static bool run(struct scan *s, struct answer *out, struct source *sources, stru
     for (size_t i = 0; i < p->grouping_count; i++) {
         const struct grouping *g = &p->groupings[i];
         struct source *x = &sources[count++];
-        *x = (struct source){.grouping = g, .keys = g->key_count, .by_class = grouping_by(g, OF_CLASS),
-                             .max_groups = g->max_groups};
+        *x = (struct source){
+            .grouping = g, .keys = g->key_count, .by_class = grouping_by(g, OF_CLASS), .max_groups = g->max_groups};
         for (size_t k = 0; k < g->key_count; k++) {
             if (g->keys[k].top == 0) continue;
             if (!find_top(s, g, &g->keys[k], &tops[i][k])) return false;
@@ -224,7 +291,7 @@ static bool run(struct scan *s, struct answer *out, struct source *sources, stru
     if (done) out->lists = arena_alloc(s->arena, p->grouping_count * sizeof *out->lists);
     for (size_t i = 0, total = p->grouping_count; i < p->grouping_count && done; i++) {
         if (p->groupings[i].totals) out->lists[i].totals = cells_of(&tables[total++], 0, s->arena);
-        show(&tables[i], s->arena, &out->lists[i]);
+        done = show(s, &tables[i], &out->lists[i]);
     }
     aggregation_end(&g);
     return done;

@@ -1,4 +1,5 @@
-/* Groups: a plan's groupings over the rows it speaks of, all in one pass; two where a key is limited to its top values. */
+/* Groups: a plan's groupings over the rows it speaks of, all in one pass; two where a key is limited to its top values.
+ */
 #pragma once
 #include "query/scan.h"
 

@@ -43,9 +43,7 @@ static int cell_order(const struct measure *m, const struct cell *x, const struc
     return descending ? -order : order;
 }
 
-static int group_order(const void *x, const void *y, void *arg) {
-    const struct grouping *g = arg;
-    const struct group *a = x, *b = y;
+int group_order(const struct grouping *g, const struct group *a, const struct group *b) {
     int order = 0;
     for (size_t i = 0; i < g->order_count && order == 0; i++) {
         struct order o = g->orders[i];
@@ -58,10 +56,12 @@ static int group_order(const void *x, const void *y, void *arg) {
     return order;
 }
 
+static int by_order(const void *x, const void *y, void *grouping) { return group_order(grouping, x, y); }
+
 void group_list_finish(const struct grouping *g, struct group_list *list) {
     struct grouping order = *g;
     list->all = list->count;
-    if (list->count > 1) qsort_r(list->groups, list->count, sizeof *list->groups, group_order, &order);
+    if (list->count > 1) qsort_r(list->groups, list->count, sizeof *list->groups, by_order, &order);
     size_t skipped = g->skip < list->count ? g->skip : list->count;
     if (skipped) list->groups += skipped;
     list->count -= skipped;

@@ -91,5 +91,9 @@ struct answer {
 /* The order of values: booleans, numbers, strings by their bytes. Below, at or above 0. */
 int value_order(const struct value *a, const struct value *b);
 
+/* The order of two groups as a grouping asks for it: below, at or above 0. Of their cells only those of its order columns
+ * are looked at. */
+int group_order(const struct grouping *g, const struct group *a, const struct group *b);
+
 /* The last step of every engine: takes all groups of a grouping, puts them in order, skips and limits. */
 void group_list_finish(const struct grouping *g, struct group_list *list);

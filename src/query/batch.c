@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/check.h"
 #include "record/bins.h"
 
 enum {
@@ -36,19 +37,28 @@ static void find_runs(struct batch *b) {
         }
 }
 
-/* size: of a value; 1, 2, 4 or 8. */
+/* Values of `size` bytes from the places in `at`. */
+static void gather(void *to, const void *from, const uint32_t *at, uint32_t count, size_t size) {
+#define GATHER(type) \
+    for (uint32_t i = 0; i < count; i++) ((type *)to)[i] = ((const type *)from)[at[i]]
+    switch (size) {
+    case sizeof(uint8_t): GATHER(uint8_t); break;
+    case sizeof(uint16_t): GATHER(uint16_t); break;
+    case sizeof(uint32_t): GATHER(uint32_t); break;
+    case sizeof(uint64_t): GATHER(uint64_t); break;
+    default: WRONG("a column of no such size");
+    }
+#undef GATHER
+}
+
 static void bring(const struct batch *b, const void *column, void *room, size_t size) {
     const char *from = column;
     char *to = room;
-    for (uint32_t i = 0; i < b->run_count; i++, to += b->runs[i - 1].count * size)
+    for (uint32_t i = 0; i < b->run_count; i++) {
         memcpy(to, from + b->runs[i].from * size, b->runs[i].count * size);
-    if (b->run_count) return;
-    switch (size) {
-    case 1: for (uint32_t i = 0; i < b->count; i++) ((uint8_t *)room)[i] = ((const uint8_t *)column)[b->at[i]]; break;
-    case 2: for (uint32_t i = 0; i < b->count; i++) ((uint16_t *)room)[i] = ((const uint16_t *)column)[b->at[i]]; break;
-    case 4: for (uint32_t i = 0; i < b->count; i++) ((uint32_t *)room)[i] = ((const uint32_t *)column)[b->at[i]]; break;
-    case 8: for (uint32_t i = 0; i < b->count; i++) ((uint64_t *)room)[i] = ((const uint64_t *)column)[b->at[i]]; break;
+        to += b->runs[i].count * size;
     }
+    if (b->run_count == 0) gather(room, column, b->at, b->count, size);
 }
 
 void batch_begin(struct batch *b, const struct slice *s, const struct bitmap *selected, struct detection_room *room,
@@ -210,13 +220,7 @@ static const void *pick_each(const struct batch *b, const struct detections *d, 
         memcpy(to, from + first[0] * size, bytes);
         to += bytes;
     }
-    const uint32_t *places = b->lists.places;
-    for (uint32_t i = 0; !b->each_runs && i < b->each.count; i++)
-        switch (size) {
-        case 2: ((uint16_t *)room)[i] = ((const uint16_t *)column)[places[i]]; break;
-        case 4: ((uint32_t *)room)[i] = ((const uint32_t *)column)[places[i]]; break;
-        case 8: ((uint64_t *)room)[i] = ((const uint64_t *)column)[places[i]]; break;
-        }
+    if (b->each_runs == 0) gather(room, column, b->lists.places, b->each.count, size);
     return room;
 }
 
@@ -253,9 +257,11 @@ const struct batch_detections *batch_each_detection(struct batch *b, bool bins) 
 enum { FEW = 4 };
 
 static double sum_of_few(const double *at, uint32_t count) {
-    static const uint64_t masks[FEW + 1][FEW] = {
-        {0}, {UINT64_MAX}, {UINT64_MAX, UINT64_MAX}, {UINT64_MAX, UINT64_MAX, UINT64_MAX},
-        {UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX}};
+    static const uint64_t masks[FEW + 1][FEW] = {{0},
+                                                 {UINT64_MAX},
+                                                 {UINT64_MAX, UINT64_MAX},
+                                                 {UINT64_MAX, UINT64_MAX, UINT64_MAX},
+                                                 {UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX}};
     const uint64_t *mask = masks[count < FEW ? count : FEW];
     uint64_t bits[FEW];
     double v[FEW];
@@ -285,6 +291,6 @@ const double *batch_row_latency(struct batch *b) {
     const double *latency = batch_latency(b);
     const uint32_t *counts = batch_counts(b);
     for (uint32_t i = 0; i < b->count; i++)
-        b->row_latency[i] = isnan(latency[i]) ? 0 : latency[i] * (counts[i] ? counts[i] : 1);
+        b->row_latency[i] = isnan(latency[i]) ? 0 : latency[i] * (int)(counts[i] ? counts[i] : 1);
     return b->row_latency;
 }

@@ -1,5 +1,5 @@
-/* Rows of a slice that match, up to BATCH_ROWS of them, and their columns by place in the batch: read once, whoever asks
- * for them. Small enough for all of it to stay in the nearest memory. One thread; guards as for part.h. */
+/* Rows of a slice that match, up to BATCH_ROWS of them, and their columns by place in the batch: read once, whoever
+ * asks for them. Small enough for all of it to stay in the nearest memory. One thread; guards as for part.h. */
 #pragma once
 #include "query/part.h"
 
@@ -16,7 +16,7 @@ struct batch_detections {
     const uint16_t *owners; /* places in the batch of what they belong to */
     const uint32_t *classes;
     const double *confidences;
-    const uint16_t *bins;   /* where they were asked for */
+    const uint16_t *bins; /* where they were asked for */
 };
 
 struct batch {
@@ -68,7 +68,8 @@ const double *batch_confidence(struct batch *b); /* of the top detection */
 const uint16_t *batch_latency_bins(struct batch *b);
 const uint16_t *batch_confidence_bins(struct batch *b);
 
-/* As Model Monitoring counts, a row a detection and one for none: the sums over an inference's rows, unknown being 0. */
+/* As Model Monitoring counts, a row a detection and one for none: the sums over an inference's rows, unknown being 0.
+ */
 const double *batch_row_confidence(struct batch *b);
 const double *batch_row_latency(struct batch *b);
 

@@ -114,9 +114,7 @@ struct value coded_value(const struct coded *c, uint32_t code) {
     case OF_PARTIAL:
     case OF_PICTURE: return truth(code == 2);
     case OF_MODEL_BASE: return text(model_base(texts_at(&c->texts, code)));
-    case OF_MODEL_VERSION:
-        s = model_version(texts_at(&c->texts, code));
-        return s.p ? text(s) : (struct value){0};
+    case OF_MODEL_VERSION: s = model_version(texts_at(&c->texts, code)); return s.p ? text(s) : (struct value){0};
     default: return text(texts_at(&c->texts, code));
     }
 }

@@ -12,5 +12,6 @@ void crew_free(struct crew *c);
 unsigned crew_size(const struct crew *c);
 
 /* Calls work(ctx, n) on this thread (n is 0) and, meanwhile, on helpers (n from 1, below crew_size, each once); returns
- * when all of them have returned. `work` takes its share from something that all see, and returns when nothing is left. */
+ * when all of them have returned. `work` takes its share from something that all see, and returns when nothing is left.
+ */
 void crew_run(struct crew *c, void (*work)(void *ctx, unsigned n), void *ctx);

@@ -3,8 +3,8 @@
 static struct str copy(struct arena *a, struct str s) { return (struct str){arena_copy(a, s.p, s.n), s.n}; }
 
 static void copy_texts(struct inference *inf, struct arena *a) {
-    struct str *texts[] = {&inf->id,        &inf->model_id,    &inf->model_name, &inf->model_sha256,   &inf->device_id,
-                           &inf->source,    &inf->source_info, &inf->server_id,  &inf->server_version, &inf->error};
+    struct str *texts[] = {&inf->id,     &inf->model_id,    &inf->model_name, &inf->model_sha256,   &inf->device_id,
+                           &inf->source, &inf->source_info, &inf->server_id,  &inf->server_version, &inf->error};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) *texts[i] = copy(a, *texts[i]);
     struct detection *d = arena_alloc(a, inf->detection_count * sizeof *d);
     for (size_t i = 0; i < inf->detection_count; i++) {

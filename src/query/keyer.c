@@ -91,8 +91,8 @@ void keyer_rows(struct keyer *k, struct batch *b, uint32_t numbers[BATCH_ROWS]) 
     }
     const uint32_t *codes = coded_read(&k->coded, b, numbers);
     for (uint32_t i = 0; i < b->count; i++)
-        numbers[i] = codes[i] == CODED_NUMBER ? number_of_number(k, coded_number(&k->coded, b, i))
-                                              : number_of_code(k, codes[i]);
+        numbers[i] =
+            codes[i] == CODED_NUMBER ? number_of_number(k, coded_number(&k->coded, b, i)) : number_of_code(k, codes[i]);
 }
 
 void keyer_detections(struct keyer *k, const struct batch_detections *d, uint32_t *numbers) {

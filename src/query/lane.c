@@ -29,7 +29,8 @@ size_t lane_room(struct lane *l, uint32_t groups, uint32_t room) {
     size_t size = cell_size(l), grown = (room - groups) * size;
     l->cells = mem_resize(l->cells, room * size);
     memset((char *)l->cells + groups * size, 0, grown);
-    for (uint32_t g = groups; g < room && l->kind == LANE_TIMES; g++) l->times[g] = (struct times){INT64_MAX, INT64_MIN};
+    for (uint32_t g = groups; g < room && l->kind == LANE_TIMES; g++)
+        l->times[g] = (struct times){INT64_MAX, INT64_MIN};
     if (l->kind != LANE_NUMBERS) return grown;
     l->totals = mem_resize(l->totals, room * sizeof *l->totals);
     for (uint32_t g = groups; g < room; g++) l->totals[g] = (struct total){{0, 0}, INFINITY, -INFINITY};
@@ -115,7 +116,8 @@ static inline __attribute__((always_inline)) void add_at(struct lane *l, const u
     for (uint32_t i = 0; l->range && i < count; i++) widen(&l->totals[group[i]], values[at ? at[i] : i]);
 }
 
-static void add_values(struct lane *l, const uint32_t *group, const uint32_t *at, uint32_t count, const double *values) {
+static void add_values(struct lane *l, const uint32_t *group, const uint32_t *at, uint32_t count,
+                       const double *values) {
     if (at)
         add_at(l, group, at, count, values);
     else

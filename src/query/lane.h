@@ -1,6 +1,6 @@
 /* What a grouping adds up: one lane each, with a cell a group. A grouping's measures share lanes: the mean and the
- * greatest of a column come from one. Memory of its own, freed by lane_free. One thread; lane_begin, _add and _end under
- * a guard as for part.h. */
+ * greatest of a column come from one. Memory of its own, freed by lane_free. One thread; lane_begin, _add and _end
+ * under a guard as for part.h. */
 #pragma once
 #include "query/coded.h"
 #include "query/values.h"
@@ -55,7 +55,7 @@ struct newest {
 struct lane {
     enum lane_kind kind;
     struct subject of;
-    bool range;  /* LANE_NUMBERS: least and most are wanted */
+    bool range;              /* LANE_NUMBERS: least and most are wanted */
     bool inferences, others; /* LANE_COUNTS: what is wanted */
 
     /* By group. */
@@ -92,13 +92,13 @@ struct elements {
 
     uint32_t detection_count;
     const uint32_t *detection_group, *detection_at; /* the same */
-    uint32_t empty_count; /* inferences without any */
+    uint32_t empty_count;                           /* inferences without any */
     const uint32_t *empty_group, *empty_at;
 };
 
 uint32_t lane_bins(enum of of);
 bool lane_same(const struct lane *x, const struct lane *y); /* what it adds up */
-bool lane_of_detections(const struct lane *l); /* by class it needs no list of inferences */
+bool lane_of_detections(const struct lane *l);              /* by class it needs no list of inferences */
 
 void lane_free(struct lane *l, uint32_t groups);
 /* Makes room for this many groups, the first `groups` being there; returns by how many bytes it has grown. */

@@ -13,14 +13,14 @@ static struct value copy_value(struct arena *a, struct value v) {
 }
 
 /* A list that grows in an arena. */
-#define APPEND(a, list, count, item)                                                                                   \
-    do {                                                                                                               \
-        if (((count) & ((count)-1)) == 0) {                                                                            \
-            void *more_ = arena_alloc(a, ((count) ? (count)*2 : 1) * sizeof *(list));                                  \
-            if (count) memcpy(more_, list, (count) * sizeof *(list));                                                  \
-            (list) = more_;                                                                                            \
-        }                                                                                                              \
-        (list)[(count)++] = (item);                                                                                    \
+#define APPEND(a, list, count, item)                                                  \
+    do {                                                                              \
+        if (((count) & ((count)-1)) == 0) {                                           \
+            void *more_ = arena_alloc(a, ((count) ? (count)*2 : 1) * sizeof *(list)); \
+            if (count) memcpy(more_, list, (count) * sizeof *(list));                 \
+            (list) = more_;                                                           \
+        }                                                                             \
+        (list)[(count)++] = (item);                                                   \
     } while (0)
 
 /* ---- history ---- */
@@ -138,7 +138,7 @@ static struct candidate candidate(const struct part *p, uint32_t row, uint8_t fl
 /* All rows of the id, and its history from the first part that has one. */
 static void collect(const struct ask *q, struct candidate **found, size_t *count) {
     size_t part_count;
-    const struct part *parts = part_list(q->view, q->arena, &part_count);
+    const struct part *parts = parts_that_hold(q->view, q->hash, q->arena, &part_count);
     for (size_t i = 0; i < part_count; i++) {
         const struct part *p = &parts[i];
         if (p->segment) guard_blame(p->segment);
@@ -170,15 +170,13 @@ static const struct candidate *choose(const struct ask *q, const struct candidat
     return chosen;
 }
 
-/* Segments that the directory names for the id. Those that could not be read when the store was opened it does not know:
- * an id that was found nowhere else may be in them. */
+/* Segments that the directory names for the id. Those that could not be read when the store was opened it does not
+ * know: an id that was found nowhere else may be in them. */
 static void find_gaps(const struct ask *q, bool found) {
     struct one *out = q->out;
     for (size_t i = 0; i < q->view->sealed_count; i++) {
         const struct sealed *s = q->view->sealed[i];
-        if (!atomic_load(&s->set_aside)) continue;
-        const struct part p = {.view = q->view, .sealed = q->view->sealed[i]};
-        if (found && !part_may_hold(&p, q->hash, q->arena)) continue;
+        if (!atomic_load(&s->set_aside) || (found && !part_may_hold(q->view, s, q->hash, q->arena))) continue;
         struct gap gap = {s->segment->number, s->segment->min_time_us, s->segment->max_time_us};
         APPEND(q->arena, out->gaps, out->gap_count, gap);
     }
@@ -229,7 +227,8 @@ bool query_one(const struct view *v, struct str id, const struct which *which, i
     *out = (struct one){0};
     if (!v) return true;
     struct ask q = {v, id, id_hash(v->store_id, id), which, now_us, a, out, e};
-    while (!try_look_up(&q, &done)) {}
+    while (!try_look_up(&q, &done)) {
+    }
     return done;
 }
 

@@ -1,6 +1,6 @@
-/* A filter made ready for one part of a view: texts looked up in its dictionaries once, then columns compared a slice at
- * a time, sixty-four rows to a word. What can hold for no row, or for every one, is known beforehand. A matcher lives in
- * the arena given and belongs to one thread; guards as for part.h. */
+/* A filter made ready for one part of a view: texts looked up in its dictionaries once, then columns compared a slice
+ * at a time, sixty-four rows to a word. What can hold for no row, or for every one, is known beforehand. A matcher
+ * lives in the arena given and belongs to one thread; guards as for part.h. */
 #pragma once
 #include "query/filter.h"
 #include "query/part.h"

@@ -21,24 +21,30 @@ uint32_t bitmap_list(const struct bitmap *b, uint32_t rows[BLOCK_ROWS]) {
     return n;
 }
 
+static void add_chunks(const struct view *v, struct part *parts, size_t *count) {
+    for (size_t i = 0; i < v->chunk_count; i++) {
+        uint32_t rows = chunk_rows(v->chunks[i]);
+        if (rows)
+            parts[(*count)++] = (struct part){.view = v, .chunk = v->chunks[i], .rows = rows, .latest_us = INT64_MAX};
+    }
+}
+
+static void add_sealed(const struct view *v, struct sealed *s, struct part *parts, size_t *count) {
+    if (atomic_load_explicit(&s->set_aside, memory_order_relaxed)) return;
+    parts[(*count)++] = (struct part){.view = v,
+                                      .sealed = s,
+                                      .segment = s->segment,
+                                      .overlay = s->overlay,
+                                      .rows = s->segment->rows,
+                                      .latest_us = s->segment->max_time_us};
+}
+
 struct part *part_list(const struct view *v, struct arena *a, size_t *count) {
     *count = 0;
     if (!v) return NULL;
     struct part *parts = arena_alloc(a, (v->chunk_count + v->sealed_count) * sizeof *parts);
-    for (size_t i = 0; i < v->chunk_count; i++) {
-        uint32_t rows = chunk_rows(v->chunks[i]);
-        if (rows) parts[(*count)++] = (struct part){.view = v, .chunk = v->chunks[i], .rows = rows, .latest_us = INT64_MAX};
-    }
-    for (size_t i = 0; i < v->sealed_count; i++) {
-        struct sealed *s = v->sealed[i];
-        if (atomic_load_explicit(&s->set_aside, memory_order_relaxed)) continue;
-        parts[(*count)++] = (struct part){.view = v,
-                                          .sealed = s,
-                                          .segment = s->segment,
-                                          .overlay = s->overlay,
-                                          .rows = s->segment->rows,
-                                          .latest_us = s->segment->max_time_us};
-    }
+    add_chunks(v, parts, count);
+    for (size_t i = 0; i < v->sealed_count; i++) add_sealed(v, v->sealed[i], parts, count);
     return parts;
 }
 
@@ -104,12 +110,9 @@ struct str slice_error(const struct slice *s, uint32_t at, struct arena *a) {
 
 /* What a text column is called in a segment. */
 static const enum segment_column code_columns[COLUMN_DICTS] = {
-    [COLUMN_MODEL] = SEG_MODEL,
-    [COLUMN_DEVICE] = SEG_DEVICE,
-    [COLUMN_SOURCE] = SEG_SOURCE,
-    [COLUMN_SOURCE_INFO] = SEG_SOURCE_INFO,
-    [COLUMN_SERVER] = SEG_SERVER,
-    [COLUMN_MODEL_NAME] = SEG_MODEL_NAME,
+    [COLUMN_MODEL] = SEG_MODEL,   [COLUMN_DEVICE] = SEG_DEVICE,
+    [COLUMN_SOURCE] = SEG_SOURCE, [COLUMN_SOURCE_INFO] = SEG_SOURCE_INFO,
+    [COLUMN_SERVER] = SEG_SERVER, [COLUMN_MODEL_NAME] = SEG_MODEL_NAME,
     [COLUMN_CLASS] = SEG_D_CLASS,
 };
 
@@ -238,28 +241,39 @@ uint8_t part_flags(const struct part *p, uint32_t row) {
     return SEG(p->segment, FLAGS)[row] | hidden;
 }
 
-/* The rows of a segment that the directory has for a hash. */
-static size_t places_of(const struct part *p, uint64_t hash, struct arena *a, uint32_t **rows) {
-    enum { FEW = 16 };
-    struct place few[FEW], *places = few;
-    size_t count = directory_find(p->view->directory, hash, places, FEW), room = FEW, n = 0;
-    while (count > room) { /* it may have got more meanwhile */
-        room = count;
+/* All that the directory has for a hash. */
+static const struct place *places_of(const struct view *v, uint64_t hash, struct arena *a, size_t *count) {
+    struct place *places = NULL;
+    size_t room = 16;
+    for (bool all = false; !all; room = *count) { /* it may have got more meanwhile */
         places = arena_alloc(a, room * sizeof *places);
-        count = directory_find(p->view->directory, hash, places, room);
+        *count = directory_find(v->directory, hash, places, room);
+        all = *count <= room;
     }
-    *rows = NULL;
-    for (size_t i = 0; i < count; i++) {
-        if (places[i].slot != p->sealed->slot) continue;
-        if (!*rows) *rows = arena_alloc(a, count * sizeof **rows);
-        (*rows)[n++] = places[i].row;
-    }
-    return n;
+    return places;
 }
 
-bool part_may_hold(const struct part *p, uint64_t hash, struct arena *a) {
-    uint32_t *rows;
-    return places_of(p, hash, a, &rows);
+bool part_may_hold(const struct view *v, const struct sealed *s, uint64_t hash, struct arena *a) {
+    size_t count;
+    const struct place *places = places_of(v, hash, a, &count);
+    for (size_t i = 0; i < count; i++)
+        if (places[i].slot == s->slot) return true;
+    return false;
+}
+
+struct part *parts_that_hold(const struct view *v, uint64_t hash, struct arena *a, size_t *count) {
+    size_t place_count;
+    const struct place *places = places_of(v, hash, a, &place_count);
+    struct part *parts = arena_alloc(a, (v->chunk_count + place_count) * sizeof *parts);
+    *count = 0;
+    add_chunks(v, parts, count);
+    for (size_t i = 0; i < place_count; i++) {
+        struct sealed *s = places[i].slot < v->slot_count ? v->slots[places[i].slot] : NULL;
+        bool there = false;
+        for (size_t k = 0; k < *count; k++) there |= parts[k].sealed == s;
+        if (s && !there) add_sealed(v, s, parts, count);
+    }
+    return parts;
 }
 
 uint32_t part_find(const struct part *p, uint64_t hash, struct str id, struct arena *a) {
@@ -267,10 +281,12 @@ uint32_t part_find(const struct part *p, uint64_t hash, struct str id, struct ar
         const struct ident *i = chunk_find(p->chunk, hash, id);
         return i ? atomic_load_explicit(&i->first_row, memory_order_acquire) : 0;
     }
-    uint32_t *rows;
-    size_t count = places_of(p, hash, a, &rows);
+    size_t count;
+    const struct place *places = places_of(p->view, hash, a, &count);
     for (size_t i = 0; i < count; i++)
-        if (rows[i] < p->rows && str_eq(segment_id(p->segment, rows[i]), id)) return rows[i] + 1;
+        if (places[i].slot == p->sealed->slot && places[i].row < p->rows &&
+            str_eq(segment_id(p->segment, places[i].row), id))
+            return places[i].row + 1;
     return 0;
 }
 

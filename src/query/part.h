@@ -139,7 +139,9 @@ uint8_t part_flags(const struct part *p, uint32_t row); /* enum row_flags */
 
 /* The first row of an id in the part, + 1; 0: none. For chunks the first to arrive. The arena is for scratch. */
 uint32_t part_find(const struct part *p, uint64_t hash, struct str id, struct arena *a);
-/* Whether a segment may hold an id, as far as the directory knows. Reads nothing of the segment. */
-bool part_may_hold(const struct part *p, uint64_t hash, struct arena *a);
+/* Whether a segment may hold an id, as far as the directory knows; and the parts that may, chunks first. Both read
+ * nothing of segments. */
+bool part_may_hold(const struct view *v, const struct sealed *s, uint64_t hash, struct arena *a);
+struct part *parts_that_hold(const struct view *v, uint64_t hash, struct arena *a, size_t *count);
 /* The next row + 1 of the same id; 0: none. */
 uint32_t part_next_same_id(const struct part *p, uint32_t row);

@@ -79,14 +79,13 @@ static bool newest_add(struct newest *n, const struct found *f) {
     return true;
 }
 
-static int newest_first(const void *x, const void *y) {
-    return older(x, y) ? 1 : older(y, x) ? -1 : 0;
-}
+static int newest_first(const void *x, const void *y) { return older(x, y) ? 1 : older(y, x) ? -1 : 0; }
 
 /* No thread looks at what is older than the oldest of a full heap any more. */
 static void raise_from(struct scan *s, int64_t time_us) {
     int64_t now = atomic_load_explicit(&s->from_us, memory_order_relaxed);
-    while (now < time_us && !atomic_compare_exchange_weak(&s->from_us, &now, time_us)) {}
+    while (now < time_us && !atomic_compare_exchange_weak(&s->from_us, &now, time_us)) {
+    }
 }
 
 /* From the newest on; in a segment, which is in order, what follows one that is too old is too old as well. */
@@ -98,7 +97,8 @@ static void add_slice(struct newest *n, const struct reader *r) {
         for (uint64_t left = r->rows.words[w]; left;) {
             uint32_t bit = 63 - (uint32_t)__builtin_clzll(left), at = w * 64 + bit;
             left &= ~(1ULL << bit);
-            if (!newest_add(n, &(struct found){times[at], seqs[at], r->part, s->first + at}) && r->part->segment) return;
+            if (!newest_add(n, &(struct found){times[at], seqs[at], r->part, s->first + at}) && r->part->segment)
+                return;
         }
 }
 
@@ -129,7 +129,8 @@ static bool load_hits(void *ctx) {
         const struct found *f = &n->heap[out->hit_count];
         if (f->part->segment) guard_blame(f->part->segment);
         struct err e;
-        if (!hit_load(f->part, f->row, s->arena, &out->hits[out->hit_count], &e)) return scan_fail(s, e.code, "%s", e.msg);
+        if (!hit_load(f->part, f->row, s->arena, &out->hits[out->hit_count], &e))
+            return scan_fail(s, e.code, "%s", e.msg);
     }
     if (n->count > out->hit_count && out->hit_count) {
         const struct found *last = &n->heap[out->hit_count - 1];

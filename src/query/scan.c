@@ -56,11 +56,13 @@ static bool stopped(struct reader *r) {
     if (!c) return false;
     if (c->deadline_us && clock_mono_us() > c->deadline_us)
         return !scan_fail(s, ERR_BUSY, "the query took too long; ask for a shorter time range or a narrower filter");
-    if (c->gone && r->steps++ % STEPS_A_LOOK == 0 && c->gone(c->ctx)) return !scan_fail(s, ERR_BUSY, "the client is gone");
+    if (c->gone && r->steps++ % STEPS_A_LOOK == 0 && c->gone(c->ctx))
+        return !scan_fail(s, ERR_BUSY, "the client is gone");
     return false;
 }
 
-void gaps_find(const struct view *v, int64_t from_us, int64_t to_us, struct arena *a, struct gap **gaps, size_t *count) {
+void gaps_find(const struct view *v, int64_t from_us, int64_t to_us, struct arena *a, struct gap **gaps,
+               size_t *count) {
     *gaps = NULL;
     *count = 0;
     for (size_t i = 0; v && i < v->sealed_count; i++) {

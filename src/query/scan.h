@@ -39,8 +39,8 @@ struct reader {
     struct scan *scan;
     unsigned thread; /* from 0 */
     const struct part *part;
-    struct slice slice;  /* at hand */
-    struct bitmap rows;  /* of it, those that match: maybe none */
+    struct slice slice; /* at hand */
+    struct bitmap rows; /* of it, those that match: maybe none */
 
     /* The scan's own. */
     struct arena arena; /* of the part */
@@ -55,8 +55,8 @@ struct reader {
 bool reader_step(struct reader *r);
 
 /* Calls back for each part that may have rows, under a guard, at most once for each thread at a time. What `part` does
- * it can do again from the beginning: that is what happens after damage, when scan_run returns false and `again` is set.
- * False without it: the query has failed or was stopped, and e says why. */
+ * it can do again from the beginning: that is what happens after damage, when scan_run returns false and `again` is
+ * set. False without it: the query has failed or was stopped, and e says why. */
 bool scan_run(struct scan *s, bool (*part)(void *ctx, struct reader *r), void *ctx);
 
 /* Does what is to be done under a guard outside of scan_run, on the query's thread. False as for scan_run. */

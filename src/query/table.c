@@ -293,7 +293,8 @@ static inline uint32_t group_of_class(struct table *t, int key, uint32_t row, ui
 static void groups_of_classes(struct table *t, int key, const uint32_t *rows, const struct batch_detections *d,
                               struct table_room *room, const struct elements *x) {
     uint32_t *group = room->lists[GROUP];
-    for (uint32_t i = 0; i < d->count; i++) group[i] = group_of_class(t, key, rows ? rows[d->owners[i]] : 0, d->classes[i]);
+    for (uint32_t i = 0; i < d->count; i++)
+        group[i] = group_of_class(t, key, rows ? rows[d->owners[i]] : 0, d->classes[i]);
     for (uint32_t i = 0; i < x->empty_count; i++)
         room->group[i] = group_of_class(t, key, rows ? rows[x->empty_at[i]] : 0, 0);
 }
@@ -307,15 +308,16 @@ static void numbers_of_each(struct table *t, size_t key, const struct batch_dete
         for (uint32_t i = 0; i < d->count; i++) numbers[i] = rows[d->owners[i]];
 }
 
-static void numbers_of_empty(struct table *t, size_t key, const uint32_t *rows, const struct elements *x, uint32_t *numbers) {
+static void numbers_of_empty(struct table *t, size_t key, const uint32_t *rows, const struct elements *x,
+                             uint32_t *numbers) {
     for (uint32_t i = 0; i < x->empty_count; i++)
         numbers[i] = of_detections(&t->keyers[key]) ? keyer_none(&t->keyers[key]) : rows[x->empty_at[i]];
 }
 
 static void join_pairs(struct table *t, uint32_t *first, const uint32_t *second, uint32_t count) {
     for (uint32_t i = 0; i < count; i++)
-        first[i] = first[i] == KEYER_DROPPED || second[i] == KEYER_DROPPED ? KEYER_DROPPED
-                                                                          : group_of(t, first[i], second[i]);
+        first[i] =
+            first[i] == KEYER_DROPPED || second[i] == KEYER_DROPPED ? KEYER_DROPPED : group_of(t, first[i], second[i]);
 }
 
 /* What is left, with its places. `from` may be `at`. */
@@ -414,10 +416,10 @@ bool table_merge(struct table *t, struct table *other) {
     }
     if (t->key_count < 2) take_numbers(t);
     for (uint32_t g = 0; g < other->groups; g++) {
-        uint32_t to = t->key_count == 0   ? 0
-                      : t->key_count == 1 ? numbers[0][g]
-                                          : group_of(t, numbers[0][other->pairs[g].first],
-                                                     numbers[1][other->pairs[g].second]);
+        uint32_t to = t->key_count == 0 ? 0
+                      : t->key_count == 1
+                          ? numbers[0][g]
+                          : group_of(t, numbers[0][other->pairs[g].first], numbers[1][other->pairs[g].second]);
         for (size_t i = 0; i < t->lane_count; i++) t->bytes += lane_merge(&t->lanes[i], to, &other->lanes[i], g);
     }
     for (size_t k = 0; k < t->key_count; k++) free(numbers[k]);
@@ -446,11 +448,9 @@ void table_sum(struct table *total, struct table *t) {
 
 /* ---- answers ---- */
 
-struct key_value table_key(const struct table *t, size_t key, uint32_t group, struct arena *a) {
+struct key_value table_value(const struct table *t, size_t key, uint32_t group) {
     uint32_t number = t->key_count == 1 ? group : key == 0 ? t->pairs[group].first : t->pairs[group].second;
-    struct key_value v = t->keyers[key].numbers.values[number];
-    if (v.value.type == VALUE_STRING) v.value.text.p = arena_copy(a, v.value.text.p, v.value.text.n);
-    return v;
+    return t->keyers[key].numbers.values[number];
 }
 
 static struct cell mean(const struct table *t, const struct measure *m, uint32_t group) {
@@ -524,15 +524,15 @@ struct cell table_cell(const struct table *t, const struct measure *m, uint32_t 
     case MEASURE_HISTOGRAM: {
         uint32_t width = lane_bins(m->of.of);
         const uint32_t *bins = lane_of(t, LANE_BINS, &m->of)->bins + (size_t)group * width;
-        uint64_t *to = arena_alloc(a, width * sizeof *to);
-        for (uint32_t i = 0; i < width; i++) to[i] = bins[i];
+        uint64_t *to = a ? arena_alloc(a, width * sizeof *to) : NULL;
+        for (uint32_t i = 0; to && i < width; i++) to[i] = bins[i];
         cell.bins = to;
         break;
     }
     case MEASURE_NEWEST: {
         const struct newest *x = &lane_of(t, LANE_NEWEST, &m->of)->newest[group];
         cell.known = x->known;
-        if (x->known) cell.text = (struct str){arena_copy(a, x->text.p, x->text.n), x->text.n};
+        cell.text = x->text;
         break;
     }
     }

@@ -22,11 +22,11 @@ struct table {
     size_t bytes;       /* about what it takes */
 
     /* Its own. */
-    uint32_t *grid;  /* first * width + second -> group + 1; NULL: it would be too large, see slots */
+    uint32_t *grid; /* first * width + second -> group + 1; NULL: it would be too large, see slots */
     uint32_t width, height;
     uint32_t *slots; /* open addressing: group + 1 */
     uint32_t slot_count;
-    uint64_t *stamps; /* by class: the inference that was counted last */
+    uint64_t *stamps;       /* by class: the inference that was counted last */
     bool counts_inferences; /* by class: some lane wants them */
     uint32_t *class_grid;   /* of the part: number of the other key * class_width + code -> group + 1 */
     uint32_t class_width, class_height;
@@ -59,6 +59,6 @@ bool table_merge(struct table *t, struct table *other); /* of the same grouping,
 bool table_holds(const struct table *t, const struct table *total);
 void table_sum(struct table *total, struct table *t);
 
-/* A group's value in a key, and what a measure came to; text and bins in the arena. */
-struct key_value table_key(const struct table *t, size_t key, uint32_t group, struct arena *a);
+/* A group's value in a key; and what a measure came to, with bins in the arena (NULL: without). Text is the table's. */
+struct key_value table_value(const struct table *t, size_t key, uint32_t group);
 struct cell table_cell(const struct table *t, const struct measure *m, uint32_t group, struct arena *a);

@@ -60,7 +60,9 @@ static void table_free(struct table *t) {
     free(t);
 }
 
-static struct table *newest_table(const struct shard *s) { return atomic_load_explicit(&s->table, memory_order_acquire); }
+static struct table *newest_table(const struct shard *s) {
+    return atomic_load_explicit(&s->table, memory_order_acquire);
+}
 
 struct directory *directory_new(void) {
     struct directory *d = aligned_alloc(CACHE_LINE, sizeof *d);
@@ -179,7 +181,8 @@ void directory_add_part(struct directory *d, uint32_t slot, const uint64_t *hash
     }
 }
 
-void directory_add(struct directory *d, uint32_t slot, const uint64_t *hashes, const uint32_t *first_rows, size_t count) {
+void directory_add(struct directory *d, uint32_t slot, const uint64_t *hashes, const uint32_t *first_rows,
+                   size_t count) {
     directory_add_part(d, slot, hashes, first_rows, count, 0, 1);
 }
 
@@ -199,7 +202,8 @@ void directory_forget(struct directory *d, const uint32_t *slots, size_t count) 
             put(&t->entries[i], entry & PASSED);
             s->count--;
         }
-        if (s->count < t->lines * FULL / 2 && t->lines > 2 * FIRST_LINES) shard_replace(s, room_for(d, s, s->count, 64));
+        if (s->count < t->lines * FULL / 2 && t->lines > 2 * FIRST_LINES)
+            shard_replace(s, room_for(d, s, s->count, 64));
     }
 }
 

@@ -26,6 +26,7 @@ struct workspace {
     uint64_t blind_before;
     struct ident *idents[CHUNKS_MOST];       /* the writer's, while it applies an inference: its id in each chunk */
     const struct chunk *since[CHUNKS_MOST];  /* the writer's, while it applies a record: see apply.c */
+    _Atomic int seal_trouble;    /* enum err_code of the last try to make a segment, or of a step before it */
     _Atomic bool partials;       /* there may be rows from partial sources in segments */
 
     pthread_mutex_t lock; /* a leaf, held for a few instructions: the view, its readers' beginning, the list of views */

@@ -49,8 +49,14 @@ static void keep_reserve(struct store *s, bool full) {
     snprintf(path, sizeof path, "%s/reserve", s->dir);
     if (full && s->reserve_there) io_unlink(path), s->reserve_there = false;
     if (full || s->reserve_there) return;
-    int fd = io_open(path, O_WRONLY | O_CREAT, 0600);
+    int fd = io_open(path, O_RDWR | O_CREAT, 0600);
     if (fd < 0) return;
+    char last;
+    s->reserve_there = io_pread(fd, &last, 1, RESERVE - 1) == 1; /* of a run before */
+    if (s->reserve_there) {
+        io_close(fd);
+        return;
+    }
     char *zeros = mem_zero(1, RESERVE);
     s->reserve_there = io_write_all(fd, zeros, RESERVE, 0) == 0;
     free(zeros);
@@ -402,6 +408,7 @@ bool store_step(struct store *s, uint32_t workspace, enum store_step step, int64
     case STEP_COMPACT: ok = compact_logs(s, w, e); break;
     case STEP_EXPIRE: expire_pending(s, w); break;
     }
+    if (!ok) w->seal_trouble = (int)e->code; /* what keeps this from being done keeps segments from being made */
     view_reap(w);
     pthread_mutex_unlock(&s->keeping);
     return ok;

@@ -373,5 +373,6 @@ bool seal_oldest(struct store *s, struct workspace *w, bool *any, struct err *e)
     free(z.hidden);
     view_release(v);
     view_reap(w);
+    w->seal_trouble = ok ? ERR_NONE : (int)e->code;
     return ok || err_wrap(e, "sealing");
 }

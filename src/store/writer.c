@@ -211,7 +211,10 @@ static void park(struct store *s, struct store_write *w) {
         s->parked_end = &w->next;
         return;
     }
-    if (never)
+    const struct workspace *ws = workspace_of(s, w->workspace, false);
+    if (ws && ws->seal_trouble == ERR_NO_SPACE)
+        err_set(&w->err, ERR_NO_SPACE, "the disk is full: no segment can be made of what came before; nothing was stored");
+    else if (never)
         err_set(&w->err, ERR_TOO_LARGE, "one request may bring %" PRIu64 " inferences; nothing was stored", most);
     else
         err_set(&w->err, ERR_BUSY,

@@ -186,7 +186,8 @@ static _Noreturn void one_spot(const struct spot *p, const char *dir) {
     do_damage(p, path);
     if (!script_open(&s, &e)) {
         if (kind == SEGMENT) wrong(p, "a damaged segment keeps the store from starting", e.msg);
-        if (e.code != ERR_DAMAGED || !strstr(e.msg, kind == JOURNAL ? "/journal" : files[p->file].path)) wrong(p, "the file is not named", e.msg);
+        if (e.code != ERR_DAMAGED || !strstr(e.msg, kind == JOURNAL ? "/journal" : files[p->file].path))
+            wrong(p, "the file is not named", e.msg);
         if (kind == JOURNAL) _exit(0);
     } else {
         read_segments(p, s.store, named);

@@ -1,14 +1,15 @@
 /* A disk that can lose power. Its table (io_sim_ops) does every operation on real files, and remembers beside them what
- * would survive: for each file the bytes at its last sync and which 512-byte sectors were written since, for each folder
- * the names at its last sync and the creates, renames and removals since. A name leads to an object, as to an inode: a
- * synced file under a name that was not synced is gone.
+ * would survive: for each file the bytes at its last sync and which 512-byte sectors were written since, for each
+ * folder the names at its last sync and the creates, renames and removals since. A name leads to an object, as to an
+ * inode: a synced file under a name that was not synced is gone.
  *
  * io_sim_photo() builds, in an empty folder, what could be on the platter at this moment: of each unsynced sector the
- * new bytes, the old ones, or garbage; an unsynced length or the old one; unsynced names kept or undone, each by itself.
+ * new bytes, the old ones, or garbage; an unsynced length or the old one; unsynced names kept or undone, each by
+ * itself.
  *
  * Before every operation the hook is called, with no other operation under way; it may take photos, fork, or fail the
- * operation by returning an errno. Only opening without making (SIM_OPEN), SIM_READ, SIM_MAP and SIM_LIST change nothing.
- * A mapping shows what a program sees, as it does with a real file. Paths are those under the root given to
+ * operation by returning an errno. Only opening without making (SIM_OPEN), SIM_READ, SIM_MAP and SIM_LIST change
+ * nothing. A mapping shows what a program sees, as it does with a real file. Paths are those under the root given to
  * io_sim_begin. Any thread but begin, move, end: those need the only one. */
 #pragma once
 #include <stdbool.h>

@@ -6,12 +6,11 @@
  * nothing else is. Second stage: at an operation a copy of the child begins as after kill -9 (what was written is
  * there, synced or not), opens the store, goes on, and is photographed in the same way.
  *
- *   powerloss [--seed S] [--photos K] [--kill-every N]     a kill at every N-th operation and at the first of each kind;
- *                                   after a kill, photos before every fifth operation
- *   powerloss --long                kills and photos at every operation
- *   powerloss --prove SITE...       each site's sync is taken away in turn: every one must be missed
- *   powerloss --without SITE        the same for one, to look at what goes wrong
- *   powerloss --at N [--killed M] [--photo SEED]     one moment alone: operation N, after a kill at operation M */
+ *   powerloss [--seed S] [--photos K] [--kill-every N]     a kill at every N-th operation and at the first of each
+ * kind; after a kill, photos before every fifth operation powerloss --long                kills and photos at every
+ * operation powerloss --prove SITE...       each site's sync is taken away in turn: every one must be missed powerloss
+ * --without SITE        the same for one, to look at what goes wrong powerloss --at N [--killed M] [--photo SEED] one
+ * moment alone: operation N, after a kill at operation M */
 #include <errno.h>
 #include <ftw.h>
 #include <inttypes.h>
@@ -44,9 +43,9 @@ static struct {
 /* Between the processes of one worker. */
 struct board {
     struct progress progress[2];
-    unsigned stage; /* 0, or 1 after a kill */
-    bool opened;    /* stage 1: the store was opened after the kill, with `base` requests in it */
-    unsigned base;  /* events of the first stage */
+    unsigned stage;          /* 0, or 1 after a kill */
+    bool opened;             /* stage 1: the store was opened after the kill, with `base` requests in it */
+    unsigned base;           /* events of the first stage */
     uint64_t number, killed; /* the operation photographed; that of the kill */
     char what[128];
     uint64_t seeds[MOST_PHOTOS];
@@ -469,7 +468,8 @@ static bool prove(const char *site, char verdict[400]) {
     options.without = site;
     options.look_every = 2; /* it ends with the first that is missed */
     run();
-    if (atomic_load(&board->failed)) return snprintf(verdict, 400, "missed in photo %u, %s", atomic_load(&board->taken), board->first_failure), true;
+    if (atomic_load(&board->failed))
+        return snprintf(verdict, 400, "missed in photo %u, %s", atomic_load(&board->taken), board->first_failure), true;
     snprintf(verdict, 400, "NOT MISSED in %u photos: nothing proves that this sync is needed",
              atomic_load(&board->taken));
     return false;

@@ -185,9 +185,9 @@ void script_build(unsigned n, struct request *r) {
 
 const struct action script_actions[] = {
     /* The first round: nothing but chunks, then segments of all workspaces. */
-    ONE(0), ONE(1), ONE(2), ONE(3), ONE(4), ONE(5), ONE(6), STEP(CHECKPOINT, A), ONE(7), ONE(8), REQUESTS(9, 3), ONE(12),
-    {.what = ACT_RESTART}, ONE(13), STEP(FREEZE, A), STEP(SEAL, A), STEP(FREEZE, B), STEP(SEAL, B), STEP(FREEZE, C),
-    STEP(SEAL, C),
+    ONE(0), ONE(1), ONE(2), ONE(3), ONE(4), ONE(5), ONE(6), STEP(CHECKPOINT, A), ONE(7), ONE(8), REQUESTS(9, 3),
+    ONE(12), {.what = ACT_RESTART}, ONE(13), STEP(FREEZE, A), STEP(SEAL, A), STEP(FREEZE, B), STEP(SEAL, B),
+    STEP(FREEZE, C), STEP(SEAL, C),
     /* The second: metadata for segments, folds; rows under known ids. */
     ONE(14), ONE(15), REQUESTS(16, 5), ONE(21), ONE(22), STEP(FREEZE, A), ONE(23), ONE(24), STEP(FOLD, A), ONE(25),
     STEP(CHECKPOINT, A), STEP(COMPACT, A), STEP(SEAL, A), ONE(26), ONE(27), {.what = ACT_RESTART}, STEP(FREEZE, A),
@@ -202,8 +202,8 @@ const struct action script_actions[] = {
 const unsigned script_action_count = sizeof script_actions / sizeof *script_actions;
 
 static const struct action extra_actions[] = {
-    ONE(SCRIPT_EXTRA), ONE(SCRIPT_EXTRA + 1), STEP(CHECKPOINT, A), STEP(FREEZE, A), STEP(SEAL, A), ONE(SCRIPT_EXTRA + 2),
-    STEP(FOLD, A),
+    ONE(SCRIPT_EXTRA), ONE(SCRIPT_EXTRA + 1), STEP(CHECKPOINT, A), STEP(FREEZE, A), STEP(SEAL, A),
+    ONE(SCRIPT_EXTRA + 2), STEP(FOLD, A),
 };
 
 static unsigned nth_event(const struct action *list, unsigned count, unsigned n) {

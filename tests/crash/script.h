@@ -60,10 +60,10 @@ struct str script_picture(unsigned number, char bytes[SCRIPT_PICTURE]);
 
 /* What has been told to the callers. In memory shared by the processes of a test. */
 struct progress {
-    atomic_uint submitted, acked; /* events of this stage */
-    atomic_int failed;            /* requests that came back with an error */
+    atomic_uint submitted, acked;    /* events of this stage */
+    atomic_int failed;               /* requests that came back with an error */
     int64_t received_us[SCRIPT_ALL]; /* of the acknowledged requests */
-    atomic_bool key_acked;        /* the first-key file was written */
+    atomic_bool key_acked;           /* the first-key file was written */
 };
 
 struct script {

@@ -86,7 +86,8 @@ static bool has_row(const struct model *m, uint32_t workspace, struct str id) {
 static void forget_writes(struct model *m, uint32_t workspace, const struct str *id) {
     unsigned kept = 0;
     for (unsigned i = 0; i < m->write_count; i++)
-        if (m->writes[i].workspace != workspace || (id && !str_eq(m->writes[i].id, *id))) m->writes[kept++] = m->writes[i];
+        if (m->writes[i].workspace != workspace || (id && !str_eq(m->writes[i].id, *id)))
+            m->writes[kept++] = m->writes[i];
     m->write_count = kept;
 }
 

@@ -210,7 +210,8 @@ static uint64_t number_after(const char *p, const char *word) {
 
 /* The inference of request 0 is sent again after it was dropped, and then received anew. */
 static bool check_receipt(const struct progress *p, uint64_t number, int64_t time_us, struct err *e) {
-    if (number == 0 || number >= SCRIPT_ALL || p->received_us[number] == 0 || p->received_us[number] == time_us) return true;
+    if (number == 0 || number >= SCRIPT_ALL || p->received_us[number] == 0 || p->received_us[number] == time_us)
+        return true;
     return err_set(e, ERR_DAMAGED, "request %" PRIu64 " was received at %" PRId64 ", now it says %" PRId64, number,
                    p->received_us[number], time_us);
 }
@@ -233,8 +234,8 @@ static bool check_receipts(const struct script *s, uint32_t workspace, struct er
         while (by > line && strncmp(by, " by ", 4) != 0) by--;
         bool row = strncmp(line, "  row", 5) == 0;
         CHECK(count < 8192);
-        all[count] = (struct receipt){number_after(seq, " seq="),
-                                      (int64_t)number_after(seq, row ? " received=" : " time=")};
+        all[count] =
+            (struct receipt){number_after(seq, " seq="), (int64_t)number_after(seq, row ? " received=" : " time=")};
         ok &= check_receipt(s->progress, row ? number_after(line, " info=r") : number_after(by, " by ") - 1,
                             all[count++].time_us, e);
     }

@@ -21,7 +21,7 @@ KILLS = int(os.environ.get("KILLS", 100))
 SEED = int(os.environ.get("SEED", time.time_ns() % 1000000))
 WRITERS = 3
 LOAD_SECONDS = 0.2    # a life under load is at most this long
-OLDER = 15             # ids of older lives looked at after each kill
+OLDER = 15             # ids of older lives that a writer writes to, and that are looked at after each kill
 KEY = "sg_test0123456789abcdefghijklmnopq"
 ATTACH = "/test/inference-stats/metadata"
 INFERENCES = "/api/v1/test/inferences"
@@ -77,10 +77,12 @@ class Writer(threading.Thread):
 
     def __init__(self, lives, number, life, rng):
         super().__init__(daemon=True)
+        older = lives.known[number]
         self.server, self.lock, self.model = lives.server, lives.lock, lives.model
         self.who, self.n, self.rng = f"w{number}", lives.numbers[number], rng
         self.life, self.made = life, 0
-        self.known, self.waiting = [], []   # ids with an inference, ids without
+        self.known = rng.sample(older, min(len(older), OLDER))  # ids with an inference, here since older lives
+        self.waiting = []                                       # ids without
         self.unknown = None                 # the request without an answer
         self.acknowledged, self.failure = 0, None
         self.stop = threading.Event()
@@ -200,8 +202,8 @@ def check(client, model, one):
 def give_inference(client, model, ids):
     """Ids that wait get their inference, so that one can look at them."""
     ids = [i for i in ids if i not in model.there]
-    for start in range(0, len(ids), 500):
-        part = ids[start:start + 500]
+    for start in range(0, len(ids), 100):
+        part = ids[start:start + 100]
         body = [{"inference_id": i, "model_id": "coco/24"} for i in part]
         status, answer = client.call("POST", INFERENCES, body)
         if status != 200:
@@ -235,6 +237,12 @@ def count_all(client, model):
         raise Wrong(f"{status} {answer}, expected are {len(model.there)} inferences")
 
 
+def segments(server):
+    """How many were made so far, and how often those that are there have been folded."""
+    names = [p.name.split(".") for p in server.data.glob("workspaces/*/segments/*.arrow")]
+    return max((int(n[0]) for n in names), default=0), sum(int(n[1]) - 1 for n in names)
+
+
 # --- lives
 
 def kill_while_starting(server, rng):
@@ -250,6 +258,7 @@ class Lives:
     def __init__(self, server, rng):
         self.server, self.rng, self.model, self.lock = server, rng, Model(), threading.Lock()
         self.older, self.numbers = [], [0] * WRITERS
+        self.known = [[] for _ in range(WRITERS)]
         self.acknowledged = self.whole = self.nothing = self.at_start = 0
 
     def one(self, life):
@@ -276,11 +285,13 @@ class Lives:
                 self.nothing += not whole
         touched = sorted(i for w in writers for i in w.known + w.waiting)
         touched = [i for i in touched if i in self.model.ids()]
+        for n, w in enumerate(writers):
+            self.known[n] = sorted({*self.known[n], *(i for i in w.known if i in self.model.there)})
         for one in touched + self.rng.sample(self.older, min(OLDER, len(self.older))):
             check(client, self.model, one)
         count_all(client, self.model)
         client.close()
-        self.older += touched
+        self.older = sorted({*self.older, *touched})
 
     def end(self, most):
         client = Client(self.server)
@@ -294,7 +305,7 @@ class Lives:
 
 def test_nothing_answered_is_lost(make_server):
     rng = random.Random(SEED)
-    server = make_server(journal_file_size="1M", journal_max="4M", checkpoint_interval_s=1, segment_rows=256,
+    server = make_server(journal_file_size="1M", journal_max="4M", checkpoint_interval_s=1, segment_rows=64,
                          fold_share=1, log_level="warn")
     lives = Lives(server, rng)
     began = time.monotonic()
@@ -306,7 +317,11 @@ def test_nothing_answered_is_lost(make_server):
         lives.end(most=1000)
     except AssertionError as why:
         raise AssertionError(f"SEED={SEED} KILLS={KILLS}, after {life + 1} kills: {why}") from why
+    sealed, folds = segments(server)
     print(f"\n{KILLS} kills, {lives.at_start} more while starting, in {time.monotonic() - began:.0f} s, SEED={SEED}: "
           f"{lives.acknowledged} requests answered, {len(lives.model.ids())} ids; "
-          f"without an answer {lives.whole} whole, {lives.nothing} not at all")
+          f"without an answer {lives.whole} whole, {lives.nothing} not at all; "
+          f"{sealed} segments made, {folds} folds in those that are left")
     assert lives.acknowledged > KILLS
+    if KILLS >= 100:
+        assert sealed > 10 and folds > 0, "it was killed over nothing but chunks"

@@ -8,115 +8,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-#include "query/match.h"
 #include "record/bins.h"
-
-/* ---- filters ---- */
-
-static bool text_holds(const struct filter_test *t, struct str text) {
-    struct value v = {.type = text.n ? VALUE_STRING : VALUE_NONE, .text = text};
-    for (size_t i = 0; i < t->match_count; i++) {
-        const struct match *m = &t->matches[i];
-        if (match_value(m, &v)) return true;
-        if (t->field == FIELD_MODEL && m->kind == MATCH_TEXT && text.n > m->text.n && str_starts(text, m->text) &&
-            text.p[m->text.n] == '/' && !memchr(text.p + m->text.n + 1, '/', text.n - m->text.n - 1))
-            return true;
-    }
-    return false;
-}
-
-static bool number_holds(const struct filter_test *t, double v) {
-    for (size_t i = 0; i < t->match_count; i++) {
-        const struct match *m = &t->matches[i];
-        if (m->kind == MATCH_PRESENT ? !isnan(v) : v >= m->range.low && v <= m->range.high) return true;
-    }
-    return false;
-}
-
-static bool value_holds(const struct filter_test *t, struct value v) {
-    for (size_t i = 0; i < t->match_count; i++)
-        if (v.type != VALUE_NONE && match_value(&t->matches[i], &v)) return true;
-    return false;
-}
-
-static double top_confidence(const struct inference *inf) {
-    double most = NAN;
-    for (size_t i = 0; i < inf->detection_count; i++)
-        if (isnan(most) || inf->detections[i].confidence > most) most = inf->detections[i].confidence;
-    return most;
-}
-
-static bool class_holds(const struct filter_test *t, const struct inference *inf) {
-    unsigned n = 0;
-    for (size_t i = 0; i < inf->detection_count; i++) {
-        double c = inf->detections[i].confidence;
-        n += text_holds(t, inf->detections[i].class_name) &&
-             (!t->by_confidence || (c >= t->confidence.low && c <= t->confidence.high));
-    }
-    return n >= t->count.low && n <= t->count.high;
-}
-
-static bool any_holds(const struct view_kit *k, const struct filter_test *t, const struct kit_row *r) {
-    if (text_holds(t, r->inf.id)) return true;
-    for (uint32_t f = 0; f < fields_count(k->view.fields); f++)
-        if (value_holds(t, view_kit_value(k, r->inf.id, k->view.fields->names[f]))) return true;
-    return false;
-}
-
-static bool test_holds(const struct view_kit *k, const struct filter_test *t, const struct kit_row *r) {
-    const struct inference *inf = &r->inf;
-    switch (t->field) {
-    case FIELD_ID: return text_holds(t, inf->id);
-    case FIELD_MODEL: return text_holds(t, inf->model_id);
-    case FIELD_DEVICE: return text_holds(t, inf->device_id);
-    case FIELD_SOURCE: return text_holds(t, inf->source);
-    case FIELD_SOURCE_INFO: return text_holds(t, inf->source_info);
-    case FIELD_SERVER: return text_holds(t, inf->server_id);
-    case FIELD_ERROR: return text_holds(t, inf->error);
-    case FIELD_CLASS: return class_holds(t, inf);
-    case FIELD_CONFIDENCE: return number_holds(t, top_confidence(inf));
-    case FIELD_LATENCY: return number_holds(t, inf->latency_s);
-    case FIELD_DETECTIONS: return number_holds(t, (double)inf->detection_count);
-    case FIELD_INDEX: return number_holds(t, inf->index);
-    case FIELD_TIME: return number_holds(t, (double)inf->time_us);
-    case FIELD_PARTIAL: return number_holds(t, inf->partial);
-    case FIELD_PICTURE: return number_holds(t, inf->picture != NULL);
-    case FIELD_METADATA: return value_holds(t, view_kit_value(k, inf->id, t->name));
-    case FIELD_ANY: return any_holds(k, t, r);
-    }
-    return false;
-}
-
-static bool holds(const struct view_kit *k, const struct filter *f, const struct kit_row *r) {
-    if (!f) return true;
-    if (f->kind == FILTER_TEST) return test_holds(k, &f->test, r);
-    if (f->kind == FILTER_NOT) return !holds(k, f->first, r);
-    for (const struct filter *child = f->first; child; child = child->next)
-        if (holds(k, child, r) != (f->kind == FILTER_AND)) return f->kind == FILTER_OR;
-    return f->kind == FILTER_AND;
-}
-
-static int newest_first(const void *x, const void *y) {
-    const struct kit_row *a = *(struct kit_row *const *)x, *b = *(struct kit_row *const *)y;
-    if (a->inf.time_us != b->inf.time_us) return a->inf.time_us < b->inf.time_us ? 1 : -1;
-    return a->seq < b->seq ? 1 : -1;
-}
-
-size_t oracle_rows(const struct view_kit *k, const struct plan *p, const struct kit_row **out) {
-    size_t n = 0;
-    for (size_t i = 0; i < k->row_count; i++) {
-        const struct kit_row *r = &k->rows[i];
-        const struct cursor *after = &p->after;
-        int64_t t = r->inf.time_us;
-        if (t < p->from_us || t >= p->to_us || r->hidden_at || (r->inf.partial && !p->partial)) continue;
-        if (p->as_of && r->seq > p->as_of) continue;
-        if (after->set && (r->seq > after->as_of || t > after->time_us || (t == after->time_us && r->seq >= after->seq)))
-            continue;
-        if (holds(k, p->filter, r)) out[n++] = r;
-    }
-    qsort(out, n, sizeof *out, newest_first);
-    return n;
-}
 
 /* ---- groups ---- */
 
@@ -176,7 +68,8 @@ static struct key_value key_of(const struct bags *b, const struct key *key, cons
     switch (key->subject.of) {
     case OF_TIME: {
         int64_t t = inf->time_us + key->offset_us, rest = t % key->width_us;
-        return (struct key_value){.kind = KEY_VALUE, .time_us = inf->time_us - (rest < 0 ? rest + key->width_us : rest)};
+        return (struct key_value){.kind = KEY_VALUE,
+                                  .time_us = inf->time_us - (rest < 0 ? rest + key->width_us : rest)};
     }
     case OF_MODEL: return text_key(inf->model_id);
     case OF_MODEL_BASE: return text_key(model_base(inf->model_id));
@@ -192,7 +85,7 @@ static struct key_value key_of(const struct bags *b, const struct key *key, cons
     case OF_INDEX: return number_key(inf->index);
     case OF_DETECTIONS: return number_key((double)inf->detection_count);
     case OF_CLASS: return d ? text_key(d->class_name) : none();
-    case OF_CONFIDENCE: return bin_key(key, !b->by_class ? top_confidence(inf) : d ? d->confidence : NAN);
+    case OF_CONFIDENCE: return bin_key(key, !b->by_class ? oracle_top_confidence(inf) : d ? d->confidence : NAN);
     case OF_METADATA: {
         struct value v = view_kit_value(b->k, inf->id, key->subject.field);
         return v.type == VALUE_NONE ? none() : (struct key_value){.kind = KEY_VALUE, .value = v};
@@ -284,7 +177,8 @@ struct values {
 
 static void put_value(struct values *v, double x) {
     if (isnan(x)) return;
-    if ((v->count & (v->count - 1)) == 0) v->list = mem_resize(v->list, (v->count ? 2 * v->count : 1) * sizeof *v->list);
+    if ((v->count & (v->count - 1)) == 0)
+        v->list = mem_resize(v->list, (v->count ? 2 * v->count : 1) * sizeof *v->list);
     v->list[v->count++] = x;
 }
 
@@ -304,7 +198,7 @@ static void collect(const struct bags *b, const struct bag *g, const struct subj
             if (!failed && !b->by_class) put_value(out, (double)inf->detection_count);
             break;
         case OF_CONFIDENCE:
-            if (!failed && !b->by_class) put_value(out, top_confidence(inf));
+            if (!failed && !b->by_class) put_value(out, oracle_top_confidence(inf));
             break;
         case OF_MONITORING_CONFIDENCE:
             if (!failed && inf->detection_count == 0) put_value(out, 0);
@@ -340,8 +234,9 @@ static uint64_t distinct(const struct bags *b, const struct bag *g, const struct
         const struct inference *inf = &g->rows[i]->inf;
         size_t n = of->of != OF_CLASS ? 1 : inf->error.n ? 0 : inf->detection_count;
         for (size_t d = 0; d < n; d++) {
-            struct key_value v = of->of == OF_ID ? text_key(inf->id)
-                                                 : key_of(b, &key, g->rows[i], of->of == OF_CLASS ? &inf->detections[d] : NULL);
+            struct key_value v = of->of == OF_ID
+                                     ? text_key(inf->id)
+                                     : key_of(b, &key, g->rows[i], of->of == OF_CLASS ? &inf->detections[d] : NULL);
             if (v.kind == KEY_VALUE) numbering_of(&all, &v);
         }
     }
@@ -409,7 +304,8 @@ static struct cell cell_of(const struct bags *b, const struct bag *g, const stru
         const struct kit_row *newest = NULL;
         struct key key = {.subject = m->of};
         for (size_t i = 0; i < g->row_count; i++)
-            if (key_of(b, &key, g->rows[i], NULL).kind == KEY_VALUE && (!newest || newest_first(&g->rows[i], &newest) < 0))
+            if (key_of(b, &key, g->rows[i], NULL).kind == KEY_VALUE &&
+                (!newest || oracle_newest_first(&g->rows[i], &newest) < 0))
                 newest = g->rows[i];
         c.known = newest;
         if (newest) c.text = key_of(b, &key, newest, NULL).value.text;
@@ -421,13 +317,14 @@ static struct cell cell_of(const struct bags *b, const struct bag *g, const stru
 }
 
 static void check_cell(const struct measure *m, const struct cell *found, const struct cell *want, const char *what) {
-    static const char *const names[] = {"inferences", "errors", "empty", "detections", "distinct", "sum",
-                                        "avg", "min", "max", "quantile", "histogram", "newest"};
+    static const char *const names[] = {"inferences", "errors", "empty", "detections", "distinct",  "sum",
+                                        "avg",        "min",    "max",   "quantile",   "histogram", "newest"};
     const char *name = names[m->kind];
     if (found->known != want->known) fail_msg("%s: %s is known: %d", what, name, found->known);
     if (!want->known) return;
     if (found->count != want->count)
-        fail_msg("%s: %s is %llu, not %llu", what, name, (unsigned long long)found->count, (unsigned long long)want->count);
+        fail_msg("%s: %s is %llu, not %llu", what, name, (unsigned long long)found->count,
+                 (unsigned long long)want->count);
     double off = fabs(found->number - want->number), bound = 1e-9 * fabs(want->number);
     if (m->kind == MEASURE_QUANTILE) /* what record/bins.h states, and the first bin, which holds all below 1 us */
         bound = m->of.of == OF_LATENCY ? 0.01 * want->number + 1e-6 : 0.0005 + 1e-12;
@@ -495,8 +392,8 @@ static void check_groups(const struct view_kit *k, const struct grouping *g, con
     }
     group_list_finish(g, &want);
     if (found->all != want.all || found->count != want.count)
-        fail_msg("%s: %zu groups of %llu, not %zu of %llu", what, found->count, (unsigned long long)found->all, want.count,
-                 (unsigned long long)want.all);
+        fail_msg("%s: %zu groups of %llu, not %zu of %llu", what, found->count, (unsigned long long)found->all,
+                 want.count, (unsigned long long)want.all);
     for (size_t i = 0; i < want.count; i++) {
         struct buf x = {0}, y = {0};
         for (size_t n = 0; n < g->key_count; n++) {
@@ -532,8 +429,8 @@ static bool has_class(const struct inference *inf) {
     return false;
 }
 
-static void check_facet(const struct view_kit *k, const struct facet *found, uint32_t limit, const struct kit_row **rows,
-                        size_t count, const char *what) {
+static void check_facet(const struct view_kit *k, const struct facet *found, uint32_t limit,
+                        const struct kit_row **rows, size_t count, const char *what) {
     struct arena a = {0};
     struct bags b = {.k = k, .by_class = found->of.of == OF_CLASS, .failed_too = true};
     struct grouping g = {.keys = {{.subject = found->of}}, .key_count = 1};
@@ -556,7 +453,9 @@ static void check_facet(const struct view_kit *k, const struct facet *found, uin
     for (size_t i = 0; i < found->top_count; i++) {
         const struct facet_value *x = &found->top[i];
         size_t at = 0;
-        while (at < b.count && !(b.list[at].keys[0].kind == KEY_VALUE && value_eq(&b.list[at].keys[0].value, &x->value))) at++;
+        while (at < b.count &&
+               !(b.list[at].keys[0].kind == KEY_VALUE && value_eq(&b.list[at].keys[0].value, &x->value)))
+            at++;
         if (at == b.count || b.list[at].row_count != x->count) fail_msg("%s: top value %zu", what, i);
         if (i && (x[-1].count < x->count || (x[-1].count == x->count && value_order(&x[-1].value, &x->value) >= 0)))
             fail_msg("%s: order of top value %zu", what, i);

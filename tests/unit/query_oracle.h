@@ -9,3 +9,7 @@ size_t oracle_rows(const struct view_kit *k, const struct plan *p, const struct 
 /* Fails the test, naming `what`, where an answer isn't what it must be: counts to the last, means to 1e-9 of them,
  * quantiles within what record/bins.h states. Gaps are not looked at. */
 void oracle_check(const struct view_kit *k, const struct plan *p, const struct answer *found, const char *what);
+
+/* The greatest confidence; NAN. And the order of struct kit_row pointers, for qsort. */
+double oracle_top_confidence(const struct inference *inf);
+int oracle_newest_first(const void *x, const void *y);

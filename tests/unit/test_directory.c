@@ -84,8 +84,7 @@ static void all_that_was_added(void **state) {
     for (uint32_t slot = 0; slot < SEGMENTS; slot++) add(d, slot, slot * SEGMENT_ROWS, SEGMENT_ROWS);
     assert_int_equal(directory_count(d), SEGMENTS * SEGMENT_ROWS);
     for (uint32_t slot = 0; slot < SEGMENTS; slot++)
-        for (size_t i = 0; i < SEGMENT_ROWS; i++)
-            assert_true(stands(d, mix(slot * SEGMENT_ROWS + i), slot, row_of(i)));
+        for (size_t i = 0; i < SEGMENT_ROWS; i++) assert_true(stands(d, mix(slot * SEGMENT_ROWS + i), slot, row_of(i)));
     for (uint64_t n = 0; n < 1000000; n++) {
         struct place p;
         strangers += directory_find(d, mix(((uint64_t)1 << 40) + n), &p, 1);
@@ -339,8 +338,8 @@ static void measure_find(const struct directory *d, const char *what, uint64_t f
         if (i + 16 < LOOKS) directory_prefetch(d, hashes[i + 16]);
         found += directory_find(d, hashes[i], p, MOST);
     }
-    printf("%-8s id: %.0f ns each, %.0f ns when each waits for the one before, %.0f ns with prefetch (%zu found)\n", what,
-           alone, chained, seconds_since(began) / LOOKS * 1e9, found);
+    printf("%-8s id: %.0f ns each, %.0f ns when each waits for the one before, %.0f ns with prefetch (%zu found)\n",
+           what, alone, chained, seconds_since(began) / LOOKS * 1e9, found);
     free(hashes);
 }
 
@@ -360,7 +359,9 @@ static int measure(size_t ids) {
                 directory_reap(d, 0, 1);
             }
         printf("%zu ids in %.3f s, %s\n", ids, seconds_since(began),
-               threads == 0 ? "growing" : threads == 1 ? "with room reserved" : "with room reserved, two threads");
+               threads == 0   ? "growing"
+               : threads == 1 ? "with room reserved"
+                              : "with room reserved, two threads");
         began = clock_mono_us();
         directory_add(d, (uint32_t)count, segments[count].hashes, segments[count].rows, SEGMENT_ROWS);
         printf("  one more segment in %.2f ms; %.1f bytes an id, ", seconds_since(began) * 1e3,
@@ -379,10 +380,10 @@ static int measure(size_t ids) {
 
 int main(int argc, char **argv) {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nothing_in_it),          cmocka_unit_test(all_that_was_added),
-        cmocka_unit_test(at_the_limits),          cmocka_unit_test(an_id_in_many_segments),
-        cmocka_unit_test(against_a_list),         cmocka_unit_test(memory_comes_back),
-        cmocka_unit_test(built_by_two_threads),   cmocka_unit_test(readers_beside_changes),
+        cmocka_unit_test(nothing_in_it),        cmocka_unit_test(all_that_was_added),
+        cmocka_unit_test(at_the_limits),        cmocka_unit_test(an_id_in_many_segments),
+        cmocka_unit_test(against_a_list),       cmocka_unit_test(memory_comes_back),
+        cmocka_unit_test(built_by_two_threads), cmocka_unit_test(readers_beside_changes),
     };
     if (argc == 3 && strcmp(argv[1], "--measure") == 0) return measure(strtoull(argv[2], NULL, 10));
     return cmocka_run_group_tests(tests, NULL, NULL);

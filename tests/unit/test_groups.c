@@ -49,8 +49,8 @@ static struct grouping grouping(const struct measure *measures, size_t count) {
 
 static bool run(const struct grouping *g, size_t count, const struct query_control *control, struct answer *out,
                 struct err *e) {
-    struct plan p = {.from_us = PLAN_FIRST_US, .to_us = PLAN_LAST_US, .kind = PLAN_GROUPS, .groupings = g,
-                     .grouping_count = count};
+    struct plan p = {
+        .from_us = PLAN_FIRST_US, .to_us = PLAN_LAST_US, .kind = PLAN_GROUPS, .groupings = g, .grouping_count = count};
     return query_run(&kit.view, &p, control, &arena, out, e);
 }
 
@@ -184,7 +184,8 @@ static void totals_are_those_of_all_rows(void **state) {
     for (int i = 0; i < 4; i++) g[i] = grouping(plan_stats, i == 3 ? STATS_MEANS : STATS_ALL);
     g[0].keys[0].subject.of = OF_MODEL, g[0].key_count = 1, g[0].totals = true;
     g[1].keys[0].subject.of = OF_CLASS, g[1].key_count = 1, g[1].totals = true;
-    g[2].keys[0] = (struct key){.subject = {.of = OF_MODEL}, .top = 1, .drop = true}, g[2].key_count = 1, g[2].totals = true;
+    g[2].keys[0] = (struct key){.subject = {.of = OF_MODEL}, .top = 1, .drop = true}, g[2].key_count = 1,
+    g[2].totals = true;
     for (size_t first = 0; first < 3; first++) { /* by each of them alone, too */
         struct answer a;
         struct err e;
@@ -229,7 +230,8 @@ static void memory_has_a_bound(void **state) {
         view_kit_write(&kit, inf.id.p, "serial", S(arena_printf(&arena, "SN%d", i)));
     }
     view_kit_one_chunk(&kit);
-    struct measure inferences = {.kind = MEASURE_INFERENCES}, distinct = {.kind = MEASURE_DISTINCT, .of = {.of = OF_ID}};
+    struct measure inferences = {.kind = MEASURE_INFERENCES},
+                   distinct = {.kind = MEASURE_DISTINCT, .of = {.of = OF_ID}};
     struct grouping by_serial = grouping(&inferences, 1), all = grouping(&distinct, 1);
     by_serial.keys[0].subject = (struct subject){OF_METADATA, STR("serial")};
     by_serial.key_count = 1;
@@ -284,7 +286,10 @@ static void a_mean_of_many_is_exact(void **state) {
     b.latency = values;
     lane_room(&l, 0, 1);
     for (int spans = 0; spans < 2; spans++) {
-        struct elements x = {.groups = 1, .count = BATCH_ROWS, .group = zeros, .span_count = (uint32_t)spans,
+        struct elements x = {.groups = 1,
+                             .count = BATCH_ROWS,
+                             .group = zeros,
+                             .span_count = (uint32_t)spans,
                              .span_end = &(uint32_t){BATCH_ROWS}};
         for (int i = 0; i < TIMES; i++) lane_add(&l, &b, &x);
     }
@@ -393,8 +398,8 @@ static void a_field_with_too_many_values_is_estimated(void **state) {
         }
     }
     assert_true(made > OTHERS);
-    struct plan p = {.from_us = PLAN_FIRST_US, .to_us = PLAN_LAST_US, .kind = PLAN_FACETS,
-                     .facets = {.fields = true, .limit = 3}};
+    struct plan p = {
+        .from_us = PLAN_FIRST_US, .to_us = PLAN_LAST_US, .kind = PLAN_FACETS, .facets = {.fields = true, .limit = 3}};
     struct answer a;
     struct err e;
     assert_true(query_run(&v, &p, NULL, &arena, &a, &e));

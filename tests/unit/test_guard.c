@@ -1,4 +1,5 @@
-/* Guards around mapped files: what fails under one comes back through it, what doesn't belong to it ends the process. */
+/* Guards around mapped files: what fails under one comes back through it, what doesn't belong to it ends the process.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -210,9 +211,7 @@ static void many_mappings(void **state) {
 
 /* ---- what must end the process ---- */
 
-static void unguarded(struct kit *k) {
-    touch(k->map);
-}
+static void unguarded(struct kit *k) { touch(k->map); }
 
 static void behind_a_guard(struct kit *k) {
     struct guard g;
@@ -269,14 +268,9 @@ static void the_rest_ends_the_process(void **state) {
 int main(void) {
     static const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-        TEST(nothing_fails),
-        TEST(a_cut_file_says_what_and_where),
-        TEST(what_is_thrown),
-        TEST(the_innermost_catches),
-        TEST(an_inner_failure_thrown_on),
-        TEST(each_thread_has_its_own),
-        TEST(many_mappings),
-        TEST(the_rest_ends_the_process),
+        TEST(nothing_fails),         TEST(a_cut_file_says_what_and_where), TEST(what_is_thrown),
+        TEST(the_innermost_catches), TEST(an_inner_failure_thrown_on),     TEST(each_thread_has_its_own),
+        TEST(many_mappings),         TEST(the_rest_ends_the_process),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

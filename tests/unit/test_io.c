@@ -119,8 +119,8 @@ static void another_table(void **state) {
 int main(void) {
     static const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-        TEST(a_mapping_shows_the_file), TEST(cut_and_lengthened),        TEST(names_in_a_folder),
-        TEST(a_second_name),            TEST(only_an_empty_folder_goes), TEST(another_table),
+        TEST(a_mapping_shows_the_file),  TEST(cut_and_lengthened), TEST(names_in_a_folder), TEST(a_second_name),
+        TEST(only_an_empty_folder_goes), TEST(another_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

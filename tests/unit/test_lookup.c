@@ -33,8 +33,12 @@ static int teardown(void **state) {
 }
 
 static void add(const char *id, const char *model, uint32_t index, bool partial) {
-    struct inference inf = {.id = str_of(id), .model_id = str_of(model), .index = index, .partial = partial,
-                            .time_us = NOON, .latency_s = NAN};
+    struct inference inf = {.id = str_of(id),
+                            .model_id = str_of(model),
+                            .index = index,
+                            .partial = partial,
+                            .time_us = NOON,
+                            .latency_s = NAN};
     view_kit_row(&kit, &inf);
 }
 

@@ -146,7 +146,8 @@ static void an_exact_value_matches_its_type_alone(void **state) {
 /* ---- lists ---- */
 
 static void many_rows(unsigned count) {
-    for (unsigned i = 0; i < count; i++) add(arena_printf(&arena, "id-%u", i), NOON + (int64_t)(i * 7919 % 1000) * 1000);
+    for (unsigned i = 0; i < count; i++)
+        add(arena_printf(&arena, "id-%u", i), NOON + (int64_t)(i * 7919 % 1000) * 1000);
 }
 
 static void pages_hold_each_row_once_while_others_arrive(void **state) {
@@ -276,8 +277,14 @@ static void partial_rows_are_listed_when_asked_for_and_hidden_ones_never(void **
 
 static void a_hit_tells_all(void **state) {
     (void)state;
-    struct detection d = {.class_name = STR("dog"), .class_id = 3, .confidence = 0.5, .has_box = true,
-                          .x = 1, .y = 2, .width = 3, .height = 4};
+    struct detection d = {.class_name = STR("dog"),
+                          .class_id = 3,
+                          .confidence = 0.5,
+                          .has_box = true,
+                          .x = 1,
+                          .y = 2,
+                          .width = 3,
+                          .height = 4};
     struct inference inf = inference("one");
     inf.time_us = TIME_UNKNOWN;
     inf.index = 2;
@@ -352,9 +359,12 @@ static void queries_stop_when_told(void **state) {
 static void a_workspace_without_anything_answers(void **state) {
     (void)state;
     struct measure measures[] = {{.kind = MEASURE_INFERENCES}, {.kind = MEASURE_AVG, .of = {.of = OF_LATENCY}}};
-    struct grouping groupings[] = {
-        {.measures = measures, .measure_count = 2},
-        {.keys = {{.subject = {.of = OF_MODEL}}}, .key_count = 1, .measures = measures, .measure_count = 2, .totals = true}};
+    struct grouping groupings[] = {{.measures = measures, .measure_count = 2},
+                                   {.keys = {{.subject = {.of = OF_MODEL}}},
+                                    .key_count = 1,
+                                    .measures = measures,
+                                    .measure_count = 2,
+                                    .totals = true}};
     for (int kind = PLAN_LIST; kind <= PLAN_FACETS; kind++) {
         struct plan p = plan((enum plan_kind)kind, "model:coco");
         struct answer a;
@@ -397,8 +407,10 @@ static void a_damaged_segment_is_left_out_and_named(void **state) {
         const struct segment *g = kit.view.sealed[0]->segment;
         view_kit_damage_column(&kit, 0, SEG_MODEL);
         struct plan p = plan((enum plan_kind)kind, "model:coco");
-        struct grouping by_model = {.keys = {{.subject = {.of = OF_MODEL}}}, .key_count = 1,
-                                    .measures = &(struct measure){.kind = MEASURE_INFERENCES}, .measure_count = 1};
+        struct grouping by_model = {.keys = {{.subject = {.of = OF_MODEL}}},
+                                    .key_count = 1,
+                                    .measures = &(struct measure){.kind = MEASURE_INFERENCES},
+                                    .measure_count = 1};
         struct query_control control = {.crew = crew};
         struct subject model = {.of = OF_MODEL};
         struct answer a;
@@ -411,8 +423,8 @@ static void a_damaged_segment_is_left_out_and_named(void **state) {
         assert_int_equal(a.gaps[0].segment, g->number);
         assert_true(a.gaps[0].from_us == g->min_time_us && a.gaps[0].to_us == g->max_time_us);
         assert_true(atomic_load(&kit.view.sealed[0]->set_aside));
-        uint64_t found = kind == PLAN_LIST    ? a.hit_count
-                         : kind == PLAN_COUNT ? a.count
+        uint64_t found = kind == PLAN_LIST     ? a.hit_count
+                         : kind == PLAN_COUNT  ? a.count
                          : kind == PLAN_GROUPS ? a.lists[0].groups[0].cells[0].count
                                                : a.facets[0].top[0].count;
         assert_int_equal(found, ROWS / 3 * 2);
@@ -501,13 +513,15 @@ static void readers_run_beside_the_writer(void **state) {
     fields_of(kit.view.fields, STR("before"));
     struct crew *crew = crew_new(2, &e);
     struct query_control control = {.crew = crew};
-    struct measure measures[] = {{.kind = MEASURE_INFERENCES}, {.kind = MEASURE_AVG, .of = {.of = OF_CONFIDENCE}},
+    struct measure measures[] = {{.kind = MEASURE_INFERENCES},
+                                 {.kind = MEASURE_AVG, .of = {.of = OF_CONFIDENCE}},
                                  {.kind = MEASURE_NEWEST, .of = {.of = OF_MODEL}},
                                  {.kind = MEASURE_DISTINCT, .of = {OF_METADATA, STR("before")}}};
-    struct grouping groupings[] = {
-        {.measures = measures, .measure_count = 4},
-        {.keys = {{.subject = {OF_METADATA, STR("before")}}, {.subject = {.of = OF_CLASS}}}, .key_count = 2,
-         .measures = measures, .measure_count = 4}};
+    struct grouping groupings[] = {{.measures = measures, .measure_count = 4},
+                                   {.keys = {{.subject = {OF_METADATA, STR("before")}}, {.subject = {.of = OF_CLASS}}},
+                                    .key_count = 2,
+                                    .measures = measures,
+                                    .measure_count = 4}};
     atomic_store(&written, false);
     assert_int_equal(pthread_create(&writer, NULL, write_rows, kit.view.chunks[0]), 0);
     assert_int_equal(pthread_create(&attacher, NULL, overlay_writer, kit.view.sealed[0]->overlay), 0);

@@ -63,7 +63,9 @@ static void add_row(const char *id, uint32_t index, bool partial) {
     struct inference inf = {
         .id = str_of(id),
         .model_id = str_of(PICK(models)),
-        .model_name = rnd(3) ? STR("") : rnd(2) ? STR("CenterNet") : STR("Faster"),
+        .model_name = rnd(3)   ? STR("")
+                      : rnd(2) ? STR("CenterNet")
+                               : STR("Faster"),
         .index = index,
         .partial = partial,
         .time_us = NOON + (int64_t)rnd(3000) * 1000000 - (int64_t)rnd(5) * HOUR, /* many are equal, none in order */
@@ -72,7 +74,9 @@ static void add_row(const char *id, uint32_t index, bool partial) {
         .source = rnd(2) ? STR("line") : STR(""),
         .source_info = rnd(8) ? STR("") : STR("kiosk"),
         .server_id = rnd(8) ? STR("server/1") : STR(""),
-        .error = rnd(12) ? STR("") : rnd(2) ? STR("timeout: no frame") : STR("broken"),
+        .error = rnd(12)  ? STR("")
+                 : rnd(2) ? STR("timeout: no frame")
+                          : STR("broken"),
         .picture = rnd(4) ? NULL : (const uint8_t *)"0123456789abcdef0123456789abcdef",
         .detections = d,
         .detection_count = rnd(3) ? rnd(MOST_DETECTIONS + 1) : rnd(2),
@@ -125,19 +129,84 @@ static void place(unsigned chunks, unsigned segments, bool by_time) {
 /* ---- plans ---- */
 
 static const char *const clauses[] = {
-    "model:coco", "model:coco/24", "-model:cards", "has:model", "model:lines", "model:*a*", "device:\"cam 1\"",
-    "device:cam*", "device:(cam-2 or cam-3)", "-has:device", "source:line", "source_info:kiosk", "server:server/1",
-    "id:id-17", "id:id-1*", "id:(id-3 or id-99 or id-500)", "id:nobody", "confidence<0.5", "confidence>=0.9",
-    "-confidence<0.5", "has:confidence", "latency:0.1..0.2", "-has:latency", "detections:0", "detections>2",
-    "has:detections", "index:1", "index>3000", "time>=\"2026-11-21T12:30:00Z\"", "partial:true", "-has:partial",
-    "has:picture", "-picture:true", "has:error", "error:*frame*", "error:broken", "-has:error", "class:bottle",
-    "class:bottle>=2", "class:bottle[confidence>0.5]", "class:cap[confidence>0.3 confidence<0.8]>=2",
-    "class:(dog or cap)<=1", "-class:bottle", "class:w*", "has:class", "class:zebra", "class:zebra<1", "shift:night",
-    "shift:5", "shift:true", "-shift:night", "has:shift", "-has:shift", "shift:(day or night)", "shift:*", "shift<6",
-    "temperature>12", "temperature:12.5", "temperature:5..15", "temperature<0", "temperature>=100",
-    "metadata.\"serial number\":A17", "metadata.\"serial number\":A1*", "metadata.\"serial number\":A*7",
-    "metadata.\"serial number\":A*", "has:nothing", "nothing:x", "-nothing:x", "ok:true", "ok:false", "rare:0",
-    "rare:(1 or 2)", "metadata.class>0", "night", "id-44", "A17", "5", "nobody",
+    "model:coco",
+    "model:coco/24",
+    "-model:cards",
+    "has:model",
+    "model:lines",
+    "model:*a*",
+    "device:\"cam 1\"",
+    "device:cam*",
+    "device:(cam-2 or cam-3)",
+    "-has:device",
+    "source:line",
+    "source_info:kiosk",
+    "server:server/1",
+    "id:id-17",
+    "id:id-1*",
+    "id:(id-3 or id-99 or id-500)",
+    "id:nobody",
+    "confidence<0.5",
+    "confidence>=0.9",
+    "-confidence<0.5",
+    "has:confidence",
+    "latency:0.1..0.2",
+    "-has:latency",
+    "detections:0",
+    "detections>2",
+    "has:detections",
+    "index:1",
+    "index>3000",
+    "time>=\"2026-11-21T12:30:00Z\"",
+    "partial:true",
+    "-has:partial",
+    "has:picture",
+    "-picture:true",
+    "has:error",
+    "error:*frame*",
+    "error:broken",
+    "-has:error",
+    "class:bottle",
+    "class:bottle>=2",
+    "class:bottle[confidence>0.5]",
+    "class:cap[confidence>0.3 confidence<0.8]>=2",
+    "class:(dog or cap)<=1",
+    "-class:bottle",
+    "class:w*",
+    "has:class",
+    "class:zebra",
+    "class:zebra<1",
+    "shift:night",
+    "shift:5",
+    "shift:true",
+    "-shift:night",
+    "has:shift",
+    "-has:shift",
+    "shift:(day or night)",
+    "shift:*",
+    "shift<6",
+    "temperature>12",
+    "temperature:12.5",
+    "temperature:5..15",
+    "temperature<0",
+    "temperature>=100",
+    "metadata.\"serial number\":A17",
+    "metadata.\"serial number\":A1*",
+    "metadata.\"serial number\":A*7",
+    "metadata.\"serial number\":A*",
+    "has:nothing",
+    "nothing:x",
+    "-nothing:x",
+    "ok:true",
+    "ok:false",
+    "rare:0",
+    "rare:(1 or 2)",
+    "metadata.class>0",
+    "night",
+    "id-44",
+    "A17",
+    "5",
+    "nobody",
 };
 
 static const char *random_filter(int depth) {
@@ -173,7 +242,10 @@ static struct measure random_measure(bool by_class) {
             m.of = random_subject(USE_NUMBER | USE_RANGE);
             if (by_class && m.of.of == OF_DETECTIONS) continue;
             break;
-        case MEASURE_QUANTILE: m.at = rnd(101) / 100.0; m.of = random_subject(USE_BINS); break;
+        case MEASURE_QUANTILE:
+            m.at = rnd(101) / 100.0;
+            m.of = random_subject(USE_BINS);
+            break;
         case MEASURE_HISTOGRAM: m.of = random_subject(USE_BINS); break;
         case MEASURE_NEWEST: m.of = random_subject(USE_NEWEST); break;
         default: break;
@@ -185,8 +257,8 @@ static struct measure random_measure(bool by_class) {
 static struct key random_key(void) {
     static const int64_t widths[] = {60000000, 600000000, INT64_C(3600000000), INT64_C(86400000000)};
     static const uint32_t bins[] = {1, 10, 50, 125, 300, 1000};
-    static const struct measure bys[] = {{.kind = MEASURE_DETECTIONS}, {.kind = MEASURE_ERRORS},
-                                         {.kind = MEASURE_SUM, .of = {.of = OF_LATENCY}}};
+    static const struct measure bys[] = {
+        {.kind = MEASURE_DETECTIONS}, {.kind = MEASURE_ERRORS}, {.kind = MEASURE_SUM, .of = {.of = OF_LATENCY}}};
     struct key k = {.subject = random_subject(USE_KEY)};
     k.width_us = PICK(widths);
     k.offset_us = rnd(2) ? 0 : INT64_C(5400000000);
@@ -217,7 +289,8 @@ static struct grouping random_grouping(void) {
 }
 
 static struct plan random_plan(void) {
-    struct plan p = {.from_us = PLAN_FIRST_US, .to_us = PLAN_LAST_US, .partial = rnd(4) == 0, .kind = (enum plan_kind)rnd(4)};
+    struct plan p = {
+        .from_us = PLAN_FIRST_US, .to_us = PLAN_LAST_US, .partial = rnd(4) == 0, .kind = (enum plan_kind)rnd(4)};
     if (rnd(3) == 0) p.from_us = NOON - HOUR * rnd(5) + rnd(1000) * 1000000;
     if (rnd(3) == 0) p.to_us = NOON + HOUR / 2 - HOUR * rnd(4);
     if (rnd(6) == 0) p.as_of = 1 + rnd((uint32_t)kit.seq);
@@ -363,7 +436,8 @@ static void answers_are_the_same_wherever_rows_are(void **state) {
     static const struct {
         unsigned chunks, segments;
         bool by_time;
-    } places[] = {{1, 0, false}, {0, 1, false}, {2, 3, true}, {5, 34, false}, {1, 34, true}, {3, 2, false}, {0, 12, true}};
+    } places[] = {{1, 0, false}, {0, 1, false}, {2, 3, true}, {5, 34, false},
+                  {1, 34, true}, {3, 2, false}, {0, 12, true}};
     unsigned plans = (unsigned)setting("QUERY_PLANS", 1400), number = 0;
     fill();
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {

@@ -1,6 +1,7 @@
-/* Readers beside the writer and the keeper, who take in inferences and metadata, and freeze, seal, fold, merge, compact,
- * drop and delete under them. Readers take no lock, so this is for the thread sanitizer (make SAN=thread) as much as
- * for what it checks by itself: what was acknowledged before a look is seen by it, once, with a value no older. */
+/* Readers beside the writer and the keeper, who take in inferences and metadata, and freeze, seal, fold, merge,
+ * compact, drop and delete under them. Readers take no lock, so this is for the thread sanitizer (make SAN=thread) as
+ * much as for what it checks by itself: what was acknowledged before a look is seen by it, once, with a value no older.
+ */
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -20,12 +21,12 @@
 enum {
     IDS = 9000,
     DROPPED = 2700, /* ids from the first on that retention drops, some at a time */
-    ROUNDS = 3,    /* values an id gets, one after the other */
-    TOGETHER = 25, /* records a request */
-    FIELDS = 12,
-    MODELS = 40,
+    ROUNDS = 3,     /* values an id gets, one after the other */
+    TOGETHER = 25,  /* records a request */
+    FIELDS = 40,
+    MODELS = 400,
     READERS = 3,
-    CHUNK = 256, /* rows */
+    CHUNK = 256,      /* rows */
     SHORT_LIVED = 20, /* the first of some workspaces that come and go */
 };
 #define SECOND 1000000LL
@@ -54,6 +55,58 @@ static struct str name_of(const char *fmt, unsigned n, char text[32]) {
 }
 
 static int64_t time_of(unsigned n) { return FIRST_TIME + n * SECOND; }
+
+/* ---- readers: chunks, with nothing between them and what the writer has just written ---- */
+
+static void look_at_chain(const struct view *v, const struct chunk *c, const struct ident *i) {
+    for (const struct id_field *f = ident_fields(i); f; f = f->next) {
+        uint64_t newer = UINT64_MAX;
+        if (f->field >= fields_count(v->fields)) found_wrong("a field that is not there", f->field);
+        for (const struct history *h = field_newest(f); h; h = h->older) {
+            if (h->seq >= newer) found_wrong("a chain out of order", f->field);
+            if (h->code && dict_value(&chunk_field(c, f->field)->dict, h->code)->type != VALUE_NUMBER)
+                found_wrong("a value in a chain", h->code);
+            newer = h->seq;
+        }
+    }
+}
+
+static void look_in_chunks(const struct view *v, unsigned n) {
+    char text[32];
+    struct str id = name_of("id-%u", n, text);
+    for (size_t k = 0; k < v->chunk_count; k++) {
+        const struct chunk *c = v->chunks[k];
+        const struct ident *i = chunk_find(c, id_hash(v->store_id, id), id);
+        bool started = false;
+        if (!i) continue;
+        if (n % 2) look_at_chain(v, c, i); /* before anything else has made the writer's work visible to this thread */
+        for (uint32_t row; row_next(c, i, &row, &started);) {
+            if (chunk_block(c, row)->ident[row % BLOCK_ROWS] != i) found_wrong("a row of another id", n);
+            if (row >= chunk_rows(c)) found_wrong("a row that is not published", row);
+        }
+        look_at_chain(v, c, i);
+    }
+}
+
+/* All rows, from the first: numbers grow, codes lead to values. */
+static void look_at_chunk(const struct view *v, const struct chunk *c) {
+    uint32_t rows = chunk_rows(c), fields = fields_count(v->fields);
+    uint64_t seq = 0;
+    for (uint32_t row = 0; row < rows; row++) {
+        const struct block *b = chunk_block(c, row);
+        uint32_t at = row % BLOCK_ROWS;
+        if (b->seq[at] <= seq) found_wrong("rows out of order", row);
+        seq = b->seq[at];
+        if (!b->model[at] || dict_value(&c->columns[COLUMN_MODEL], b->model[at])->text.n == 0)
+            found_wrong("no model", row);
+        if (b->detection_count[at] != 2 || b->detections[at][1].confidence != 0.25 || row_flags(b, at) != 0)
+            found_wrong("a row that was never sent", row);
+        const struct field *f = fields ? chunk_field(c, row % fields) : NULL;
+        uint32_t code = field_code(f, row);
+        if (code && dict_value(&f->dict, code)->type != VALUE_NUMBER) found_wrong("a cell", row);
+    }
+    if (dict_find(&c->columns[COLUMN_MODEL], &TEXT_VALUE("never sent"))) found_wrong("a model that was never sent", 0);
+}
 
 /* ---- readers: one id ---- */
 
@@ -110,12 +163,23 @@ static void count_rows(struct arena *a) {
     struct measure count = {.kind = MEASURE_INFERENCES}, sum = {.kind = MEASURE_DETECTIONS};
     struct measure measures[] = {count, sum};
     struct grouping groupings[] = {
-        {.keys = {{.subject = {.of = OF_MODEL}}}, .key_count = 1, .measures = measures, .measure_count = 2, .max_groups = 1000},
-        {.keys = {{.subject = {.of = OF_METADATA, .field = STR("f1")}}}, .key_count = 1, .measures = measures,
-         .measure_count = 2, .max_groups = 100000},
+        {.keys = {{.subject = {.of = OF_MODEL}}},
+         .key_count = 1,
+         .measures = measures,
+         .measure_count = 2,
+         .max_groups = 1000},
+        {.keys = {{.subject = {.of = OF_METADATA, .field = STR("f1")}}},
+         .key_count = 1,
+         .measures = measures,
+         .measure_count = 2,
+         .max_groups = 100000},
     };
-    struct plan p = {.workspace = STORE_KIT_WORKSPACE, .from_us = time_of(DROPPED), .to_us = PLAN_LAST_US,
-                     .kind = PLAN_GROUPS, .groupings = groupings, .grouping_count = 2};
+    struct plan p = {.workspace = STORE_KIT_WORKSPACE,
+                     .from_us = time_of(DROPPED),
+                     .to_us = PLAN_LAST_US,
+                     .kind = PLAN_GROUPS,
+                     .groupings = groupings,
+                     .grouping_count = 2};
     struct answer answer;
     unsigned least = atomic_load(&world.added);
     struct view *v = store_view(world.s, STORE_KIT_WORKSPACE);
@@ -135,8 +199,11 @@ static void count_rows(struct arena *a) {
 }
 
 static void list_rows(struct arena *a, unsigned turn) {
-    struct plan p = {.workspace = STORE_KIT_WORKSPACE, .from_us = PLAN_FIRST_US, .to_us = time_of(turn % IDS + 1),
-                     .kind = PLAN_LIST, .limit = 60};
+    struct plan p = {.workspace = STORE_KIT_WORKSPACE,
+                     .from_us = PLAN_FIRST_US,
+                     .to_us = time_of(turn % IDS + 1),
+                     .kind = PLAN_LIST,
+                     .limit = 60};
     struct view *v = store_view(world.s, STORE_KIT_WORKSPACE);
     for (unsigned page = 0; page < 2 && v; page++) {
         struct answer answer;
@@ -173,10 +240,14 @@ static void *reader(void *ctx) {
             n = (n + 1409) % IDS;
             bool known = atomic_load(&world.there[n]) || atomic_load(&world.value[n]);
             struct view *v = store_view(world.s, STORE_KIT_WORKSPACE);
-            if (v)
+            if (v) {
+                look_in_chunks(v, n);
                 look_at_id(v, n, &a);
-            else if (known)
+                if (i == 0) look_at_chunk(v, v->chunks[v->chunk_count - 1]);
+                if (i == 1) look_at_chunk(v, v->chunks[0]);
+            } else if (known) {
                 found_wrong("there is no view", n);
+            }
             view_release(v);
             arena_free(&a);
         }
@@ -282,8 +353,8 @@ static void *come_and_go(void *ctx) {
 
 /* Beside the keeper itself, which seals what is full: everything else. */
 static void *keep(void *ctx) {
-    static const enum store_step steps[] = {STEP_FOLD,   STEP_CHECKPOINT, STEP_FREEZE, STEP_SEAL, STEP_FOLD,
-                                            STEP_COMPACT, STEP_MERGE,     STEP_EXPIRE, STEP_RETAIN};
+    static const enum store_step steps[] = {STEP_FOLD,    STEP_CHECKPOINT, STEP_FREEZE, STEP_SEAL,  STEP_FOLD,
+                                            STEP_COMPACT, STEP_MERGE,      STEP_EXPIRE, STEP_RETAIN};
     (void)ctx;
     for (unsigned turn = 0, gone = 0; !atomic_load(&world.over); turn++) {
         struct err e;

@@ -72,13 +72,12 @@ void view_kit_write(struct view_kit *k, const char *id, const char *field, struc
     }
     if (v.type == VALUE_STRING) v.text = copy(&k->arena, v.text);
     struct kit_id *of = id_of(k, str_of(id));
-    k->writes[k->write_count++] =
-        (struct kit_write){.seq = k->seq,
-                           .time_us = VIEW_KIT_NOON + (int64_t)k->seq,
-                           .id = copy(&k->arena, str_of(id)),
-                           .field = copy(&k->arena, str_of(field)),
-                           .value = v,
-                           .older = of->write};
+    k->writes[k->write_count++] = (struct kit_write){.seq = k->seq,
+                                                     .time_us = VIEW_KIT_NOON + (int64_t)k->seq,
+                                                     .id = copy(&k->arena, str_of(id)),
+                                                     .field = copy(&k->arena, str_of(field)),
+                                                     .value = v,
+                                                     .older = of->write};
     of->write = (uint32_t)k->write_count;
 }
 
@@ -140,7 +139,8 @@ static int by_time(const void *x, const void *y) {
 }
 
 /* What the id has at some moment: its writes until then, and of these the last one of each field. */
-static void metadata_until(const struct view_kit *k, struct str id, uint64_t until, struct arena *a, struct segment_row *out) {
+static void metadata_until(const struct view_kit *k, struct str id, uint64_t until, struct arena *a,
+                           struct segment_row *out) {
     size_t count = 0, at = 0;
     uint32_t last = known_id(k, id).write;
     for (uint32_t i = last; i; i = k->writes[i - 1].older) count += k->writes[i - 1].seq <= until;
@@ -210,8 +210,11 @@ static struct sealed *make_sealed(struct view_kit *k, unsigned part, uint64_t ap
     struct segment_builder *b = segment_builder_new(&id, k->names, k->name_count);
     for (uint32_t i = 0; i < count; i++) {
         struct arena a = {0};
-        struct segment_row row = {.inf = rows[i]->inf, .received_us = rows[i]->received_us, .seq = rows[i]->seq,
-                                  .content = rows[i]->seq, .flags = flags_of(rows[i], applied)};
+        struct segment_row row = {.inf = rows[i]->inf,
+                                  .received_us = rows[i]->received_us,
+                                  .seq = rows[i]->seq,
+                                  .content = rows[i]->seq,
+                                  .flags = flags_of(rows[i], applied)};
         metadata_until(k, rows[i]->inf.id, applied, &a, &row);
         segment_builder_add(b, &row);
         arena_free(&a);
@@ -303,8 +306,11 @@ void view_kit_build(struct view_kit *k, const struct kit_part *parts, unsigned c
     for (size_t i = 0; i < k->write_count; i++) {
         const struct kit_write *w = &k->writes[i];
         if (known_id(k, w->id).row) continue;
-        struct pending_write p = {.seq = w->seq, .time_us = w->time_us, .key_id = VIEW_KIT_KEY,
-                                  .field = fields_of(v->fields, w->field), .value = w->value};
+        struct pending_write p = {.seq = w->seq,
+                                  .time_us = w->time_us,
+                                  .key_id = VIEW_KIT_KEY,
+                                  .field = fields_of(v->fields, w->field),
+                                  .value = w->value};
         pending_set(v->pending, id_hash(store_id, w->id), w->id, &p, 0);
     }
 }

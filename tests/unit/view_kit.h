@@ -1,4 +1,5 @@
-/* A view made by hand: the same inferences and metadata, put into chunks, segments and overlays as a test wants them. */
+/* A view made by hand: the same inferences and metadata, put into chunks, segments and overlays as a test wants them.
+ */
 #pragma once
 #include "query/values.h"
 #include "scratch.h"
