@@ -29,11 +29,7 @@ static bool segment_lacks(const struct view *v, uint64_t hash, struct str id, ui
     return lacks;
 }
 
-static bool any_set_aside(const struct view *v) {
-    for (size_t i = 0; i < v->sealed_count; i++)
-        if (v->sealed[i]->set_aside) return true;
-    return false;
-}
+static bool any_set_aside(const struct view *v) { return atomic_load_explicit(v->aside, memory_order_relaxed); }
 
 /* In this order: the writer moves an id from what waits to a chunk, and from a chunk to segments, and it stands in the
  * new place before it leaves the old. Hence a view of its own for each. */

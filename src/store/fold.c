@@ -137,7 +137,7 @@ static bool fold_guarded(struct replacing *r, const char *folder, const char *na
                              .hidden_count = r->folded[0].hidden_count};
     struct guard g;
     if (!guard_enter(&g)) {
-        r->from[0]->set_aside = true;
+        r->from[0]->set_aside = r->w->aside = true;
         *e = g.e;
         return false;
     }
@@ -268,7 +268,7 @@ static bool merge_guarded(struct replacing *r, struct segment_builder *b, struct
     struct guard g;
     if (!guard_enter(&g)) {
         for (size_t i = 0; i < r->count; i++)
-            if (r->from[i]->segment == g.what) r->from[i]->set_aside = true;
+            if (r->from[i]->segment == g.what) r->from[i]->set_aside = r->w->aside = true;
         *e = g.e;
         return false;
     }

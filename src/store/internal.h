@@ -22,6 +22,7 @@ struct workspace {
     struct pending *pending;     /* the writer changes it */
     struct directory *directory; /* the keeper changes it */
     _Atomic bool deleted;        /* set by the writer */
+    _Atomic bool aside;          /* a segment was set aside since the start */
     /* The writer's: what was resolved in a view older than this missed a chunk that was opened and sealed since. */
     uint64_t blind_before;
     struct ident *idents[CHUNKS_MOST];       /* the writer's, while it applies an inference: its id in each chunk */

@@ -331,9 +331,9 @@ static bool keep_segments(struct store *s) {
         view_reap(w);
         pthread_mutex_unlock(&s->keeping);
         if (!ok) log_trouble("keeping_failed", &e);
-        any |= ok && more;
+        any |= ok && (more || w == s->crowding);
     }
-    return any || s->crowding;
+    return any;
 }
 
 void *keep_loop(void *ctx) {

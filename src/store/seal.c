@@ -140,6 +140,7 @@ bool workspace_load(struct store *s, const struct manifest_workspace *m, struct 
             log_event(LOG_ERROR, "segment_set_aside", "workspace=%u segment=%llu error=%s", w->number,
                       (unsigned long long)m->segments[i].number, log_quote(quoted, str_of(why.msg)));
         if (!sealed) sealed = sealed_lost(s, m->segments[i], slot);
+        if (sealed->set_aside) w->aside = true;
         view_add(v, sealed);
         note_known(s, sealed);
         ok = sealed->set_aside || index_fields(w, sealed->segment, e);

@@ -33,6 +33,7 @@ static struct workspace *workspace_new(struct store *s, uint32_t number) {
     v->pending = w->pending;
     v->fields = w->fields;
     v->seq = &w->seq;
+    v->aside = &w->aside;
     memcpy(v->store_id, s->o.id, sizeof v->store_id);
     view_publish(w, v);
     return w;
@@ -215,6 +216,7 @@ static void note_seq(struct store *s) {
         if (w->sealed_through > seq) seq = w->sealed_through;
         if (w->sealed_through > s->known_seq) s->known_seq = w->sealed_through;
         if (w->seq < seq) w->seq = seq;
+        w->compacted_bytes = checkpoint_log_bytes(s->checkpoint, w->number); /* a start is no moment to look through them */
     }
 }
 

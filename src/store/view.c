@@ -44,6 +44,7 @@ void view_set_aside(const struct view *v, const void *segment, const struct err 
     for (size_t i = 0; i < v->sealed_count; i++) {
         if (v->sealed[i]->segment != segment) continue;
         char quoted[LOG_QUOTE];
+        if (v->aside) atomic_store(v->aside, true); /* a view made by hand has none */
         if (!atomic_exchange(&v->sealed[i]->set_aside, true))
             log_event(LOG_ERROR, "segment_set_aside", "file=%s error=%s", v->sealed[i]->path,
                       log_quote(quoted, str_of(e->msg)));
@@ -79,6 +80,7 @@ struct view *view_draft(const struct workspace *w) {
     v->fields = now->fields;
     memcpy(v->store_id, now->store_id, sizeof v->store_id);
     v->seq = now->seq;
+    v->aside = now->aside;
     return v;
 }
 

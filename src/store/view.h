@@ -51,6 +51,7 @@ struct view {
     struct pending *pending;
     struct fields *fields;
     uint8_t store_id[16];
+    _Atomic bool *aside;         /* whether a segment of the workspace was ever set aside since the start */
     const _Atomic uint64_t *seq; /* of the newest record applied in the workspace */
 };
 

@@ -331,11 +331,14 @@ static void one_failure(struct run *r) {
     lose_power(r, "power loss after the last start", SIM_DROP_ALL);
 }
 
-/* There is space again: what could not be done is done. A request waits for the keeper to have been round. */
+/* There is space again: what could not be done is done, once the keeper has been round. Segments it makes only when it
+ * is told, here. */
 static void again(struct run *r, const struct action *a) {
-    struct err e = {0};
+    struct err e = {0}, ignored;
     for (unsigned tries = 0; !script_act(&r->s, a, &e); tries++) {
         if (e.code != ERR_NO_SPACE || tries == 100000) wrong("there is space again, but still", e.msg);
+        store_step(r->s.store, SCRIPT_WORKSPACE_A, STEP_SEAL, 0, &ignored);
+        store_step(r->s.store, SCRIPT_WORKSPACE_B, STEP_SEAL, 0, &ignored);
         usleep(1000);
     }
 }

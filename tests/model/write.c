@@ -228,7 +228,7 @@ static void adopt(struct run *r, struct space *s, const struct request *q, const
 /* It was not taken: rightly? */
 static void refused(struct run *r, const struct space *s, const struct err *e, enum verdict verdict, bool no_room,
                     bool struck) {
-    if (no_room && e->code == ERR_BUSY) {
+    if (no_room && (e->code == ERR_BUSY || e->code == ERR_NO_SPACE)) {
         cover(r, COVER_FROZEN_FULL);
     } else if (e->code == ERR_INVALID && (verdict == VERDICT_FIELDS || verdict == VERDICT_PER_ID)) {
         cover(r, verdict == VERDICT_FIELDS ? COVER_FIELDS_OVER : COVER_PER_ID_OVER);
