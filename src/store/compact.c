@@ -120,6 +120,7 @@ bool compact_logs(struct store *s, struct workspace *w, struct err *e) {
         return err_wrap(e, "compacting logs");
     }
     if (checkpoint_commit(s->checkpoint, s->journal, e) == COMMIT_FAILED) return err_wrap(e, "compacting logs");
+    w->loosened = false;
     w->compacted_bytes = checkpoint_log_bytes(s->checkpoint, w->number);
     return true;
 }

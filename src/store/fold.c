@@ -159,6 +159,7 @@ bool fold_sealed(struct store *s, struct workspace *w, struct sealed *from, stru
         checkpoint_abort(s->checkpoint);
     arena_free(&r.arena);
     arena_free(&r.scratch);
+    w->loosened |= ok;
     return ok || err_wrap(e, "folding segment %llu", (unsigned long long)from->segment->number);
 }
 

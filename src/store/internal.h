@@ -40,6 +40,7 @@ struct workspace {
     uint8_t *slots_used; /* DIRECTORY_SLOTS bits */
     uint64_t round_seq; /* how far it was at the keeper's last round */
     bool quiet;         /* nothing was written since */
+    bool loosened;      /* segments were folded, or it was opened, since its logs were looked through */
     uint64_t compacted_bytes; /* of its logs after the last compaction */
 };
 

@@ -308,8 +308,9 @@ static bool keep_workspace(struct store *s, struct workspace *w, bool sweep, boo
     if (!more && !merge_once(s, w, true, &more, e)) return false;
     *any |= more;
     uint64_t logs = checkpoint_log_bytes(s->checkpoint, w->number);
-    bool long_enough = logs > LOGS_MOST || (logs > LOGS_QUIET && w->quiet && !more);
-    if (long_enough && logs > 2 * w->compacted_bytes && !compact_logs(s, w, e)) return false;
+    bool doubled = logs > LOGS_MOST && logs > 2 * w->compacted_bytes;
+    bool at_leisure = logs > LOGS_QUIET && w->quiet && !more && w->loosened;
+    if ((doubled || at_leisure) && !compact_logs(s, w, e)) return false;
     reap_pending(s, w);
     if (!sweep) return true;
     if (pending_count(w->pending)) expire_pending(s, w);

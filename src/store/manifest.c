@@ -220,6 +220,7 @@ bool manifest_read(const char *dir, const uint8_t id[16], struct manifest *m, st
     else
         ok = true;
     free(text);
+    if (!ok) manifest_free(m);
     memcpy(m->store_id, id, 16);
     return ok;
 }

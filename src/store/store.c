@@ -216,6 +216,7 @@ static void note_seq(struct store *s) {
         if (w->sealed_through > seq) seq = w->sealed_through;
         if (w->sealed_through > s->known_seq) s->known_seq = w->sealed_through;
         if (w->seq < seq) w->seq = seq;
+        w->loosened = true;
         w->compacted_bytes = checkpoint_log_bytes(s->checkpoint, w->number); /* a start is no moment to look through them */
     }
 }

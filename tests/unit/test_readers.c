@@ -276,10 +276,11 @@ static void add_id(struct store_write *w, unsigned n) {
 }
 
 static void add_number(struct store_write *w, unsigned n, unsigned value) {
-    char id[32], field[32];
+    static _Thread_local char fields[FIELDS][32]; /* the store compares a field with the one before */
+    char id[32];
     struct str one = name_of("id-%u", n, id);
     struct attach a = {.key_id = 1,
-                       .field = name_of("f%u", n % FIELDS, field),
+                       .field = name_of("f%u", n % FIELDS, fields[n % FIELDS]),
                        .value = NUMBER_VALUE(value),
                        .ids = &one,
                        .id_count = 1};
