@@ -13,19 +13,26 @@ struct needs {
     struct arena arena;
 };
 
-/* Whether a segment lacks a write of the id, or may. */
-static bool segment_lacks(const struct view *v, uint64_t hash, struct str id, uint64_t seq) {
-    struct sealed_row few[256];
+static bool lacks_guarded(const struct view *v, uint64_t hash, struct str id, uint64_t seq, struct sealed_row *found) {
     struct guard g;
-    if (v->sealed_count > sizeof few / sizeof *few) return true;
     if (!guard_enter(&g)) {
         view_set_aside(v, g.what, &g.e);
         return true;
     }
     bool lacks = false;
-    size_t n = view_find(v, hash, id, few);
-    for (size_t i = 0; i < n; i++) lacks |= !few[i].sealed->going && few[i].sealed->segment->applied_through < seq;
+    size_t n = view_find(v, hash, id, found);
+    for (size_t i = 0; i < n; i++)
+        lacks |= !found[i].sealed->going && found[i].sealed->segment->applied_through < seq;
     guard_leave(&g);
+    return lacks;
+}
+
+/* Whether a segment lacks a write of the id, or may. */
+static bool segment_lacks(const struct view *v, uint64_t hash, struct str id, uint64_t seq) {
+    struct sealed_row few[256], *many = NULL;
+    if (v->sealed_count > sizeof few / sizeof *few) many = mem_alloc(v->sealed_count * sizeof *many);
+    bool lacks = lacks_guarded(v, hash, id, seq, many ? many : few);
+    free(many);
     return lacks;
 }
 
