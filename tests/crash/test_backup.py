@@ -202,10 +202,8 @@ def test_a_kill_in_the_middle(make_server, tmp_path):
         folder = tmp_path / f"backup{n}"
         asked = subprocess.Popen([str(BINARY), "backup", "--data", str(server.data), "--to", str(folder)],
                                  stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        if n % 2:
-            wait_for((folder / "BACKUP.unfinished").exists, 20)
-        else:
-            wait_for(lambda: (folder / "workspaces").exists() or asked.poll() is not None, 20)
+        begun = folder / ("BACKUP.unfinished" if n % 2 else "workspaces")
+        wait_for(lambda: begun.exists() or asked.poll() is not None, 20)
         server.kill9()
         errors = asked.communicate()[1]
         if (folder / "BACKUP").exists():
