@@ -217,6 +217,7 @@ static const void *pick_each(const struct batch *b, const struct detections *d, 
     for (uint32_t i = 0; i < b->each_runs; i++) {
         const uint32_t *first = d->first + b->runs[i].from;
         size_t bytes = (first[b->runs[i].count] - first[0]) * size;
+        if (!bytes) continue; /* a segment without detections has no column */
         memcpy(to, from + first[0] * size, bytes);
         to += bytes;
     }
