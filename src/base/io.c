@@ -80,6 +80,11 @@ int io_list(const char *path, void (*call)(void *ctx, const char *name), void *c
     return ops.list(path, call, ctx);
 }
 
+void io_ahead(const void *p, size_t n) {
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = (uintptr_t)p & ~(page - 1);
+    madvise((void *)from, (uintptr_t)p + n - from, MADV_WILLNEED);
+}
+
 const void *io_map(int fd, size_t n) {
     const void *p = ops.map(fd, n);
     if (p) guard_mapped(p, n);

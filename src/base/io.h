@@ -53,6 +53,7 @@ int io_list(const char *path, void (*call)(void *ctx, const char *name), void *c
  * to be read under a guard (base/guard.h), which knows every mapping made here. NULL with errno. */
 const void *io_map(int fd, size_t n);
 int io_unmap(const void *p, size_t n);
+void io_ahead(const void *p, size_t n); /* these mapped bytes are wanted soon */
 
 /* After a failed sync the system may go on showing what never reached the disk, and call the next sync a success. What
  * is synced, then forgotten, then read, is what the disk holds. n 0: to the end of the file. */

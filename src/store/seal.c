@@ -112,9 +112,26 @@ static struct sealed *sealed_lost(struct store *s, struct manifest_segment m, ui
     struct segment *segment = mem_zero(1, sizeof *segment);
     *segment = (struct segment){
         .number = m.number, .version = m.version, .min_time_us = INT64_MIN, .max_time_us = INT64_MAX};
-    struct sealed *out = sealed_new(segment, slot, s->o.max_fields);
-    out->set_aside = true;
-    return out;
+    return sealed_new(segment, slot, s->o.max_fields);
+}
+
+static void set_aside(const struct workspace *w, struct sealed *x, const struct err *why) {
+    char quoted[LOG_QUOTE];
+    x->set_aside = true;
+    log_event(LOG_ERROR, "segment_set_aside", "workspace=%u segment=%llu error=%s", w->number,
+              (unsigned long long)x->segment->number, log_quote(quoted, str_of(why->msg)));
+}
+
+static struct sealed *load_segment(struct store *s, struct workspace *w, struct manifest_segment m, uint32_t slot) {
+    struct err why;
+    struct sealed *x = sealed_open(s, w, m, slot, &why);
+    if (x) {
+        segment_will_index(x->segment);
+        return x;
+    }
+    x = sealed_lost(s, m, slot);
+    set_aside(w, x, &why);
+    return x;
 }
 
 bool workspace_load(struct store *s, const struct manifest_workspace *m, struct err *e) {
@@ -124,27 +141,28 @@ bool workspace_load(struct store *s, const struct manifest_workspace *m, struct 
         workspace_hide(w);
         return true;
     }
+    uint32_t slot;
     w->sealed_through = m->sealed_through;
     w->next_segment = m->next_segment;
     struct view *v = view_draft(w);
+    struct sealed **sealed = mem_alloc((m->segment_count + 1) * sizeof *sealed);
+    size_t rows = 0, opened = 0;
     bool ok = true;
-    directory_reserve(w->directory, m->segment_count * SEGMENT_ROWS);
-    for (size_t i = 0; ok && i < m->segment_count; i++) {
-        struct err why = {0};
-        char quoted[LOG_QUOTE];
-        uint32_t slot;
-        if (!(ok = slot_take(w, &slot, e))) break;
-        struct sealed *sealed = sealed_open(s, w, m->segments[i], slot, &why);
-        if (sealed && !segment_index(w, sealed->segment, slot, &why)) sealed->set_aside = true;
-        if (why.code != ERR_NONE)
-            log_event(LOG_ERROR, "segment_set_aside", "workspace=%u segment=%llu error=%s", w->number,
-                      (unsigned long long)m->segments[i].number, log_quote(quoted, str_of(why.msg)));
-        if (!sealed) sealed = sealed_lost(s, m->segments[i], slot);
-        if (sealed->set_aside) w->aside = true;
-        view_add(v, sealed);
-        note_known(s, sealed);
-        ok = sealed->set_aside || index_fields(w, sealed->segment, e);
+    for (; opened < m->segment_count && (ok = slot_take(w, &slot, e)); opened++) {
+        sealed[opened] = load_segment(s, w, m->segments[opened], slot);
+        rows += sealed[opened]->segment->rows;
     }
+    directory_reserve(w->directory, rows);
+    for (size_t i = 0; i < opened; i++) {
+        struct err why;
+        struct sealed *x = sealed[i];
+        if (!x->set_aside && !segment_index(w, x->segment, x->slot, &why)) set_aside(w, x, &why);
+        if (x->set_aside) w->aside = true;
+        view_add(v, x);
+        note_known(s, x);
+        ok = ok && (x->set_aside || index_fields(w, x->segment, e));
+    }
+    free(sealed);
     view_publish(w, v);
     view_reap(w);
     return ok;

@@ -248,6 +248,14 @@ void segment_close(struct segment *s) {
     free(s);
 }
 
+void segment_will_index(const struct segment *s) {
+    static const enum segment_column needed[] = {SEG_ID_HASH, SEG_SAME_ID, SEG_FLAGS};
+    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++) {
+        const struct arrow_buffer *b = &s->parts->columns[needed[i]]->buffers[ARROW_VALUES];
+        if (b->n) io_ahead(b->p, b->n);
+    }
+}
+
 struct str segment_field_name(const struct segment *s, uint32_t field) {
     return s->parts->fields[field].shown.name;
 }

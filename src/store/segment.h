@@ -107,6 +107,7 @@ struct segment {
 /* Opens, maps and checks. e: what is wrong, and where. */
 struct segment *segment_open(const char *path, const uint8_t store_id[16], uint32_t workspace, struct err *e);
 void segment_close(struct segment *s);
+void segment_will_index(const struct segment *s); /* its ids are read soon: asks the disk for them; needs no guard */
 
 /* Checks everything there is to check: all checksums, order, codes within dictionaries, dictionaries sorted, ids
  * against their hashes and links, bins against their numbers, nulls. Needs no guard of the caller's. */
