@@ -88,6 +88,7 @@ struct store {
     uint64_t known_seq;   /* the highest that a segment has applied, at start */
     const struct workspace *crowding; /* whose open chunk is to be sealed, as of this round; NULL: none */
     size_t overlay_bytes; /* of all workspaces, as of this round */
+    bool given_back; /* free memory, to the system, since something was last written */
     int64_t swept_us; /* when retention and expiry were last looked at; monotonic */
     pthread_t resolver, writer, keeper;
 };

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -317,10 +318,16 @@ static bool keep_workspace(struct store *s, struct workspace *w, bool sweep, boo
     return !s->o.retention_us || retain_after(s, w, store_now(s) - s->o.retention_us, e);
 }
 
+/* What was freed while it was busy goes back to the system once nothing is written any more. */
+static void give_back(struct store *s, bool quiet) {
+    if (quiet && !s->given_back) malloc_trim(0);
+    s->given_back = quiet;
+}
+
 /* One step in each workspace; true when there is more to do at once. */
 static bool keep_segments(struct store *s) {
     uint32_t number = 0;
-    bool any = false, sweep = clock_mono_us() - s->swept_us >= SWEEP_S * 1000000LL;
+    bool any = false, quiet = true, sweep = clock_mono_us() - s->swept_us >= SWEEP_S * 1000000LL;
     if (sweep) s->swept_us = clock_mono_us();
     s->overlay_bytes = all_overlay_bytes(s);
     s->crowding = crowding(s);
@@ -333,7 +340,9 @@ static bool keep_segments(struct store *s) {
         pthread_mutex_unlock(&s->keeping);
         if (!ok) log_trouble("keeping_failed", &e);
         any |= ok && (more || w == s->crowding);
+        quiet &= w->quiet;
     }
+    give_back(s, quiet && !any);
     return any;
 }
 

@@ -300,6 +300,9 @@ struct store *store_open(const struct store_options *o, struct err *e) {
     CHECK(pthread_create(&s->writer, NULL, write_loop, s) == 0);
     CHECK(pthread_create(&s->resolver, NULL, resolve_loop, s) == 0);
     CHECK(pthread_create(&s->keeper, NULL, keep_loop, s) == 0);
+    pthread_setname_np(s->writer, "writer");
+    pthread_setname_np(s->resolver, "resolver");
+    pthread_setname_np(s->keeper, "keeper");
     return s;
 }
 
