@@ -93,7 +93,9 @@ static bool show_one(struct read *rd, const struct view *v, struct err *e) {
     struct request *r = rd->request;
     struct buf *to = &r->out;
     struct one one;
-    if (!query_one(v, request_param(r, "id"), rd->own, rd->now_us, &r->arena, &one, e)) return false;
+    if (!query_one_now(app_of(r)->store, rd->who.workspace_id, v, request_param(r, "id"), rd->own, rd->now_us,
+                       &r->arena, &one, e))
+        return false;
     if (!one.found) return answer_missing(rd, &one), true;
     put_object(to);
     put_inference(to, str_of(rd->who.slug), &one.hit);
@@ -147,7 +149,9 @@ static bool find_picture(struct read *rd, const struct view *v, struct err *e) {
     struct request *r = rd->request;
     struct picture *p = rd->own;
     struct one one;
-    if (!query_one(v, request_param(r, "id"), &p->which, rd->now_us, &r->arena, &one, e)) return false;
+    if (!query_one_now(app_of(r)->store, rd->who.workspace_id, v, request_param(r, "id"), &p->which, rd->now_us,
+                       &r->arena, &one, e))
+        return false;
     if (!one.found)
         return err_set(e, ERR_NOT_FOUND, "no inference with this id%s", one.known ? ", index and model" : "");
     if (!one.hit.inf.picture)

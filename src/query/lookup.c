@@ -232,6 +232,18 @@ bool query_one(const struct view *v, struct str id, const struct which *which, i
     return done;
 }
 
+/* Once is enough: what waited when the caller began and does not wait any more stood in a chunk before this view is
+ * taken, and from a view it is gone only with retention. */
+bool query_one_now(struct store *s, uint32_t workspace, const struct view *v, struct str id, const struct which *which,
+                   int64_t now_us, struct arena *a, struct one *out, struct err *e) {
+    if (!query_one(v, id, which, now_us, a, out, e)) return false;
+    if (out->known) return true;
+    struct view *newest = store_view(s, workspace);
+    bool ok = newest == v || query_one(newest, id, which, now_us, a, out, e);
+    view_release(newest);
+    return ok;
+}
+
 /* ---- what waits ---- */
 
 struct count_waiting {

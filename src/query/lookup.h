@@ -39,6 +39,11 @@ struct one {
 bool query_one(const struct view *v, struct str id, const struct which *which, int64_t now_us, struct arena *a,
                struct one *out, struct err *e);
 
+/* The same of a view that was taken a moment ago. An id may have left what waits since then, for a chunk that this view
+ * does not have: what it does not know is looked for in the newest one, too. */
+bool query_one_now(struct store *s, uint32_t workspace, const struct view *v, struct str id, const struct which *which,
+                   int64_t now_us, struct arena *a, struct one *out, struct err *e);
+
 /* The ids with metadata and no inference. */
 struct waiting {
     uint64_t ids;

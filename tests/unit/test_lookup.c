@@ -11,6 +11,7 @@
 #include "base/guard.h"
 #include "base/hash.h"
 #include "query/lookup.h"
+#include "store_kit.h"
 #include "view_kit.h"
 
 #define NOON VIEW_KIT_NOON
@@ -149,6 +150,37 @@ static void an_id_in_many_segments(void **state) {
     assert_int_equal(one.history_count, 1);
 }
 
+/* Between the moment a reader takes its view and its look, the inference comes that an id waited for, and goes to a
+ * chunk that the view does not have. What was attached was acknowledged before: the id is known all the time. */
+static void an_id_that_stops_waiting_meanwhile(void **state) {
+    struct store_kit *k = *state;
+    struct one one;
+    struct err e;
+    struct inference first = plain("first", "coco/24", 0), later = plain("later", "coco/24", 0);
+    assert_true(add_inference(k, &first));
+    assert_true(add_value(k, "later", "shift", TEXT_VALUE("day")));
+    struct view *v = store_view(k->s, STORE_KIT_WORKSPACE);
+    assert_true(query_one_now(k->s, STORE_KIT_WORKSPACE, v, STR("later"), &(struct which){0}, 0, &arena, &one, &e));
+    assert_true(one.pending);
+    assert_true(store_step(k->s, STORE_KIT_WORKSPACE, STEP_FREEZE, 0, &e));
+    assert_true(add_inference(k, &later));
+    for (int sealed = 0; sealed < 2; sealed++) {
+        assert_true(query_one(v, STR("later"), &(struct which){0}, 0, &arena, &one, &e) && !one.known);
+        assert_true(query_one_now(k->s, STORE_KIT_WORKSPACE, v, STR("later"), &(struct which){0}, 0, &arena, &one, &e));
+        assert_true(one.found && one.metadata_count == 1);
+        assert_true(store_step(k->s, STORE_KIT_WORKSPACE, STEP_FREEZE, 0, &e));
+        assert_true(store_step(k->s, STORE_KIT_WORKSPACE, STEP_SEAL, 0, &e));
+    }
+    assert_true(query_one_now(k->s, STORE_KIT_WORKSPACE, v, STR("never"), &(struct which){0}, 0, &arena, &one, &e));
+    assert_false(one.known);
+    view_release(v);
+}
+
+static int teardown_store(void **state) {
+    arena_free(&arena);
+    return store_kit_teardown(state);
+}
+
 int main(void) {
     if (sodium_init() < 0) return 1;
     hash_init();
@@ -158,6 +190,7 @@ int main(void) {
         TEST(an_id_without_inference_is_pending),
         TEST(what_waited_too_long_is_not_there),
         TEST(an_id_in_many_segments),
+        cmocka_unit_test_setup_teardown(an_id_that_stops_waiting_meanwhile, store_kit_setup, teardown_store),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
