@@ -7,7 +7,8 @@
 /* A part of the store that could not be read and was left out. */
 struct gap {
     uint64_t segment;
-    int64_t from_us, to_us; /* the times of its rows, both included */
+    int64_t from_us, to_us; /* the times of its rows, both included; INT64_MIN and INT64_MAX: not known */
+    uint64_t rows;          /* how many it has, whether or not the question was of them; 0: not known */
 };
 
 /* ---- PLAN_LIST ---- */

@@ -177,7 +177,8 @@ static void find_gaps(const struct ask *q, bool found) {
     for (size_t i = 0; i < q->view->sealed_count; i++) {
         const struct sealed *s = q->view->sealed[i];
         if (!atomic_load(&s->set_aside) || (found && !part_may_hold(q->view, s, q->hash, q->arena))) continue;
-        struct gap gap = {s->segment->number, s->segment->min_time_us, s->segment->max_time_us};
+        const struct segment *g = s->segment;
+        struct gap gap = {g->number, g->min_time_us, g->max_time_us, g->rows};
         APPEND(q->arena, out->gaps, out->gap_count, gap);
     }
 }

@@ -69,7 +69,7 @@ void gaps_find(const struct view *v, int64_t from_us, int64_t to_us, struct aren
         const struct segment *g = v->sealed[i]->segment;
         if (!atomic_load(&v->sealed[i]->set_aside) || g->max_time_us < from_us || g->min_time_us >= to_us) continue;
         if (!*gaps) *gaps = arena_alloc(a, v->sealed_count * sizeof **gaps);
-        (*gaps)[(*count)++] = (struct gap){g->number, g->min_time_us, g->max_time_us};
+        (*gaps)[(*count)++] = (struct gap){g->number, g->min_time_us, g->max_time_us, g->rows};
     }
 }
 

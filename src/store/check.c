@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "record/record.h"
 #include "store/backup.h"
+#include "store/describe.h"
 #include "store/salvage.h"
 #include "store/segment.h"
 
@@ -133,6 +134,8 @@ static const char *wrong_with(const struct segment *s, const struct manifest_wor
     if (s->number != m->number || s->version != m->version) return "says that it is another segment";
     if (s->rows == 0) return "has no rows";
     if (s->max_seq > w->sealed_through) return "has rows that the manifest says are in no segment";
+    if (m->rows && (s->rows != m->rows || s->min_time_us != m->min_time_us || s->max_time_us != m->max_time_us))
+        return "has other rows than the manifest says";
     return NULL;
 }
 
@@ -146,7 +149,10 @@ static void check_segments(struct check *c, const struct manifest_workspace *w, 
         manifest_path(c->dir, w->number, below, path);
         open[i] = segment_open(path, c->store_id, w->number, &e);
         const char *what = open[i] ? wrong_with(open[i], w, &w->segments[i]) : NULL;
-        bool ok = open[i] && !what && segment_verify(open[i], &e);
+        struct manifest_segment now;
+        bool ok = open[i] && !what && segment_verify(open[i], &e) && segment_describe(open[i], &now, &e);
+        if (ok && w->segments[i].rows && now.max_received_us != w->segments[i].max_received_us)
+            what = "was received at another time than the manifest says", ok = false;
         c->segments++;
         if (open[i]) know_of(c, open[i]->applied_through);
         if (ok) c->rows += open[i]->rows;

@@ -151,7 +151,9 @@ static void find_gone(struct dropping *d, int64_t before_us) {
     for (size_t i = 0; v && i < v->sealed_count; i++) {
         struct sealed *s = v->sealed[i];
         s->going = s->segment->max_time_us < before_us;
-        if (s->going) d->gone[d->count++] = (struct manifest_segment){s->segment->number, s->segment->version};
+        if (s->going)
+            d->gone[d->count++] =
+                (struct manifest_segment){.number = s->segment->number, .version = s->segment->version};
     }
     view_release(v);
 }

@@ -105,11 +105,12 @@ static void begin(struct replacing *r, struct store *s, struct workspace *w, str
 
 /* The file is written: from here on as with every other step. */
 static bool replace(struct replacing *r, uint32_t slot, bool index, struct err *e) {
-    struct manifest_segment removed[PARTS_MOST], added = {r->id.number, r->id.version};
+    struct manifest_segment removed[PARTS_MOST], added = {.number = r->id.number, .version = r->id.version};
     for (size_t i = 0; i < r->count; i++)
-        removed[i] = (struct manifest_segment){r->from[i]->segment->number, r->from[i]->segment->version};
+        removed[i] = (struct manifest_segment){.number = r->from[i]->segment->number,
+                                               .version = r->from[i]->segment->version};
     r->into = sealed_open(r->s, r->w, added, slot, e);
-    bool ok = r->into && (!index || segment_index(r->w, r->into->segment, slot, e));
+    bool ok = r->into && sealed_describe(r->into, &added, e) && (!index || segment_index(r->w, r->into->segment, slot, e));
     if (!ok) {
         checkpoint_abort(r->s->checkpoint);
     } else {

@@ -175,6 +175,7 @@ bool keep_journal(struct store *s, bool checkpoint_due); /* a checkpoint if one 
 
 struct sealed *sealed_open(struct store *s, struct workspace *w, struct manifest_segment m, uint32_t slot,
                            struct err *e);
+bool sealed_describe(struct sealed *s, struct manifest_segment *out, struct err *e); /* and notes its receipts */
 bool segment_index(struct workspace *w, const struct segment *s, uint32_t slot, struct err *e); /* its ids, in the directory */
 bool fields_fit(struct workspace *w, struct str name, struct err *e); /* adds a field, at start; e: one too many */
 bool slot_take(struct workspace *w, uint32_t *slot, struct err *e);

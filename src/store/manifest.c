@@ -11,7 +11,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 
-enum { MANIFEST_MOST = 256 << 20, LENGTH_STEP = 512 };
+enum { MANIFEST_MOST = 256 << 20, LENGTH_STEP = 512, VERSION = 3, SHORT_SEGMENTS = 2 /* the version with them */ };
 
 /* ---- in memory ---- */
 
@@ -77,24 +77,33 @@ static void print_workspace(const struct manifest_workspace *w, struct buf *text
                w->next_segment, w->next_log);
     for (size_t i = 0; i < w->log_count; i++)
         buf_printf(text, "log %" PRIu64 " %" PRIu64 "\n", w->logs[i].number, w->logs[i].length);
-    for (size_t i = 0; i < w->segment_count; i++)
-        buf_printf(text, "segment %" PRIu64 " %" PRIu32 "\n", w->segments[i].number, w->segments[i].version);
+    for (size_t i = 0; i < w->segment_count; i++) {
+        const struct manifest_segment *s = &w->segments[i];
+        buf_printf(text, "segment %" PRIu64 " %" PRIu32, s->number, s->version);
+        if (s->rows)
+            buf_printf(text, " %" PRIu32 " %" PRId64 " %" PRId64 " %" PRId64, s->rows, s->min_time_us, s->max_time_us,
+                       s->max_received_us);
+        buf_addc(text, '\n');
+    }
 }
 
-void manifest_print(const struct manifest *m, struct buf *text) {
+static void print(const struct manifest *m, uint64_t version, struct buf *text) {
     size_t begin = text->n;
-    buf_addz(text, "sightglass-manifest 2\nstore ");
+    buf_printf(text, "sightglass-manifest %" PRIu64 "\nstore ", version);
     for (int i = 0; i < 16; i++) buf_printf(text, "%02x", m->store_id[i]);
     buf_printf(text, "\nseq %" PRIu64 " %" PRId64 "\n", m->seq, m->received_us);
     for (size_t i = 0; i < m->count; i++) print_workspace(&m->workspaces[i], text);
     buf_printf(text, "crc %08" PRIx32 "\n", crc32c(0, text->p + begin, text->n - begin));
 }
 
+void manifest_print(const struct manifest *m, struct buf *text) { print(m, VERSION, text); }
+
 struct reader {
     struct str text; /* what is still to be read */
     struct str rest; /* of the line that was read last */
     unsigned lines;  /* read so far */
     unsigned line;   /* that was looked at last, from 1 */
+    uint64_t version;
 };
 
 /* Reads the next line when its first word is this one. */
@@ -118,6 +127,16 @@ static bool number(struct reader *r, bool last, uint64_t least, uint64_t most, u
     return true;
 }
 
+/* The same of a time, which may be before 1970. */
+static bool time_of(struct reader *r, bool last, int64_t *out) {
+    uint64_t v = 0;
+    bool minus = r->rest.n && r->rest.p[0] == '-';
+    if (minus) r->rest = str_from(r->rest, 1);
+    if (!number(r, last, 0, (uint64_t)INT64_MAX + minus, &v)) return false;
+    *out = minus ? (int64_t)-v : (int64_t)v;
+    return true;
+}
+
 static bool store_id(struct reader *r, uint8_t id[16]) {
     if (!line(r, "store") || r->rest.n != 32) return false;
     for (size_t i = 0; i < 32; i++) {
@@ -133,6 +152,20 @@ static void *one_more(void *list, size_t count, size_t size) {
     return (count & (count - 1)) ? list : mem_resize(list, (count ? 2 * count : 1) * size);
 }
 
+/* The lines of version 2 end with the segment's version. */
+static bool parse_segment(struct reader *r, struct manifest_segment *s) {
+    uint64_t v, rows = 0;
+    bool brief = !memchr(r->rest.p, ' ', r->rest.n);
+    if (!number(r, brief, 0, UINT32_MAX, &v)) return false;
+    s->version = (uint32_t)v;
+    if (brief) return true;
+    bool ok = r->version > SHORT_SEGMENTS && number(r, false, 1, UINT32_MAX, &rows) &&
+              time_of(r, false, &s->min_time_us) && time_of(r, false, &s->max_time_us) &&
+              time_of(r, true, &s->max_received_us);
+    s->rows = (uint32_t)rows;
+    return ok && s->min_time_us <= s->max_time_us;
+}
+
 static bool parse_files(struct reader *r, struct manifest_workspace *w) {
     uint64_t n, v, least = 1;
     while (line(r, "log")) {
@@ -145,10 +178,11 @@ static bool parse_files(struct reader *r, struct manifest_workspace *w) {
     }
     least = 1;
     while (line(r, "segment")) {
-        if (!number(r, false, least, w->next_segment - 1, &n) || !number(r, true, 0, UINT32_MAX, &v)) return false;
+        struct manifest_segment s = {0};
+        if (!number(r, false, least, w->next_segment - 1, &s.number) || !parse_segment(r, &s)) return false;
         w->segments = one_more(w->segments, w->segment_count, sizeof *w->segments);
-        w->segments[w->segment_count++] = (struct manifest_segment){n, (uint32_t)v};
-        least = n + 1;
+        w->segments[w->segment_count++] = s;
+        least = s.number + 1;
     }
     return true;
 }
@@ -174,7 +208,7 @@ static bool parse_workspaces(struct reader *r, struct manifest *m) {
  * checksum is right. */
 static bool same_again(struct reader *r, const struct manifest *m, struct str whole) {
     struct buf again = {0};
-    manifest_print(m, &again);
+    print(m, r->version, &again);
     bool same = str_eq(buf_str(&again), whole);
     if (!same) r->line = 1;
     for (size_t at = 0; !same && at < again.n && at < whole.n && again.p[at] == whole.p[at]; at++)
@@ -185,15 +219,16 @@ static bool same_again(struct reader *r, const struct manifest *m, struct str wh
 
 bool manifest_parse(struct str text, struct manifest *m, struct err *e) {
     struct reader r = {.text = text};
-    uint64_t version, received;
+    uint64_t received;
     *m = (struct manifest){0};
-    bool head = line(&r, "sightglass-manifest") && number(&r, true, 0, UINT64_MAX, &version);
-    if (head && version == 1)
+    bool head = line(&r, "sightglass-manifest") && number(&r, true, 0, UINT64_MAX, &r.version);
+    if (head && r.version == 1)
         return err_set(e, ERR_DAMAGED,
                        "made by an earlier version of sightglass, whose data folders this one does not read: use that "
                        "version, or begin with an empty folder");
-    if (head && version != 2)
-        return err_set(e, ERR_DAMAGED, "has version %" PRIu64 ", this program knows 2: use the newer program", version);
+    if (head && r.version != VERSION && r.version != SHORT_SEGMENTS)
+        return err_set(e, ERR_DAMAGED, "has version %" PRIu64 ", this program knows %d and %d: use the newer program",
+                       r.version, SHORT_SEGMENTS, VERSION);
     bool seq = head && store_id(&r, m->store_id) && line(&r, "seq") && number(&r, false, 0, UINT64_MAX, &m->seq) &&
                number(&r, true, 0, INT64_MAX, &received);
     m->received_us = seq ? (int64_t)received : 0;

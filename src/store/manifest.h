@@ -2,19 +2,22 @@
  * that whatever a step of the keeper changes is there together or not at all. A file that it does not name is none of
  * the store's.
  *
- *     sightglass-manifest 2
+ *     sightglass-manifest 3
  *     store 0f3c...                  store id, 32 hex digits
  *     seq 123456 1763769600000000    the journal's records up to this one are in the logs below, or not needed any
  *                                    more; the latest time of receipt among them, microseconds since 1970
  *     workspace 1 100000 3 9         number; inferences up to this seq are in segments; next segment; next log
  *     log 8 9034752                  workspaces/1/log-8: so many bytes of it count
- *     segment 1 4                    workspaces/1/segments/1.4.arrow: number, version
- *     segment 2 1
+ *     segment 1 4 65536 1763769500000000 1763769590000000 1763769591000000
+ *                                    workspaces/1/segments/1.4.arrow: number, version; rows; their earliest and latest
+ *                                    time, and their latest receipt, microseconds since 1970
+ *     segment 2 1                    of version 2 of this format, which knew no more
  *     workspace 2 deleted            its number is never used again
  *     crc 89abcdef                   crc32c of all lines before
  *
  * Workspaces, logs of a workspace and segments of a workspace each stand in order of their number, which grows and is
- * never used twice. Lengths are multiples of 512. Anything that would not be written like this is refused.
+ * never used twice. Lengths are multiples of 512. Anything that would not be written like this is refused. Version 2,
+ * which has the short segment lines only, is read and not written.
  *
  * Owner: the caller. One thread at a time. */
 #pragma once
@@ -29,9 +32,12 @@ struct manifest_log {
     uint64_t number, length;
 };
 
+/* What is in a segment, so that it can be told when its file cannot be read. */
 struct manifest_segment {
     uint64_t number;
     uint32_t version;
+    uint32_t rows; /* 0: this and all that follows is not known */
+    int64_t min_time_us, max_time_us, max_received_us;
 };
 
 struct manifest_workspace {

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "store/check.h"
 #include "store/checkpoint.h"
+#include "store/describe.h"
 #include "store/salvage.h"
 #include "store/segment.h"
 
@@ -126,11 +127,18 @@ static void path_of(const struct check *c, const struct damaged_file *f, char pa
     manifest_path(c->dir, f->workspace, below, path);
 }
 
-/* What is known of a segment that goes: its footer may still be whole. */
-static void tell_of_segment(const struct check *c, const struct damaged_file *f, const char *path) {
+/* What is known of a segment that goes. Its footer may still be whole; else the manifest may know. */
+static void tell_of_segment(const struct check *c, const struct damaged_file *f, const struct manifest_segment *known,
+                            const char *path) {
     struct err e;
     char from[CLOCK_TEXT], to[CLOCK_TEXT];
     struct segment *s = segment_open(path, c->store_id, f->workspace, &e);
+    if (!s && known->rows) {
+        check_note(c, "workspace %" PRIu32 ": segment %" PRIu64 " is lost: %" PRIu32 " inferences, from %s to %s",
+                   f->workspace, f->number, known->rows, clock_format(known->min_time_us, from),
+                   clock_format(known->max_time_us, to));
+        return;
+    }
     if (!s) {
         check_note(c,
                    "workspace %" PRIu32 ": segment %" PRIu64
@@ -155,9 +163,11 @@ static bool set_files_aside(const struct check *c, const struct damage *d, struc
         path_of(c, f, path);
         ok = put_aside(c, folder, path, e);
         if (!ok || f->is_log) continue;
-        tell_of_segment(c, f, path);
-        checkpoint_segments(p, f->workspace, &(struct manifest_segment){f->number, f->version}, 1, NULL, 0,
-                            manifest_find(checkpoint_manifest(p), f->workspace)->sealed_through);
+        const struct manifest_workspace *w = manifest_find(checkpoint_manifest(p), f->workspace);
+        const struct manifest_segment *known = w->segments;
+        while (known->number != f->number) known++; /* the damage was found by these lines */
+        tell_of_segment(c, f, known, path);
+        checkpoint_segments(p, f->workspace, known, 1, NULL, 0, w->sealed_through);
     }
     return ok;
 }
@@ -260,7 +270,9 @@ static void find_segment(void *ctx, const char *name) {
         return;
     if (number >= f->w->next_segment) f->w->next_segment = number + 1;
     struct segment *s = segment_open(path, f->c->store_id, f->w->number, &why);
-    bool good = s && s->number == number && s->version == version && segment_verify(s, &why);
+    struct manifest_segment found;
+    bool good = s && s->number == number && s->version == version && segment_verify(s, &why) &&
+                segment_describe(s, &found, &why);
     if (good && s->max_seq > f->w->sealed_through) f->w->sealed_through = s->max_seq;
     if (good && s->applied_through > f->c->highest) f->c->highest = s->applied_through;
     if (s) segment_close(s);
@@ -271,12 +283,12 @@ static void find_segment(void *ctx, const char *name) {
     size_t at = 0;
     while (at < f->w->segment_count && f->w->segments[at].number < number) at++;
     if (at < f->w->segment_count && f->w->segments[at].number == number) {
-        if (version > f->w->segments[at].version) f->w->segments[at].version = (uint32_t)version;
+        if (version > f->w->segments[at].version) f->w->segments[at] = found;
         return;
     }
     f->w->segments = mem_resize(f->w->segments, (f->w->segment_count + 1) * sizeof *f->w->segments);
     memmove(&f->w->segments[at + 1], &f->w->segments[at], (f->w->segment_count++ - at) * sizeof *f->w->segments);
-    f->w->segments[at] = (struct manifest_segment){number, (uint32_t)version};
+    f->w->segments[at] = found;
 }
 
 static void find_workspace(void *ctx, const char *name) {

@@ -6,6 +6,7 @@
 #include "base/guard.h"
 #include "base/io.h"
 #include "base/log.h"
+#include "store/describe.h"
 #include "store/internal.h"
 
 /* ---- segments, opened ---- */
@@ -102,17 +103,30 @@ struct sealed *sealed_open(struct store *s, struct workspace *w, struct manifest
     struct segment *segment = segment_open(path, s->o.id, w->number, e);
     if (!segment) return NULL;
     struct sealed *out = sealed_new(segment, slot, s->o.max_fields);
+    if (m.rows) out->received_us = m.max_received_us;
     out->path = mem_alloc(strlen(path) + 1);
     memcpy(out->path, path, strlen(path) + 1);
     return out;
 }
 
-/* What stands for a segment that cannot be opened: rows of unknown times, in no answer, and every answer says so. */
+bool sealed_describe(struct sealed *s, struct manifest_segment *out, struct err *e) {
+    bool ok = segment_describe(s->segment, out, e);
+    if (ok) s->received_us = out->max_received_us;
+    return ok;
+}
+
+/* What stands for a segment that cannot be opened: rows in no answer, and every answer that might have had them says
+ * so. If the manifest does not know their times, that is every one. */
 static struct sealed *sealed_lost(struct store *s, struct manifest_segment m, uint32_t slot) {
     struct segment *segment = mem_zero(1, sizeof *segment);
-    *segment = (struct segment){
-        .number = m.number, .version = m.version, .min_time_us = INT64_MIN, .max_time_us = INT64_MAX};
-    return sealed_new(segment, slot, s->o.max_fields);
+    *segment = (struct segment){.number = m.number,
+                                .version = m.version,
+                                .rows = m.rows,
+                                .min_time_us = m.rows ? m.min_time_us : INT64_MIN,
+                                .max_time_us = m.rows ? m.max_time_us : INT64_MAX};
+    struct sealed *out = sealed_new(segment, slot, s->o.max_fields);
+    if (m.rows) out->received_us = m.max_received_us;
+    return out;
 }
 
 static void set_aside(const struct workspace *w, struct sealed *x, const struct err *why) {
@@ -292,10 +306,12 @@ static bool write_half(struct sealing *z, bool apart, const char *folder, struct
     if (!b) return true;
     manifest_segment_name(id.number, id.version, name);
     if (!segment_builder_write(b, folder, name, e)) return false;
-    z->made[apart] = (struct manifest_segment){id.number, id.version};
+    z->made[apart] = (struct manifest_segment){.number = id.number, .version = id.version};
     if (!slot_take(z->w, &slot, e)) return false;
     z->into[apart] = sealed_open(z->s, z->w, z->made[apart], slot, e);
-    if (z->into[apart] && segment_index(z->w, z->into[apart]->segment, slot, e)) return true;
+    if (z->into[apart] && sealed_describe(z->into[apart], &z->made[apart], e) &&
+        segment_index(z->w, z->into[apart]->segment, slot, e))
+        return true;
     slot_give(z->w, slot);
     return false;
 }

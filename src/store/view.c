@@ -60,6 +60,7 @@ struct sealed *sealed_new(struct segment *segment, uint32_t slot, uint32_t max_f
     s->segment = segment;
     s->overlay = overlay_new(max_fields);
     s->slot = slot;
+    s->received_us = INT64_MAX;
     return s;
 }
 

@@ -24,6 +24,7 @@ struct sealed {
     struct segment *segment;
     struct overlay *overlay;
     uint32_t slot; /* in the directory */
+    int64_t received_us; /* the latest receipt of its rows; INT64_MAX: not known. The keeper's */
 
     /* The store's own: what took its place. */
     struct sealed *into;

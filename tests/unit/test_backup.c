@@ -19,6 +19,9 @@
 #include "scratch.h"
 #include "store/backup.h"
 
+#define SEGMENT(n, v) {.number = (n), .version = (v)}
+#define SEGMENTS(...) ((struct manifest_segment[]){__VA_ARGS__})
+
 struct kit {
     struct scratch scratch;
     char from[SCRATCH_PATH + 10], to[SCRATCH_PATH + 10];
@@ -71,7 +74,7 @@ static int setup(void **state) {
     w->logs = memcpy(mem_alloc(sizeof(struct manifest_log[2])), (struct manifest_log[]){{1, 512}, {2, 512}},
                      sizeof(struct manifest_log[2]));
     w->log_count = 2;
-    w->segments = memcpy(mem_alloc(sizeof(struct manifest_segment[2])), (struct manifest_segment[]){{1, 2}, {3, 1}},
+    w->segments = memcpy(mem_alloc(sizeof(struct manifest_segment[2])), SEGMENTS(SEGMENT(1, 2), SEGMENT(3, 1)),
                          sizeof(struct manifest_segment[2]));
     w->segment_count = 2;
     manifest_make(&k->m, 2)->deleted = true;

@@ -19,6 +19,9 @@
 #include "store/wlog.h"
 #include "store_kit.h"
 
+#define SEGMENT(n, v) {.number = (n), .version = (v)}
+#define SEGMENTS(...) ((struct manifest_segment[]){__VA_ARGS__})
+
 static struct buf said; /* by the last check */
 static struct check last;
 static void note(void *ctx, const char *line) { (void)ctx, buf_printf(&said, "%s\n", line); }
@@ -271,7 +274,7 @@ static void a_damaged_segment(void **state) {
     scratch_write(file(k, other), (struct str){bytes.p, 100}); /* cut, and of another number */
     is_found(k, other);
     repairs(k);
-    says("segment 2 is lost; which inferences were in it cannot be read any more");
+    says("segment 2 is lost: 40 inferences, from "); /* the manifest knows */
     assert_true(store_kit_open(k));
     fill(k, 1000, 1010);
     store_kit_close(k);
@@ -279,6 +282,20 @@ static void a_damaged_segment(void **state) {
     buf_free(&bytes);
     free(name);
     free(other);
+}
+
+/* The manifest's first segment, told otherwise, and as it was the next time; 4: as before version 3, for good. */
+static void change_line(struct store_kit *k, int what) {
+    struct manifest m;
+    assert_true(manifest_read(k->scratch.dir, k->o.id, &m, &k->e));
+    struct manifest_segment *s = &manifest_find(&m, STORE_KIT_WORKSPACE)->segments[0];
+    s->rows ^= what == 0;
+    s->min_time_us ^= what == 1;
+    s->max_time_us ^= what == 2;
+    s->max_received_us ^= what == 3;
+    if (what == 4) s->rows = 0;
+    assert_int_equal(manifest_write(k->scratch.dir, &m, &k->e), 0);
+    manifest_free(&m);
 }
 
 static void segments_that_are_not_what_the_manifest_says(void **state) {
@@ -289,10 +306,16 @@ static void segments_that_are_not_what_the_manifest_says(void **state) {
     scratch_write(file(k, two), buf_str(&bytes));
     is_found(k, "says that it is another segment");
     scratch_write(file(k, two), buf_str(&second));
+    for (int what = 0; what < 4; what++) {
+        change_line(k, what);
+        is_found(k, what < 3 ? "has other rows than the manifest says" : "was received at another time than the manifest");
+        change_line(k, what);
+    }
+    change_line(k, 4);
     unlink(file(k, one));
     is_found(k, one);
     repairs(k);
-    says("segment 1 is lost; which");
+    says("segment 1 is lost; which inferences were in it cannot be read any more");
     free(one);
     free(two);
     buf_free(&bytes);
@@ -328,26 +351,26 @@ static void an_inference_that_stands_twice(void **state) {
     write_segment(k, 2, (const char *[]){"x", "partial", "z"}, 3);
     write_segment(k, 3, (const char *[]){"y", "c"}, 2);
     checkpoint_begin(c);
-    checkpoint_segments(c, 1, NULL, 0, (struct manifest_segment[]){{1, 1}, {2, 1}}, 2, 40);
+    checkpoint_segments(c, 1, NULL, 0, SEGMENTS(SEGMENT(1, 1), SEGMENT(2, 1)), 2, 40);
     checkpoint_reach(c, 40, 0);
     assert_int_equal(checkpoint_commit(c, NULL, &k->e), COMMIT_DONE);
     all_is_well(k);
     checkpoint_begin(c);
-    checkpoint_segments(c, 1, NULL, 0, (struct manifest_segment[]){{3, 1}}, 1, 40);
+    checkpoint_segments(c, 1, NULL, 0, SEGMENTS(SEGMENT(3, 1)), 1, 40);
     assert_int_equal(checkpoint_commit(c, NULL, &k->e), COMMIT_DONE);
     is_found(k, "workspace 1: the inference 'c' stands twice, in segment 1, row 2, and in segment 3, row 1");
     assert_int_equal(last.problems, 1);
     checkpoint_begin(c);
-    checkpoint_segments(c, 1, (struct manifest_segment[]){{3, 1}}, 1, NULL, 0, 40);
+    checkpoint_segments(c, 1, SEGMENTS(SEGMENT(3, 1)), 1, NULL, 0, 40);
     assert_int_equal(checkpoint_commit(c, NULL, &k->e), COMMIT_DONE);
     write_segment(k, 4, (const char *[]){"new"}, 1);
     checkpoint_begin(c);
-    checkpoint_segments(c, 1, NULL, 0, (struct manifest_segment[]){{4, 1}}, 1, 40);
+    checkpoint_segments(c, 1, NULL, 0, SEGMENTS(SEGMENT(4, 1)), 1, 40);
     assert_int_equal(checkpoint_commit(c, NULL, &k->e), COMMIT_DONE);
     all_is_well(k);
     write_segment(k, 5, (const char *[]){"newer"}, 1);
     checkpoint_begin(c);
-    checkpoint_segments(c, 1, NULL, 0, (struct manifest_segment[]){{5, 1}}, 1, 40);
+    checkpoint_segments(c, 1, NULL, 0, SEGMENTS(SEGMENT(5, 1)), 1, 40);
     assert_int_equal(checkpoint_commit(c, NULL, &k->e), COMMIT_DONE);
     is_found(k, "5.1.arrow: has rows that the manifest says are in no segment");
     checkpoint_close(c);

@@ -21,6 +21,9 @@
 #include "store/checkpoint.h"
 #include "store/wlog.h"
 
+#define SEGMENT(n, v) {.number = (n), .version = (v)}
+#define SEGMENTS(...) ((struct manifest_segment[]){__VA_ARGS__})
+
 enum { RECORDS = 4000, WORKSPACES = 10 };
 
 /* What a record is, and what a replay must give of it. */
@@ -403,7 +406,7 @@ static void segments_come_and_go(void **state) {
     put_some(k, 30);
     for (uint64_t n = 1; n <= 3; n++) make_segment(k, 1, n, 1);
     checkpoint_begin(k->c);
-    checkpoint_segments(k->c, 1, NULL, 0, (struct manifest_segment[]){{2, 1}, {1, 1}, {3, 1}}, 3, 20);
+    checkpoint_segments(k->c, 1, NULL, 0, SEGMENTS(SEGMENT(2, 1), SEGMENT(1, 1), SEGMENT(3, 1)), 3, 20);
     commit(k); /* nothing was copied: sealed_through is ahead */
     assert_int_equal(checkpoint_manifest(k->c)->seq, 0);
     reopens(k);
@@ -415,8 +418,8 @@ static void segments_come_and_go(void **state) {
     make_segment(k, 1, 2, 2); /* a fold, and a merge */
     make_segment(k, 1, 7, 1);
     begin_copy(k);
-    checkpoint_segments(k->c, 1, (struct manifest_segment[]){{2, 1}}, 1, (struct manifest_segment[]){{2, 2}}, 1, 20);
-    checkpoint_segments(k->c, 1, (struct manifest_segment[]){{3, 1}, {1, 1}}, 2, (struct manifest_segment[]){{7, 1}}, 1,
+    checkpoint_segments(k->c, 1, SEGMENTS(SEGMENT(2, 1)), 1, SEGMENTS(SEGMENT(2, 2)), 1, 20);
+    checkpoint_segments(k->c, 1, SEGMENTS(SEGMENT(3, 1), SEGMENT(1, 1)), 2, SEGMENTS(SEGMENT(7, 1)), 1,
                         25);
     assert_true(there(segment_file(k, 1, 2, 1)));
     commit(k);
@@ -429,7 +432,7 @@ static void segments_come_and_go(void **state) {
     assert_int_equal(w->segments[1].number, 7);
     assert_int_equal(w->next_segment, 8);
     checkpoint_begin(k->c); /* retention */
-    checkpoint_segments(k->c, 1, (struct manifest_segment[]){{2, 2}, {7, 1}}, 2, NULL, 0, 25);
+    checkpoint_segments(k->c, 1, SEGMENTS(SEGMENT(2, 2), SEGMENT(7, 1)), 2, NULL, 0, 25);
     commit(k);
     assert_int_equal(manifest_of(k, 1)->segment_count, 0);
     assert_int_equal(manifest_of(k, 1)->next_segment, 8);
@@ -443,15 +446,15 @@ static void nothing_goes_while_held(void **state) {
     make_segment(k, 1, 1, 1);
     make_segment(k, 2, 1, 1);
     begin_copy(k);
-    checkpoint_segments(k->c, 1, NULL, 0, (struct manifest_segment[]){{1, 1}}, 1, 0);
-    checkpoint_segments(k->c, 2, NULL, 0, (struct manifest_segment[]){{1, 1}}, 1, 0);
+    checkpoint_segments(k->c, 1, NULL, 0, SEGMENTS(SEGMENT(1, 1)), 1, 0);
+    checkpoint_segments(k->c, 2, NULL, 0, SEGMENTS(SEGMENT(1, 1)), 1, 0);
     commit(k);
     put_some(k, 300);
     uint64_t free_files = journal_stats(k->j).free_files;
     checkpoint_hold(k->c, true);
     begin_copy(k);
     assert_true(checkpoint_compact(k->c, 2, keep_by_number, &all, &k->e));
-    checkpoint_segments(k->c, 1, (struct manifest_segment[]){{1, 1}}, 1, NULL, 0, 0);
+    checkpoint_segments(k->c, 1, SEGMENTS(SEGMENT(1, 1)), 1, NULL, 0, 0);
     commit(k);
     expect_kept(k, 2, all);
     checkpoint_begin(k->c);
@@ -474,7 +477,7 @@ static void deletes_for_good(void **state) {
     put_some(k, 60);
     make_segment(k, 2, 1, 1);
     begin_copy(k);
-    checkpoint_segments(k->c, 2, NULL, 0, (struct manifest_segment[]){{1, 1}}, 1, 0);
+    checkpoint_segments(k->c, 2, NULL, 0, SEGMENTS(SEGMENT(1, 1)), 1, 0);
     commit(k);
     mkdir(scratch_path(&k->scratch, "workspaces/2/images"), 0700);
     for (unsigned i = 0; i < 1500; i++)
@@ -513,7 +516,7 @@ static void sweeps_what_is_known(void **state) {
     assert_true(checkpoint_sweep(k->c, &k->e)); /* there is no manifest yet */
     assert_true(there(log_file(k, 1, 1)));
     begin_copy(k);
-    checkpoint_segments(k->c, 1, NULL, 0, (struct manifest_segment[]){{5, 1}}, 1, 0);
+    checkpoint_segments(k->c, 1, NULL, 0, SEGMENTS(SEGMENT(5, 1)), 1, 0);
     commit(k);
     static const char *const away[] = {
         "MANIFEST.new",
@@ -569,7 +572,7 @@ static void step_to(struct kit *k, unsigned stage, uint64_t *upto) {
     checkpoint_begin(k->c);
     if (stage > 0) assert_true(checkpoint_copy(k->c, k->j, NULL, NULL, &k->e));
     if (stage > 1) assert_true(checkpoint_compact(k->c, 1, keep_by_number, upto, &k->e));
-    if (stage > 2) checkpoint_segments(k->c, 2, NULL, 0, (struct manifest_segment[]){{1, 1}}, 1, 10);
+    if (stage > 2) checkpoint_segments(k->c, 2, NULL, 0, SEGMENTS(SEGMENT(1, 1)), 1, 10);
     if (stage > 3) checkpoint_delete(k->c, 3);
 }
 
@@ -653,7 +656,7 @@ static void step_under_fault(struct kit *k, uint64_t upto) {
         return;
     }
     if (has_segment)
-        checkpoint_segments(c, 2, (struct manifest_segment[]){{1, 1}}, 1, (struct manifest_segment[]){{1, 2}}, 1, 10);
+        checkpoint_segments(c, 2, SEGMENTS(SEGMENT(1, 1)), 1, SEGMENTS(SEGMENT(1, 2)), 1, 10);
     checkpoint_delete(c, 3);
     k->outcome = checkpoint_commit(c, k->j, &k->e);
     if (k->outcome == COMMIT_FAILED) return;
@@ -689,7 +692,7 @@ static bool fault_round(struct kit *k, unsigned at, unsigned run) {
     put_some(k, 60);
     make_segment(k, 2, 1, 1);
     begin_copy(k);
-    checkpoint_segments(k->c, 2, NULL, 0, (struct manifest_segment[]){{1, 1}}, 1, 5);
+    checkpoint_segments(k->c, 2, NULL, 0, SEGMENTS(SEGMENT(1, 1)), 1, 5);
     commit(k);
     make_segment(k, 2, 1, 2);
     put_some(k, 30);
@@ -765,7 +768,7 @@ static void nothing_rests_on_a_name_that_is_not_synced(void **state) {
     put_some(k, 300);
     make_segment(k, 1, 1, 1);
     begin_copy(k);
-    checkpoint_segments(k->c, 1, NULL, 0, (struct manifest_segment[]){{1, 1}}, 1, 0);
+    checkpoint_segments(k->c, 1, NULL, 0, SEGMENTS(SEGMENT(1, 1)), 1, 0);
     commit(k);
     put_some(k, 300);
     uint64_t free_files = journal_stats(k->j).free_files;
@@ -775,7 +778,7 @@ static void nothing_rests_on_a_name_that_is_not_synced(void **state) {
     manifest_dir_fails = true;
     begin_copy(k);
     assert_true(checkpoint_compact(k->c, 2, keep_all, NULL, &k->e));
-    checkpoint_segments(k->c, 1, (struct manifest_segment[]){{1, 1}}, 1, NULL, 0, 0);
+    checkpoint_segments(k->c, 1, SEGMENTS(SEGMENT(1, 1)), 1, NULL, 0, 0);
     for (unsigned i = 0; i < 3; i++) { /* the first time, and as often as it is tried again */
         assert_int_equal(checkpoint_commit(k->c, k->j, &k->e), COMMIT_COUNTS);
         assert_int_equal(k->e.code, ERR_IO);

@@ -13,11 +13,13 @@
 #include "scratch.h"
 #include "store/manifest.h"
 
-#define HEAD "sightglass-manifest 2\nstore 000102030405060708090a0b0c0d0e0f\nseq 123456 1763769600000000\n"
+#define HEAD "sightglass-manifest 3\nstore 000102030405060708090a0b0c0d0e0f\nseq 123456 1763769600000000\n"
 static const uint8_t store_id[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
 static const char whole[] = HEAD "workspace 0 0 1 1\n"
-                                 "workspace 1 100000 3 9\nlog 7 512\nlog 8 9034752\nsegment 1 4\nsegment 2 0\n"
+                                 "workspace 1 100000 4 9\nlog 7 512\nlog 8 9034752\nsegment 1 4 65536 -10 1763769590000000 "
+                                 "1763769591000000\nsegment 2 0\n"
+                                 "segment 3 1 4294967295 -9223372036854775808 9223372036854775807 -9223372036854775808\n"
                                  "workspace 2 deleted\n"
                                  "workspace 4294967295 18446744073709551615 18446744073709551615 18446744073709551615\n"
                                  "log 18446744073709551614 9223372036854775296\n"
@@ -42,13 +44,19 @@ static void is_read_and_written_alike(void **state) {
     assert_int_equal(m.count, 4);
     const struct manifest_workspace *w = manifest_find(&m, 1);
     assert_int_equal(w->sealed_through, 100000);
-    assert_int_equal(w->next_segment, 3);
+    assert_int_equal(w->next_segment, 4);
     assert_int_equal(w->next_log, 9);
     assert_int_equal(w->log_count, 2);
     assert_int_equal(w->logs[1].number, 8);
     assert_int_equal(w->logs[1].length, 9034752);
-    assert_int_equal(w->segment_count, 2);
+    assert_int_equal(w->segment_count, 3);
     assert_int_equal(w->segments[0].version, 4);
+    assert_int_equal(w->segments[0].rows, 65536);
+    assert_int_equal(w->segments[0].min_time_us, -10);
+    assert_int_equal(w->segments[0].max_time_us, 1763769590000000);
+    assert_int_equal(w->segments[0].max_received_us, 1763769591000000);
+    assert_int_equal(w->segments[1].rows, 0);
+    assert_true(w->segments[2].min_time_us == INT64_MIN && w->segments[2].max_time_us == INT64_MAX);
     assert_true(manifest_find(&m, 2)->deleted);
     assert_int_equal(manifest_find(&m, UINT32_MAX)->logs[0].length, INT64_MAX / 512 * 512);
     assert_null(manifest_find(&m, 3));
@@ -60,6 +68,31 @@ static void is_read_and_written_alike(void **state) {
     assert_int_equal(copy.count, 0);
     buf_free(&text);
     buf_free(&again);
+}
+
+/* A store of the version before: it says less of its segments, and is written in the new form from the next time on. */
+static void the_version_before_is_read(void **state) {
+    (void)state;
+    static const char lines[] = "store 000102030405060708090a0b0c0d0e0f\nseq 5 6\nworkspace 1 5 3 1\nsegment 1 4\n"
+                                "segment 2 0\n";
+    struct buf old = {0}, now = {0}, expected;
+    struct manifest m;
+    struct err e;
+    buf_printf(&old, "sightglass-manifest 2\n%s", lines);
+    buf_printf(&old, "crc %08" PRIx32 "\n", crc32c(0, old.p, old.n));
+    assert_true(manifest_parse(buf_str(&old), &m, &e));
+    assert_int_equal(m.workspaces[0].segments[0].version, 4);
+    assert_int_equal(m.workspaces[0].segments[0].rows, 0);
+    manifest_print(&m, &now);
+    buf_free(&old);
+    buf_printf(&old, "sightglass-manifest 3\n%s", lines);
+    buf_addc(&old, '\0');
+    expected = with_crc(old.p);
+    assert_true(str_eq(buf_str(&now), buf_str(&expected)));
+    manifest_free(&m);
+    buf_free(&old);
+    buf_free(&now);
+    buf_free(&expected);
 }
 
 static void workspaces_stand_in_order(void **state) {
@@ -85,15 +118,15 @@ static void anything_odd_is_refused(void **state) {
         unsigned line;
     } cases[] = {
         {"", 1},
-        {"sightglass-manifest 2\nstore 000102030405060708090a0b0c0d0e0\nseq 1 1\n", 2},
-        {"sightglass-manifest 2\nstore 000102030405060708090a0b0c0d0e0F\nseq 1 1\n", 2},
-        {"sightglass-manifest 2\nseq 1 1\n", 2},
-        {"sightglass-manifest 2\nstore 000102030405060708090a0b0c0d0e0f\n", 3},
-        {"sightglass-manifest 2\nstore 000102030405060708090a0b0c0d0e0f\nseq 1\n", 3},
-        {"sightglass-manifest 2\nstore 000102030405060708090a0b0c0d0e0f\nseq 01 1\n", 3},
-        {"sightglass-manifest 2\nstore 000102030405060708090a0b0c0d0e0f\nseq 1 -1\n", 3},
-        {"sightglass-manifest 2\nstore 000102030405060708090a0b0c0d0e0f\nseq 1 9223372036854775808\n", 3},
-        {"sightglass-manifest 2\nstore 000102030405060708090a0b0c0d0e0f\nseq 18446744073709551616 1\n", 3},
+        {"sightglass-manifest 3\nstore 000102030405060708090a0b0c0d0e0\nseq 1 1\n", 2},
+        {"sightglass-manifest 3\nstore 000102030405060708090a0b0c0d0e0F\nseq 1 1\n", 2},
+        {"sightglass-manifest 3\nseq 1 1\n", 2},
+        {"sightglass-manifest 3\nstore 000102030405060708090a0b0c0d0e0f\n", 3},
+        {"sightglass-manifest 3\nstore 000102030405060708090a0b0c0d0e0f\nseq 1\n", 3},
+        {"sightglass-manifest 3\nstore 000102030405060708090a0b0c0d0e0f\nseq 01 1\n", 3},
+        {"sightglass-manifest 3\nstore 000102030405060708090a0b0c0d0e0f\nseq 1 -1\n", 3},
+        {"sightglass-manifest 3\nstore 000102030405060708090a0b0c0d0e0f\nseq 1 9223372036854775808\n", 3},
+        {"sightglass-manifest 3\nstore 000102030405060708090a0b0c0d0e0f\nseq 18446744073709551616 1\n", 3},
         {HEAD "workspace 1 0 1 1 \n", 4},
         {HEAD "workspace 1 0 1\n", 4},
         {HEAD "workspace 1\n", 4},
@@ -122,6 +155,19 @@ static void anything_odd_is_refused(void **state) {
         {HEAD "workspace 1 0 9 1\nsegment 0 1\n", 5},
         {HEAD "workspace 1 0 9 1\nsegment 1 4294967296\n", 5},
         {HEAD "workspace 1 0 9 1\nsegment 1 1\nsegment 1 2\n", 6},
+        {HEAD "workspace 1 0 9 1\nsegment 1\n", 5},
+        {HEAD "workspace 1 0 9 1\nsegment 1 1 5\n", 5},
+        {HEAD "workspace 1 0 9 1\nsegment 1 1 5 1 2\n", 5},
+        {HEAD "workspace 1 0 9 1\nsegment 1 1 5 1 2 3 4\n", 5},
+        {HEAD "workspace 1 0 9 1\nsegment 1 1 0 1 2 3\n", 5},
+        {HEAD "workspace 1 0 9 1\nsegment 1 1 4294967296 1 2 3\n", 5},
+        {HEAD "workspace 1 0 9 1\nsegment 1 1 5 2 1 3\n", 5},
+        {HEAD "workspace 1 0 9 1\nsegment 1 1 5 -0 1 3\n", 5},
+        {HEAD "workspace 1 0 9 1\nsegment 1 1 5 --1 1 3\n", 5},
+        {HEAD "workspace 1 0 9 1\nsegment 1 1 5 -9223372036854775809 1 3\n", 5},
+        {HEAD "workspace 1 0 9 1\nsegment 1 1 5 1 9223372036854775808 3\n", 5},
+        {"sightglass-manifest 2\nstore 000102030405060708090a0b0c0d0e0f\nseq 1 1\n"
+         "workspace 1 0 9 1\nsegment 1 1 5 1 2 3\n", 5},
         {HEAD "workspace 1 0 9 9\nsegment 1 1\nlog 2 512\n", 6},
         {HEAD "\n", 4},
         {HEAD "more 1\n", 4},
@@ -174,7 +220,7 @@ static void other_versions_are_named(void **state) {
     } cases[] = {
         {"sightglass-manifest 1\nstore 00\nseq 3\nworkspace 1 512\ncrc 4f892590\n",
          "MANIFEST: made by an earlier version"},
-        {"sightglass-manifest 3\nanything\n", "MANIFEST: has version 3, this program knows 2: use the newer program"},
+        {"sightglass-manifest 4\nanything\n", "MANIFEST: has version 4, this program knows 2 and 3: use the newer program"},
         {"x", "MANIFEST: line 1 is damaged"},
         {"", "MANIFEST: line 1 is damaged"},
     };
@@ -211,7 +257,8 @@ static void names_of_files(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(is_read_and_written_alike), cmocka_unit_test(workspaces_stand_in_order),
+        cmocka_unit_test(is_read_and_written_alike), cmocka_unit_test(the_version_before_is_read),
+        cmocka_unit_test(workspaces_stand_in_order),
         cmocka_unit_test(anything_odd_is_refused),   cmocka_unit_test(every_byte_counts),
         cmocka_unit_test(other_versions_are_named),  cmocka_unit_test(names_of_files),
     };

@@ -5,8 +5,10 @@
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include <cmocka.h>
 
+#include "query/run.h"
 #include "store_kit.h"
 
 static int setup(void **state) {
@@ -187,6 +189,64 @@ static void test_retention(void **state) {
     same_after_kill(k);
 }
 
+static uint64_t count_between(struct store_kit *k, int64_t from_us, int64_t to_us, struct gap *gap) {
+    struct plan p = {.from_us = from_us, .to_us = to_us, .kind = PLAN_COUNT};
+    struct arena a = {0};
+    struct answer answer;
+    struct view *v = store_view(k->s, STORE_KIT_WORKSPACE);
+    *gap = (struct gap){0};
+    if (!query_run(v, &p, NULL, &a, &answer, &k->e)) fail_msg("%s", k->e.msg);
+    view_release(v);
+    if (answer.gap_count) *gap = answer.gaps[0];
+    uint64_t count = answer.count;
+    arena_free(&a);
+    return count;
+}
+
+/* What is missing is told though its file is not there any more: the manifest knows; and a question that is not of its
+ * time is answered in full. The folded one says it too. */
+static void test_lost(void **state) {
+    struct store_kit *k = *state;
+    struct gap gap;
+    struct inference inf = plain("", "m/1", 0);
+    for (unsigned i = 0; i < 20; i++) {
+        char id[32];
+        inf.id = (struct str){id, (size_t)snprintf(id, sizeof id, "a%u", i)};
+        inf.time_us = 1000 + i * 100;
+        assert_true(add_inference(k, &inf));
+        if (i != 9) continue;
+        step(k, STEP_FREEZE, 0);
+        step(k, STEP_SEAL, 0);
+    }
+    step(k, STEP_FREEZE, 0);
+    step(k, STEP_SEAL, 0);
+    for (unsigned version = 1; version < 3; version++) {
+        char name[64];
+        snprintf(name, sizeof name, "workspaces/%d/segments/1.%u.arrow", STORE_KIT_WORKSPACE, version);
+        if (version == 2) {
+            add_value(k, "a3", "camera", TEXT_VALUE("mexico"));
+            step(k, STEP_FOLD, 0);
+        }
+        store_kit_kill(k);
+        struct buf bytes = scratch_read(scratch_path(&k->scratch, name));
+        unlink(scratch_path(&k->scratch, name));
+        assert_true(store_kit_open(k));
+        assert_int_equal(count_between(k, PLAN_FIRST_US, PLAN_LAST_US, &gap), 10);
+        assert_true(gap.segment == 1 && gap.rows == 10 && gap.from_us == 1000 && gap.to_us == 1900);
+        assert_int_equal(count_between(k, 1900, 2500, &gap), 5);
+        assert_int_equal(gap.rows, 10);
+        assert_int_equal(count_between(k, 1901, PLAN_LAST_US, &gap), 10);
+        assert_int_equal(gap.rows, 0);
+        assert_int_equal(count_between(k, PLAN_FIRST_US, 1000, &gap), 0);
+        assert_int_equal(gap.rows, 0);
+        store_kit_kill(k);
+        scratch_write(scratch_path(&k->scratch, name), buf_str(&bytes));
+        assert_true(store_kit_open(k));
+        assert_int_equal(count_between(k, PLAN_FIRST_US, PLAN_LAST_US, &gap), 20);
+        buf_free(&bytes);
+    }
+}
+
 static void test_delete(void **state) {
     struct store_kit *k = *state;
     add_many(k, "a", 40);
@@ -208,6 +268,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_known_ids_in_segments, setup, store_kit_teardown),
         cmocka_unit_test_setup_teardown(test_hidden, setup, store_kit_teardown),
         cmocka_unit_test_setup_teardown(test_retention, setup, store_kit_teardown),
+        cmocka_unit_test_setup_teardown(test_lost, setup, store_kit_teardown),
         cmocka_unit_test_setup_teardown(test_delete, setup, store_kit_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

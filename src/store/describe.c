@@ -1,0 +1,23 @@
+#include "store/describe.h"
+
+#include "base/guard.h"
+
+bool segment_describe(const struct segment *s, struct manifest_segment *out, struct err *e) {
+    struct guard g;
+    if (!guard_enter(&g)) {
+        *e = g.e;
+        return false;
+    }
+    const int64_t *received = SEG(s, RECEIVED);
+    int64_t latest = received[0];
+    for (uint32_t row = 1; row < s->rows; row++)
+        if (received[row] > latest) latest = received[row];
+    guard_leave(&g);
+    *out = (struct manifest_segment){.number = s->number,
+                                     .version = s->version,
+                                     .rows = s->rows,
+                                     .min_time_us = s->min_time_us,
+                                     .max_time_us = s->max_time_us,
+                                     .max_received_us = latest};
+    return true;
+}
