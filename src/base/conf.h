@@ -58,7 +58,8 @@
       "seconds without an inference after which a workspace's open ones become a segment")                             \
     X(fold_share, NUMBER, "25", 1, 10000,                                                                              \
       "metadata written to a segment's inferences, in percent of their number, before it is written anew with it")     \
-    X(retention_days, NUMBER, "0", 0, 36500, "age in days at which inferences are dropped, by segments; 0: never")     \
+    X(retention_days, NUMBER, "0", 0, 36500,                                                                           \
+      "days after which inferences are dropped, by segments, from their time or receipt, whichever is later; 0: never") \
     X(idle_timeout_s, NUMBER, "30", 1, 3600,                                                                           \
       "seconds after which a connection that sends and takes nothing is closed")                                       \
     X(log_level, LEVEL, "info", 0, 0, "least level that is logged: debug, info, warn or error")                        \

@@ -144,13 +144,23 @@ struct dropping {
     struct err e;
 };
 
+/* A program of before left no note of receipts: they are read once, and only of a segment that might go. One that cannot
+ * be read is not known to be old. */
+static int64_t latest_receipt(struct sealed *s) {
+    struct manifest_segment known;
+    struct err e;
+    if (s->received_us == INT64_MAX && !s->set_aside) (void)sealed_describe(s, &known, &e);
+    return s->received_us;
+}
+
 /* The segments that lie wholly before, marked. */
-static void find_gone(struct dropping *d, int64_t before_us) {
+static void find_gone(struct dropping *d, int64_t received_before_us) {
     struct view *v = workspace_view(d->needs.w);
     d->gone = mem_alloc((v ? v->sealed_count : 0) * sizeof *d->gone + 1);
     for (size_t i = 0; v && i < v->sealed_count; i++) {
         struct sealed *s = v->sealed[i];
-        s->going = s->segment->max_time_us < before_us;
+        s->going = s->segment->max_time_us < d->before_us &&
+                   (received_before_us == INT64_MAX || latest_receipt(s) < received_before_us);
         if (s->going)
             d->gone[d->count++] =
                 (struct manifest_segment){.number = s->segment->number, .version = s->segment->version};
@@ -196,12 +206,12 @@ enum { RETAIN_ROUNDS = 3 };
 
 /* An id in a chunk may have its history from a segment that is to go, and the logs no longer have it: such a chunk
  * becomes a segment first, with a history of its own. */
-bool retain_after(struct store *s, struct workspace *w, int64_t before_us, struct err *e) {
+bool retain_after(struct store *s, struct workspace *w, int64_t before_us, int64_t received_before_us, struct err *e) {
     bool ok = true;
     int rounds = 0;
     for (bool again = true; again && ok && rounds < RETAIN_ROUNDS; rounds++) {
         struct dropping d = {.needs = {.s = s, .w = w}, .before_us = before_us};
-        find_gone(&d, before_us);
+        find_gone(&d, received_before_us);
         again = d.count > 0;
         if (d.count) {
             d.needs.applied = w->seq;

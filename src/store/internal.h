@@ -184,7 +184,8 @@ void freeze_now(struct store *s, struct workspace *w); /* the open chunk, if the
 bool seal_oldest(struct store *s, struct workspace *w, bool *any, struct err *e); /* the frozen chunk that came first */
 bool fold_sealed(struct store *s, struct workspace *w, struct sealed *from, struct err *e);
 bool merge_sealed(struct store *s, struct workspace *w, struct sealed **from, size_t count, struct err *e);
-bool retain_after(struct store *s, struct workspace *w, int64_t before_us, struct err *e);
+/* Drops segments of which no row is of a time from before_us on, or was received from received_before_us on. */
+bool retain_after(struct store *s, struct workspace *w, int64_t before_us, int64_t received_before_us, struct err *e);
 bool compact_logs(struct store *s, struct workspace *w, struct err *e);
 void expire_pending(struct store *s, struct workspace *w);
 bool keeper_checkpoint(struct store *s, struct err *e);

@@ -294,6 +294,13 @@ void expire_pending(struct store *s, struct workspace *w) {
 
 /* ---- rounds ---- */
 
+/* Old is what is so by its time and by its receipt: what a device sends whose clock says 1970 is not gone in a minute. */
+static bool sweep_workspace(struct store *s, struct workspace *w, struct err *e) {
+    int64_t before_us = store_now(s) - s->o.retention_us;
+    if (pending_count(w->pending)) expire_pending(s, w);
+    return !s->o.retention_us || retain_after(s, w, before_us, before_us, e);
+}
+
 static bool keep_workspace(struct store *s, struct workspace *w, bool sweep, bool *any, struct err *e) {
     struct view *v = workspace_view(w);
     if (!v) return true;
@@ -313,9 +320,7 @@ static bool keep_workspace(struct store *s, struct workspace *w, bool sweep, boo
     bool at_leisure = logs > LOGS_QUIET && w->quiet && !more && w->loosened;
     if ((doubled || at_leisure) && !compact_logs(s, w, e)) return false;
     reap_pending(s, w);
-    if (!sweep) return true;
-    if (pending_count(w->pending)) expire_pending(s, w);
-    return !s->o.retention_us || retain_after(s, w, store_now(s) - s->o.retention_us, e);
+    return !sweep || sweep_workspace(s, w, e);
 }
 
 /* What was freed while it was busy goes back to the system once nothing is written any more. */
@@ -413,10 +418,11 @@ bool store_step(struct store *s, uint32_t workspace, enum store_step step, int64
     case STEP_SEAL: ok = seal_all(s, w, e); break;
     case STEP_FOLD: ok = fold_all(s, w, e); break;
     case STEP_MERGE: ok = merge_once(s, w, false, &any, e); break;
-    case STEP_RETAIN: ok = retain_after(s, w, arg_us, e); break;
+    case STEP_RETAIN: ok = retain_after(s, w, arg_us, INT64_MAX, e); break;
     case STEP_CHECKPOINT: ok = keeper_checkpoint(s, e); break;
     case STEP_COMPACT: ok = compact_logs(s, w, e); break;
     case STEP_EXPIRE: expire_pending(s, w); break;
+    case STEP_SWEEP: ok = sweep_workspace(s, w, e); break;
     }
     if (!ok) w->seal_trouble = (int)e->code; /* what keeps this from being done keeps segments from being made */
     view_reap(w);

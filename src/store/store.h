@@ -31,7 +31,7 @@ struct store_options {
     uint32_t max_pending;        /* ids a workspace waits for */
     uint32_t max_per_id;         /* inferences under one id */
     int64_t pending_ttl_us;      /* how long metadata waits for its inference; 0: for ever */
-    int64_t retention_us;        /* age at which segments are dropped; 0: never */
+    int64_t retention_us;        /* how long after its time, and its receipt, a row is kept; 0: for ever */
     int64_t seal_idle_us;        /* a chunk that is not full is sealed when no inference came for so long */
     unsigned fold_share;         /* percent of a segment's rows that may be overlaid before it is folded */
     uint32_t chunk_rows;         /* rows of a full chunk; 0: SEGMENT_ROWS */
@@ -127,9 +127,19 @@ void store_release(struct store *s);
 /* ---- the keeper's work, step by step: for tests and tools ---- */
 
 /* FREEZE: the open chunk. SEAL: all frozen chunks. FOLD: every segment with an overlay. MERGE: neighbours, as many as
- * fit in one. RETAIN: drops segments whose rows all lie before `arg_us`. CHECKPOINT: everything submitted so far is in
- * the logs and the manifest. COMPACT: the logs keep only what is still needed. EXPIRE: gives back the memory of what
- * waited too long. */
-enum store_step { STEP_FREEZE, STEP_SEAL, STEP_FOLD, STEP_MERGE, STEP_RETAIN, STEP_CHECKPOINT, STEP_COMPACT, STEP_EXPIRE };
+ * fit in one. RETAIN: drops segments whose rows all lie before `arg_us`, whenever they were received. CHECKPOINT:
+ * everything submitted so far is in the logs and the manifest. COMPACT: the logs keep only what is still needed. EXPIRE:
+ * gives back the memory of what waited too long. SWEEP: what is due each minute: EXPIRE, and retention by the setting. */
+enum store_step {
+    STEP_FREEZE,
+    STEP_SEAL,
+    STEP_FOLD,
+    STEP_MERGE,
+    STEP_RETAIN,
+    STEP_CHECKPOINT,
+    STEP_COMPACT,
+    STEP_EXPIRE,
+    STEP_SWEEP
+};
 bool store_step(struct store *s, uint32_t workspace, enum store_step step, int64_t arg_us, struct err *e);
 bool store_checkpoint(struct store *s, struct err *e);

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "query/run.h"
+#include "store/manifest.h"
 #include "store_kit.h"
 
 static int setup(void **state) {
@@ -247,6 +248,96 @@ static void test_lost(void **state) {
     }
 }
 
+static int64_t clock_us;
+static int64_t the_clock(void) { return clock_us; }
+
+static void reopen_with_clock(struct store_kit *k) {
+    store_kit_close(k);
+    k->o.now_us = the_clock;
+    k->o.retention_us = 1000;
+    if (!store_kit_open(k)) fail_msg("%s", k->e.msg);
+}
+
+static void add_at(struct store_kit *k, const char *id, int64_t time_us) {
+    struct inference inf = plain(id, "m/1", 0);
+    inf.time_us = time_us;
+    assert_true(add_inference(k, &inf));
+    step(k, STEP_FREEZE, 0);
+    step(k, STEP_SEAL, 0);
+}
+
+static size_t swept(struct store_kit *k, int64_t us) {
+    size_t chunks;
+    clock_us = us;
+    step(k, STEP_SWEEP, 0);
+    return parts(k, &chunks);
+}
+
+/* A segment goes when it is old by the times in it and by their receipts. The manifest may not know of the latter (`from`
+ * an earlier version, or after a fold): then the segment does. */
+static void test_retention_and_wrong_clocks(void **state) {
+    struct store_kit *k = *state;
+    enum { NOW = 1000000000 };
+    clock_us = NOW;
+    reopen_with_clock(k);
+    add_at(k, "epoch", 0);
+    add_at(k, "ahead", NOW + 5000);
+    add_at(k, "right", NOW);
+    assert_int_equal(swept(k, NOW + 500), 3);
+    assert_int_equal(swept(k, NOW + 1000), 3);
+    for (int version = 2; version < 4; version++) {
+        struct manifest m;
+        store_kit_kill(k);
+        assert_true(manifest_read(k->scratch.dir, k->o.id, &m, &k->e));
+        assert_int_equal(m.workspaces[0].segments[0].max_received_us, version == 2 ? NOW : 0);
+        for (size_t i = 0; i < 3 && version == 2; i++)
+            m.workspaces[0].segments[i] = (struct manifest_segment){.number = i + 1, .version = 1};
+        assert_int_equal(manifest_write(k->scratch.dir, &m, &k->e), 0);
+        manifest_free(&m);
+        if (!store_kit_open(k)) fail_msg("%s", k->e.msg);
+        assert_int_equal(swept(k, NOW + 1000), 3);
+    }
+    assert_true(add_value(k, "epoch", "camera", TEXT_VALUE("mexico")));
+    step(k, STEP_FOLD, 0);
+    assert_int_equal(swept(k, NOW + 1000), 3);
+    assert_int_equal(swept(k, NOW + 1001), 1);
+    assert_non_null(strstr(show(k), "ahead"));
+    assert_int_equal(swept(k, NOW + 6000), 1);
+    store_kit_kill(k);
+    assert_true(store_kit_open(k));
+    assert_int_equal(swept(k, NOW + 6001), 0);
+}
+
+/* Of a segment that cannot be read retention believes the manifest. One that it knows nothing of stays. */
+static void test_retention_of_what_is_lost(void **state) {
+    struct store_kit *k = *state;
+    enum { NOW = 1000000000 };
+    clock_us = NOW;
+    reopen_with_clock(k);
+    add_at(k, "known", 0);
+    add_at(k, "unknown", 0);
+    store_kit_kill(k);
+    struct manifest m;
+    assert_true(manifest_read(k->scratch.dir, k->o.id, &m, &k->e));
+    m.workspaces[0].segments[1].rows = 0;
+    assert_int_equal(manifest_write(k->scratch.dir, &m, &k->e), 0);
+    manifest_free(&m);
+    for (unsigned n = 1; n < 3; n++) {
+        char name[64];
+        snprintf(name, sizeof name, "workspaces/%d/segments/%u.1.arrow", STORE_KIT_WORKSPACE, n);
+        scratch_write(scratch_path(&k->scratch, name), STR("no segment"));
+    }
+    assert_true(store_kit_open(k));
+    assert_int_equal(swept(k, NOW + 1000), 2);
+    assert_int_equal(swept(k, NOW + 1001), 1);
+    struct gap gap;
+    count_between(k, 5, 6, &gap);
+    assert_int_equal(gap.segment, 2);
+    store_kit_kill(k);
+    assert_true(store_kit_open(k));
+    assert_int_equal(swept(k, INT64_C(1000000000000)), 1);
+}
+
 static void test_delete(void **state) {
     struct store_kit *k = *state;
     add_many(k, "a", 40);
@@ -269,6 +360,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_hidden, setup, store_kit_teardown),
         cmocka_unit_test_setup_teardown(test_retention, setup, store_kit_teardown),
         cmocka_unit_test_setup_teardown(test_lost, setup, store_kit_teardown),
+        cmocka_unit_test_setup_teardown(test_retention_and_wrong_clocks, setup, store_kit_teardown),
+        cmocka_unit_test_setup_teardown(test_retention_of_what_is_lost, setup, store_kit_teardown),
         cmocka_unit_test_setup_teardown(test_delete, setup, store_kit_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
