@@ -346,6 +346,12 @@ static void hide_again(struct applying *a) {
     }
 }
 
+static void measure(struct store *s, struct chunk *open) {
+    size_t bytes = open->heap.total + open->column_bytes + id_table_bytes(open->ids);
+    s->chunk_bytes += bytes - chunk_bytes(open);
+    atomic_store_explicit(&open->bytes, bytes, memory_order_relaxed);
+}
+
 void apply_record(struct store *s, struct workspace *w, const struct view *seen, const struct record_header *h,
                   struct str payload, const struct resolved *r, struct write_result *result) {
     struct applying a = {
@@ -361,6 +367,6 @@ void apply_record(struct store *s, struct workspace *w, const struct view *seen,
     else
         hide_again(&a);
     arena_free(&a.scratch);
-    atomic_store_explicit(&a.now->chunks[0]->bytes, a.now->chunks[0]->heap.total, memory_order_relaxed);
+    measure(s, w->view->chunks[0]);
     if (h->seq > w->seq) atomic_store_explicit(&w->seq, h->seq, memory_order_release);
 }

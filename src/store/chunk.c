@@ -66,11 +66,12 @@ static struct field *field_of(struct chunk *c, uint32_t number) {
     return f;
 }
 
-static void field_set(struct field *f, uint32_t row, uint32_t code) {
+static void field_set(struct chunk *c, struct field *f, uint32_t row, uint32_t code) {
     struct cells *cells = atomic_load_explicit(&f->blocks[row / BLOCK_ROWS], memory_order_relaxed);
     if (!cells) {
         if (code == 0) return;
         cells = mem_zero(1, sizeof *cells);
+        c->column_bytes += sizeof *cells;
         atomic_store_explicit(&f->blocks[row / BLOCK_ROWS], cells, memory_order_release);
     }
     atomic_store_explicit(&cells->code[row % BLOCK_ROWS], code, memory_order_release);
@@ -88,7 +89,7 @@ bool chunk_write(struct chunk *c, struct ident *i, uint32_t field, const struct 
     ident_write(i, &c->heap, field,
                 &(struct history){.seq = seq, .time_us = time_us, .key_id = key_id, .code = code});
     bool started = false;
-    for (uint32_t row; row_next(c, i, &row, &started);) field_set(to, row, code);
+    for (uint32_t row; row_next(c, i, &row, &started);) field_set(c, to, row, code);
     touch(c, i);
     return true;
 }
@@ -140,7 +141,10 @@ void chunk_add(struct chunk *c, struct ident *i, uint64_t seq, int64_t received_
                const struct inference *inf, uint32_t index, bool hidden) {
     uint32_t row = c->rows, at = row % BLOCK_ROWS;
     CHECK(row < c->capacity && !c->frozen); /* a full one is frozen first */
-    if (!c->blocks[row / BLOCK_ROWS]) c->blocks[row / BLOCK_ROWS] = mem_zero(1, sizeof(struct block));
+    if (!c->blocks[row / BLOCK_ROWS]) {
+        c->blocks[row / BLOCK_ROWS] = mem_zero(1, sizeof(struct block));
+        c->column_bytes += sizeof(struct block);
+    }
     struct block *b = c->blocks[row / BLOCK_ROWS];
     b->received_us[at] = received_us;
     b->time_us[at] = inf->time_us == TIME_UNKNOWN ? received_us : inf->time_us;
@@ -161,7 +165,7 @@ void chunk_add(struct chunk *c, struct ident *i, uint64_t seq, int64_t received_
     atomic_store_explicit(&b->flags[at], hidden ? flags | ROW_HIDDEN : flags, memory_order_relaxed);
     for (const struct id_field *f = ident_fields(i); f; f = f->next) {
         uint32_t code = field_newest(f)->code;
-        if (code) field_set(field_of(c, f->field), row, code);
+        if (code) field_set(c, field_of(c, f->field), row, code);
     }
     note_times(c, seq, received_us, b->time_us[at]);
     atomic_store_explicit(&c->rows, row + 1, memory_order_release);

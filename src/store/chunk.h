@@ -68,7 +68,8 @@ struct chunk {
     struct field *_Atomic *fields; /* by the workspace's numbers; NULL: nothing written */
     struct id_table *ids;
     struct arena heap;    /* the writer's: idents, history, payloads */
-    _Atomic size_t bytes; /* of it, as of the last record */
+    size_t column_bytes;  /* of its blocks of rows and cells: the writer's */
+    _Atomic size_t bytes; /* about what it takes in all, as of the last record */
 
     /* The store's. */
     _Atomic int64_t opened_us, last_us; /* when the first and the latest row came, by their receipt */
@@ -91,9 +92,8 @@ static inline const struct block *chunk_block(const struct chunk *c, uint32_t ro
 static inline const struct field *chunk_field(const struct chunk *c, uint32_t field) {
     return atomic_load_explicit(&c->fields[field], memory_order_acquire);
 }
-/* About what it takes. */
 static inline size_t chunk_bytes(const struct chunk *c) {
-    return atomic_load_explicit(&c->bytes, memory_order_relaxed) + chunk_rows(c) * (sizeof(struct block) / BLOCK_ROWS);
+    return atomic_load_explicit(&c->bytes, memory_order_relaxed);
 }
 static inline uint8_t row_flags(const struct block *b, uint32_t at) {
     return atomic_load_explicit(&b->flags[at], memory_order_relaxed);

@@ -65,7 +65,8 @@ struct store {
     uint64_t group_bytes;
     struct additions group_adds; /* what it can add to any workspace, at the most */
     struct store_write *parked, **parked_end; /* they wait for a chunk to be sealed */
-    uint64_t file;     /* the journal file that was current at the last commit */
+    size_t chunk_bytes; /* of the chunks of all workspaces */
+    uint64_t file;      /* the journal file that was current at the last commit */
     bool journal_full; /* the last one that needed a further file did not get it */
 
     pthread_mutex_t lock;   /* below */
@@ -86,8 +87,7 @@ struct store {
     bool reserve_there;
     uint64_t kept_file; /* the journal file that was current at the keeper's last checkpoint */
     uint64_t known_seq;   /* the highest that a segment has applied, at start */
-    const struct workspace *crowding; /* whose open chunk is to be sealed, as of this round; NULL: none */
-    size_t overlay_bytes; /* of all workspaces, as of this round */
+    size_t overlay_bytes, log_bytes; /* of all workspaces, as of this round */
     bool given_back; /* free memory, to the system, since something was last written */
     int64_t swept_us; /* when retention and expiry were last looked at; monotonic */
     pthread_t resolver, writer, keeper;

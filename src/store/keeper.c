@@ -21,7 +21,9 @@ enum {
     OPEN_MOST = 128 << 20,      /* bytes of all open chunks; past it the largest is sealed */
     OVERLAYS_MOST = 160 << 20,  /* bytes of all overlays; past it the largest is folded */
     OVERLAY_LEAST = 1 << 20,    /* ... but not if it is so small */
+    CROWDED_MOST = 16,          /* chunks sealed for that reason before anything else has its turn */
     LOGS_MOST = 64 << 20,       /* bytes of a workspace's logs before they are looked through */
+    LOGS_ALL = 256 << 20,       /* ... and of the logs of all, past which that is done where it is worth it */
     LOGS_QUIET = 4 << 20,       /* ... when nothing else happens */
     LOGS_LONG = 48 << 20,       /* bytes of what is still needed of them, past which segments are folded early */
     MERGE_EXTRA = 16,           /* a workspace has at most rows / MERGE_ROWS + this many segments */
@@ -188,8 +190,8 @@ static struct sealed *fold_due(const struct store *s, const struct workspace *w,
 }
 
 /* The workspace with the largest open chunk, when all of them together take too much. */
-static const struct workspace *crowding(struct store *s) {
-    const struct workspace *largest = NULL;
+static struct workspace *crowding(struct store *s) {
+    struct workspace *largest = NULL;
     size_t all = 0, most = 0;
     uint32_t number = 0;
     for (struct workspace *w; (w = workspace_next(s, &number));) {
@@ -202,15 +204,16 @@ static const struct workspace *crowding(struct store *s) {
     return all > OPEN_MOST ? largest : NULL;
 }
 
-static size_t all_overlay_bytes(struct store *s) {
-    size_t bytes = 0;
+/* What all workspaces have together. */
+static void add_up(struct store *s) {
     uint32_t number = 0;
+    s->overlay_bytes = s->log_bytes = 0;
     for (struct workspace *w; (w = workspace_next(s, &number));) {
         struct view *v = workspace_view(w);
-        for (size_t i = 0; v && i < v->sealed_count; i++) bytes += overlay_bytes(v->sealed[i]);
+        for (size_t i = 0; v && i < v->sealed_count; i++) s->overlay_bytes += overlay_bytes(v->sealed[i]);
         view_release(v);
+        s->log_bytes += checkpoint_log_bytes(s->checkpoint, number);
     }
-    return bytes;
 }
 
 static bool fold_once(struct store *s, struct workspace *w, bool *any, struct err *e) {
@@ -306,7 +309,7 @@ static bool keep_workspace(struct store *s, struct workspace *w, bool sweep, boo
     if (!v) return true;
     w->quiet = w->round_seq == w->seq;
     w->round_seq = w->seq;
-    bool due = (w == s->crowding || seal_due(s, v->chunks[0])) && v->chunk_count <= FROZEN_MOST, more = false;
+    bool due = seal_due(s, v->chunks[0]) && v->chunk_count <= FROZEN_MOST, more = false;
     view_release(v);
     if (due) freeze_now(s, w);
     if (!seal_oldest(s, w, &more, e)) return false;
@@ -316,7 +319,8 @@ static bool keep_workspace(struct store *s, struct workspace *w, bool sweep, boo
     if (!more && !merge_once(s, w, true, &more, e)) return false;
     *any |= more;
     uint64_t logs = checkpoint_log_bytes(s->checkpoint, w->number);
-    bool doubled = logs > LOGS_MOST && logs > 2 * w->compacted_bytes;
+    bool many = logs > LOGS_MOST || (s->log_bytes > LOGS_ALL && logs > LOGS_QUIET);
+    bool doubled = many && logs > 2 * w->compacted_bytes;
     bool at_leisure = logs > LOGS_QUIET && w->quiet && !more && w->loosened;
     if ((doubled || at_leisure) && !compact_logs(s, w, e)) return false;
     reap_pending(s, w);
@@ -329,13 +333,29 @@ static void give_back(struct store *s, bool quiet) {
     s->given_back = quiet;
 }
 
+/* Many workspaces with a little each take as much memory as one with much. True: there may be more of them. */
+static bool seal_crowding(struct store *s) {
+    struct workspace *w = NULL;
+    bool well = true, any;
+    for (unsigned n = 0; well && n < CROWDED_MOST && (w = crowding(s)); n++) {
+        struct err e = {0};
+        freeze_now(s, w);
+        well = seal_oldest(s, w, &any, &e);
+        view_reap(w);
+        if (!well) log_trouble("keeping_failed", &e);
+    }
+    return well && w;
+}
+
 /* One step in each workspace; true when there is more to do at once. */
 static bool keep_segments(struct store *s) {
     uint32_t number = 0;
     bool any = false, quiet = true, sweep = clock_mono_us() - s->swept_us >= SWEEP_S * 1000000LL;
     if (sweep) s->swept_us = clock_mono_us();
-    s->overlay_bytes = all_overlay_bytes(s);
-    s->crowding = crowding(s);
+    pthread_mutex_lock(&s->keeping);
+    any = seal_crowding(s);
+    add_up(s);
+    pthread_mutex_unlock(&s->keeping);
     for (struct workspace *w; (w = workspace_next(s, &number));) {
         struct err e = {0};
         bool more = false;
@@ -344,7 +364,7 @@ static bool keep_segments(struct store *s) {
         view_reap(w);
         pthread_mutex_unlock(&s->keeping);
         if (!ok) log_trouble("keeping_failed", &e);
-        any |= ok && (more || w == s->crowding);
+        any |= ok && more;
         quiet &= w->quiet;
     }
     give_back(s, quiet && !any);
@@ -437,7 +457,9 @@ struct deleting {
 
 static void delete_job(void *ctx) {
     struct deleting *d = ctx;
-    workspace_hide(workspace_of(d->s, d->number, true));
+    struct workspace *w = workspace_of(d->s, d->number, true);
+    for (size_t i = 0; w->view && i < w->view->chunk_count; i++) d->s->chunk_bytes -= chunk_bytes(w->view->chunks[i]);
+    workspace_hide(w);
 }
 
 bool store_delete(struct store *s, uint32_t workspace, struct err *e) {

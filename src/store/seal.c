@@ -347,6 +347,7 @@ static void publish(void *ctx) {
     v->chunk_count--;
     for (int i = 0; i < 2; i++)
         if (z->into[i]) view_add(v, z->into[i]);
+    z->s->chunk_bytes -= chunk_bytes(z->chunk);
     z->chunk->into[0] = z->into[0];
     z->chunk->into[1] = z->into[1];
     z->chunk->map = z->map;

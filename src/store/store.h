@@ -35,6 +35,8 @@ struct store_options {
     int64_t seal_idle_us;        /* a chunk that is not full is sealed when no inference came for so long */
     unsigned fold_share;         /* percent of a segment's rows that may be overlaid before it is folded */
     uint32_t chunk_rows;         /* rows of a full chunk; 0: SEGMENT_ROWS */
+    size_t chunk_memory;         /* of the chunks of all workspaces; past it inferences wait for segments to be made; 0:
+                                  * 320 MiB */
 
     /* For tests. */
     bool manual;                 /* the keeper seals, folds, merges and drops only when told by store_step */

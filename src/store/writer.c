@@ -179,8 +179,10 @@ static bool wait_for_journal(struct store *s, const struct store_write *w, struc
 enum admitted { ADMIT_NO, ADMIT_YES, ADMIT_PARK };
 
 static bool roomy(const struct store *s, const struct store_write *w, uint64_t beside) {
+    size_t memory = s->o.chunk_memory ? s->o.chunk_memory : 5 * CHUNK_BYTES;
     return w->most.inferences == 0 ||
-           w->most.inferences + beside <= row_room(s, workspace_of((struct store *)s, w->workspace, false));
+           (s->chunk_bytes < memory &&
+            w->most.inferences + beside <= row_room(s, workspace_of((struct store *)s, w->workspace, false)));
 }
 
 static enum admitted admit(struct store *s, struct store_write *w, struct additions *add) {

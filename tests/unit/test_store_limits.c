@@ -351,6 +351,50 @@ static void a_record_larger_than_a_journal_file(void **state) {
     free(before);
 }
 
+/* Workspace `number` gets an inference of 60 KB. */
+static bool add_large(struct store_kit *k, uint32_t number, unsigned n) {
+    static char text[60000];
+    char id[16];
+    struct store_write w;
+    memset(text, 'x', sizeof text);
+    snprintf(id, sizeof id, "large-%u", n);
+    struct inference inf = plain(id, "m", 0);
+    inf.error = (struct str){text, sizeof text};
+    write_begin(&w, number);
+    more_inference(&w, &inf);
+    return send_write(k, &w);
+}
+
+static void step(struct store_kit *k, uint32_t number, enum store_step what) {
+    if (!store_step(k->s, number, what, 0, &k->e)) fail_msg("%s", k->e.msg);
+}
+
+static void chunks_of_all_workspaces_together(void **state) {
+    struct store_kit *k = *state;
+    enum { OTHER = STORE_KIT_WORKSPACE + 1 };
+    store_kit_close(k);
+    k->o.chunk_memory = 4 << 20;
+    k->o.manual = true;
+    assert_true(store_kit_open(k));
+    unsigned taken = 0;
+    while (taken < 200 && add_large(k, OTHER, taken)) taken++;
+    assert_true(taken > 40 && taken < 70);
+    assert_int_equal(k->e.code, ERR_BUSY);
+    for (int i = 0; i < 2; i++) {
+        refused(k, add_inference(k, &(struct inference){.id = STR("a"), .model_id = STR("m"), .time_us = 1}), ERR_BUSY,
+                "faster than they can be put into segments", show(k));
+        assert_true(add_value(k, "a", "f", NUMBER_VALUE(i))); /* goes on */
+    }
+    step(k, OTHER, STEP_FREEZE);
+    assert_false(add_large(k, OTHER, taken)); /* frozen it takes as much as before */
+    step(k, OTHER, STEP_SEAL);
+    assert_true(add_inference(k, &(struct inference){.id = STR("a"), .model_id = STR("m"), .time_us = 1}));
+    while (taken < 200 && add_large(k, OTHER, taken)) taken++;
+    assert_true(taken > 80);
+    assert_true(store_delete(k->s, OTHER, &k->e));
+    assert_true(add_inference(k, &(struct inference){.id = STR("b"), .model_id = STR("m"), .time_us = 1}));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, store_kit_setup, store_kit_teardown)
@@ -359,6 +403,7 @@ int main(void) {
         TEST(pending_at_the_limit_and_one_past),
         TEST(inferences_at_the_limit_and_one_past),
         TEST(all_chunks_full),
+        TEST(chunks_of_all_workspaces_together),
         TEST(a_group_passes_no_limit),
         TEST(opened_with_lower_limits),
         TEST(an_inference_that_is_too_large),
