@@ -1,6 +1,7 @@
 #include "store/arrow.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/check.h"
@@ -289,19 +290,41 @@ static void put_blocks(struct buf *b, size_t ref, const struct block *blocks, ui
     }
 }
 
+/* What Arrow readers pass over: they find blocks by the footer, and read streams to the end mark. Returns where. */
+static uint64_t put_summary(struct out *o, const struct arrow_buffer *b) {
+    if (b->n == 0) return 0;
+    put_metadata(o, zeros, arrow_padded(o->at) - o->at);
+    uint64_t at = o->at;
+    CHECK(b->n % ARROW_ALIGN == 0);
+    put_mapped(o, b->p, b->n);
+    return at;
+}
+
+static void put_summary_pair(struct buf *b, size_t ref, const struct arrow_buffer *summary, uint64_t at) {
+    char text[64];
+    int n = snprintf(text, sizeof text - ARROW_SUM, ARROW_SUMMARY, at, summary->n);
+    arrow_sum_text(text + n, summary->in_file ? summary->sum : arrow_buffer_sum(summary));
+    put_pair(b, ref, STR("summary"), (struct str){text, (size_t)n + ARROW_SUM});
+}
+
 static void put_footer(struct out *o, const struct arrow_table *t, const struct block *dictionaries, uint32_t count,
-                       const struct block *rows) {
+                       const struct block *rows, uint64_t summary_at) {
     struct buf b = {0};
     size_t at[5];
     char sum[ARROW_SUM];
+    const bool summary = t->summary.n > 0;
     flat_begin(&b);
     TABLE(&b, FLAT_ROOT, at, SHORT(ARROW_V5), REF, REF, REF, REF);
     put_schema(&b, at[1], t);
     put_blocks(&b, at[2], dictionaries, count);
     put_blocks(&b, at[3], rows, 1);
-    size_t pairs = flat_vector(&b, at[4], t->pair_count + 3, FLAT_REF);
+    size_t pairs = flat_vector(&b, at[4], t->pair_count + summary + 3, FLAT_REF);
     for (uint32_t i = 0; i < t->pair_count; i++, pairs += FLAT_REF)
         put_pair(&b, pairs, t->pairs[i].key, t->pairs[i].value);
+    if (summary) {
+        put_summary_pair(&b, pairs, &t->summary, summary_at);
+        pairs += FLAT_REF;
+    }
     put_pair(&b, pairs, STR("checksums"), buf_str(&o->sums));
     arrow_sum_text(sum, o->sum);
     put_pair(&b, pairs + FLAT_REF, STR("metadata_checksum"), (struct str){sum, sizeof sum});
@@ -330,7 +353,8 @@ bool arrow_write(int fd, const struct arrow_table *t, struct err *e) {
         }
     struct block rows = put_rows(&o, t);
     put_metadata(&o, end, sizeof end);
-    put_footer(&o, t, blocks, dictionaries, &rows);
+    uint64_t summary_at = put_summary(&o, &t->summary);
+    put_footer(&o, t, blocks, dictionaries, &rows, summary_at);
     flush(&o);
     free(blocks);
     free(o.stage);

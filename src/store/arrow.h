@@ -8,8 +8,10 @@
  * Checksums (CRC-32C) stand in the footer's custom metadata, in hex, 8 digits each: under "checksums" that of every
  * buffer with its padding, in the file's order; under "metadata_checksum" that of all else before the footer; and under
  * "footer_checksum", the last pair, that of the footer and what follows it, with zeros for these 8 digits. So no byte
- * of the file is without one. Any thread. */
+ * of the file is without one. Where there is a summary, "summary" has its offset, its length and its checksum. Any
+ * thread. */
 #pragma once
+#include <inttypes.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -69,6 +71,8 @@ struct arrow_table {
     struct arrow_pair *pairs; /* the footer's metadata, without the checksums */
     uint32_t pair_count;
     uint64_t rows;
+    struct arrow_buffer
+        summary; /* behind the end mark, where no Arrow reader looks; n 0: none; else a multiple of 64 */
 };
 
 enum { ARROW_COLUMNS_MOST = 1 << 18, ARROW_ALIGN = 64, ARROW_SUM = 8 };
@@ -92,6 +96,7 @@ bool arrow_read(const void *file, size_t n, struct arena *a, struct arrow_table 
 /* The first half of it: the structure, and where the checksums stand. */
 struct arrow_sums {
     const char *buffers, *metadata, *footer; /* their digits */
+    const char *summary;                     /* NULL: there is none */
     uint32_t buffer_count;
     uint32_t metadata_sum, footer_sum; /* what they should say */
 };
@@ -113,5 +118,8 @@ struct arrow_kind {
     bool is_signed;
 };
 extern const struct arrow_kind arrow_kinds[];
+
+/* What "summary" begins with: where it lies, and its length. Its checksum follows. */
+#define ARROW_SUMMARY "%" PRIu64 " %" PRIu64 " "
 
 void arrow_sum_text(char to[ARROW_SUM], uint32_t sum);

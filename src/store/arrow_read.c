@@ -1,3 +1,5 @@
+#include <stdio.h>
+
 #include "base/crc32c.h"
 #include "store/arrow.h"
 #include "store/flat.h"
@@ -11,6 +13,7 @@ struct in {
     struct arrow_sums *sums;
     struct err *e;
     uint32_t dictionaries, buffers; /* so far */
+    struct str summary;             /* what the footer says of it; p NULL: nothing */
 };
 
 static bool wrong(const struct in *in, const char *what) { return err_set(in->e, ERR_DAMAGED, "%s", what); }
@@ -225,6 +228,7 @@ static bool read_pairs(struct in *in, const struct flat_table *footer) {
         struct str *sum = str_is(pair.key, "checksums")           ? &sums
                           : str_is(pair.key, "metadata_checksum") ? &metadata
                           : str_is(pair.key, "footer_checksum")   ? &own
+                          : str_is(pair.key, "summary")           ? &in->summary
                                                                   : NULL;
         if (sum)
             *sum = pair.value;
@@ -255,6 +259,22 @@ static bool find_footer(struct in *in, struct flat *f) {
     return true;
 }
 
+/* Between the end mark and the footer is nothing, or a summary as the footer says; sets *end to where metadata ends. */
+static bool read_summary(struct in *in, uint64_t *end) {
+    struct arrow_buffer *b = &in->t->summary;
+    char place[64];
+    if (!in->summary.p) return *end == in->footer_at || wrong(in, "the footer is not where the rows end");
+    *end = arrow_padded(*end);
+    if (*end >= in->footer_at || (in->footer_at - *end) % ARROW_ALIGN)
+        return wrong(in, "there is no summary before the footer, though the footer speaks of one");
+    *b = (struct arrow_buffer){.p = in->file + *end, .n = in->footer_at - *end, .in_file = true};
+    size_t n = (size_t)snprintf(place, sizeof place, ARROW_SUMMARY, *end, b->n);
+    if (in->summary.n != n + ARROW_SUM || memcmp(in->summary.p, place, n) != 0)
+        return wrong(in, "the summary is not where the footer says");
+    in->sums->summary = in->summary.p + n;
+    return true;
+}
+
 /* Everything between the head and the footer, one behind the other. */
 static bool read_blocks(struct in *in, const struct flat_table *footer) {
     const struct flat *f = footer->in;
@@ -263,7 +283,8 @@ static bool read_blocks(struct in *in, const struct flat_table *footer) {
     if (f->bad || rows.count != 1 || dictionaries.count != in->dictionaries)
         return wrong(in, "there is not one record batch, and one dictionary a column");
     uint64_t at = ARROW_HEAD, size = message_size(in, at);
-    uint32_t sum = crc32c(0, in->file, ARROW_HEAD + size), next = 0, end[2];
+    uint32_t sum = crc32c(0, in->file, ARROW_HEAD + size), next = 0;
+    const uint64_t end_mark = 2 * sizeof(uint32_t);
     at += size;
     for (uint32_t i = 0; i < t->column_count; i++) {
         if (!t->columns[i].coded) continue;
@@ -276,8 +297,10 @@ static bool read_blocks(struct in *in, const struct flat_table *footer) {
     uint64_t from = at;
     if (!read_rows(in, &block, &at)) return false;
     sum = crc32c(sum, in->file + from, block.metadata);
-    if (in->footer_at - at != sizeof end) return wrong(in, "the footer is not where the rows end");
-    in->sums->metadata_sum = crc32c(sum, in->file + at, sizeof end);
+    uint64_t behind = at + end_mark;
+    if (behind > in->footer_at) return wrong(in, "the footer is not where the rows end");
+    if (!read_summary(in, &behind)) return false;
+    in->sums->metadata_sum = crc32c(sum, in->file + at, behind - at);
     return true;
 }
 
@@ -311,7 +334,7 @@ static bool read_sum(const char **digits, struct arrow_buffer *b) {
     return true;
 }
 
-static bool read_sums(const struct arrow_table *t, const struct arrow_sums *sums) {
+static bool read_sums(struct arrow_table *t, const struct arrow_sums *sums) {
     const char *digits = sums->buffers;
     struct arrow_buffer validity;
     bool ok = true;
@@ -323,7 +346,8 @@ static bool read_sums(const struct arrow_table *t, const struct arrow_sums *sums
     for (uint32_t i = 0; i < t->column_count; i++)
         for (unsigned k = 0; k < arrow_buffer_count(&t->columns[i]); k++)
             ok = ok && read_sum(&digits, &t->columns[i].buffers[k]);
-    return ok;
+    digits = sums->summary;
+    return ok && (!digits || read_sum(&digits, &t->summary));
 }
 
 bool arrow_read(const void *file, size_t n, struct arena *a, struct arrow_table *t, struct err *e) {

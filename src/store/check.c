@@ -101,7 +101,7 @@ static bool check_logs(struct check *c, const struct manifest_workspace *w, stru
         memcpy(l.store_id, c->store_id, 16);
         r.problems = 0;
         ok = salvage_log(&l, &seq, &to, e);
-        if (r.problems) add_damage(d, (struct damaged_file){w->number, true, l.number, 0});
+        if (r.problems) add_damage(d, (struct damaged_file){w->number, true, false, l.number, 0});
         c->logs++;
     }
     know_of(c, seq);
@@ -156,10 +156,13 @@ static void check_segments(struct check *c, const struct manifest_workspace *w, 
         c->segments++;
         if (open[i]) know_of(c, open[i]->applied_through);
         if (ok) c->rows += open[i]->rows;
-        if (ok) continue;
+        bool is_summary = ok && !segment_verify_summary(open[i], &e);
+        if (ok && !is_summary) continue;
         check_problem(c, "%s%s%s", strstr(e.msg, name) ? "" : path, strstr(e.msg, name) ? "" : ": ",
                       what ? what : e.msg);
-        add_damage(d, (struct damaged_file){w->number, false, w->segments[i].number, w->segments[i].version});
+        add_damage(d,
+                   (struct damaged_file){w->number, false, is_summary, w->segments[i].number, w->segments[i].version});
+        if (is_summary) continue;
         if (open[i]) segment_close(open[i]);
         open[i] = NULL;
     }

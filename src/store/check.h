@@ -29,7 +29,7 @@ void check_note(const struct check *c, const char *fmt, ...) __attribute__((form
 struct damage {
     struct damaged_file {
         uint32_t workspace;
-        bool is_log;
+        bool is_log, is_summary; /* neither: a segment; is_summary: the segment's rows are whole */
         uint64_t number;
         uint32_t version;
     } *files;

@@ -154,6 +154,33 @@ static void tell_of_segment(const struct check *c, const struct damaged_file *f,
     segment_close(s);
 }
 
+/* Only its summary is damaged: a new version of it has one that is made of the rows. */
+static bool write_anew(const struct check *c, const struct damaged_file *f, const char *path, struct checkpoint *p,
+                       struct manifest_segment *anew, struct err *e) {
+    char folder[PATH], name[64];
+    struct segment *s = segment_open(path, c->store_id, f->workspace, e);
+    if (!s) return false;
+    struct str *fields = mem_alloc((s->field_count + (size_t)1) * sizeof *fields);
+    for (uint32_t i = 0; i < s->field_count; i++) fields[i] = segment_field_name(s, i);
+    struct segment_fold fold = {.fields = fields, .field_count = s->field_count};
+    fold.id = (struct segment_identity){.workspace = f->workspace,
+                                        .number = f->number,
+                                        .version = f->version + 1,
+                                        .applied_through = s->applied_through,
+                                        .apart = s->apart};
+    memcpy(fold.id.store_id, c->store_id, sizeof fold.id.store_id);
+    manifest_segment_name(fold.id.number, fold.id.version, name);
+    bool ok = segment_describe(s, anew, e) && checkpoint_segment_folder(p, f->workspace, folder, e) &&
+              segment_fold_write(s, &fold, folder, name, e);
+    anew->version = fold.id.version;
+    segment_close(s);
+    free(fields);
+    if (ok)
+        check_note(c, "workspace %" PRIu32 ": segment %" PRIu64 " is written anew, with a summary of its rows",
+                   f->workspace, f->number);
+    return ok;
+}
+
 static bool set_files_aside(const struct check *c, const struct damage *d, struct checkpoint *p, const char *folder,
                             struct err *e) {
     char path[PATH];
@@ -165,9 +192,13 @@ static bool set_files_aside(const struct check *c, const struct damage *d, struc
         if (!ok || f->is_log) continue;
         const struct manifest_workspace *w = manifest_find(checkpoint_manifest(p), f->workspace);
         const struct manifest_segment *known = w->segments;
+        struct manifest_segment anew = {0};
         while (known->number != f->number) known++; /* the damage was found by these lines */
-        tell_of_segment(c, f, known, path);
-        checkpoint_segments(p, f->workspace, known, 1, NULL, 0, w->sealed_through);
+        if (f->is_summary)
+            ok = write_anew(c, f, path, p, &anew, e);
+        else
+            tell_of_segment(c, f, known, path);
+        if (ok) checkpoint_segments(p, f->workspace, known, 1, &anew, f->is_summary, w->sealed_through);
     }
     return ok;
 }

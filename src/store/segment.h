@@ -112,6 +112,8 @@ void segment_will_index(const struct segment *s); /* its ids are read soon: asks
 /* Checks everything there is to check: all checksums, order, codes within dictionaries, dictionaries sorted, ids
  * against their hashes and links, bins against their numbers, nulls. Needs no guard of the caller's. */
 bool segment_verify(const struct segment *s, struct err *e);
+/* Whether the summary, where there is one, is that of its rows, to the byte. For a segment that was found right. */
+bool segment_verify_summary(const struct segment *s, struct err *e);
 
 const void *segment_column(const struct segment *s, enum segment_column c);
 #define SEG(s, name) ((const SEG_TYPE_##name *)segment_column(s, SEG_##name))
@@ -136,6 +138,11 @@ void segment_inference(const struct segment *s, uint32_t row, struct arena *a, s
 size_t segment_history(const struct segment *s, uint32_t row, struct arena *a, struct change **out);
 /* The names of all fields in histories: some may have no values any more. */
 const struct segment_dict *segment_history_fields(const struct segment *s);
+
+/* The segment's summary (store/summary.h), in its mapping. False: it has none, or none that is sound, and the rows have
+ * to be read: it is not set aside for that. */
+struct summary;
+bool segment_summary(const struct segment *s, struct summary *out);
 
 /* Under which hash an id stands: SipHash-2-4 under the store's id, so that it may be written to disk. */
 uint64_t id_hash(const uint8_t store_id[16], struct str id);

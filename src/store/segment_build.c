@@ -365,6 +365,28 @@ static void finish_columns(struct segment_builder *b, struct arrow_table *t, str
     finish_texts(fields, &b->columns[SEG_H_FIELD], &b->names, a);
 }
 
+/* Of columns that are finished: codes are places. */
+static struct arrow_buffer finish_summary(const struct segment_builder *b, struct arena *a) {
+#define COLUMN(name) ((const SEG_TYPE_##name *)(const void *)b->columns[SEG_##name].p)
+    const struct summary_rows rows = {.rows = b->rows,
+                                      .time_us = COLUMN(TIME),
+                                      .seq = COLUMN(SEQ),
+                                      .flags = COLUMN(FLAGS),
+                                      .latency = COLUMN(LATENCY),
+                                      .confidence = COLUMN(CONFIDENCE),
+                                      .latency_bin = COLUMN(LATENCY_BIN),
+                                      .confidence_bin = COLUMN(CONFIDENCE_BIN),
+                                      .model = COLUMN(MODEL),
+                                      .name = COLUMN(MODEL_NAME),
+                                      .device = COLUMN(DEVICE),
+                                      .first = COLUMN(DETECTIONS),
+                                      .classes = COLUMN(D_CLASS),
+                                      .confidences = COLUMN(D_CONFIDENCE)};
+#undef COLUMN
+    struct str bytes = summary_make(&rows, a);
+    return (struct arrow_buffer){.p = bytes.p, .n = bytes.n};
+}
+
 static void finish_field(struct segment_builder *b, uint32_t field, struct arrow_table *t, struct arena *a) {
     static const uint32_t none = CODE_NULL;
     static const double nan = NAN;
@@ -397,6 +419,7 @@ bool segment_builder_write(struct segment_builder *b, const char *dir, const cha
     struct arrow_table t = {.columns = arena_alloc(&a, most * sizeof *t.columns), .rows = b->rows};
     finish_columns(b, &t, &a);
     for (uint32_t i = 1; i <= b->names.count; i++) finish_field(b, i, &t, &a);
+    t.summary = finish_summary(b, &a);
     segment_put_pairs(&a, &t, &b->id, b->times, b->seqs);
     bool ok = segment_write(&t, dir, name, e);
     arena_free(&a);

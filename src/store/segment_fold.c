@@ -88,6 +88,18 @@ static void hide(struct fold *fold) {
     c->buffers[ARROW_VALUES] = (struct arrow_buffer){.p = flags, .n = fold->from->rows};
 }
 
+/* Nothing that a fold changes is in it. One that is missing or not sound is made of the rows. */
+static void keep_summary(struct fold *fold) {
+    struct summary is;
+    if (segment_summary(fold->from, &is)) {
+        fold->t.summary = fold->from->parts->table.summary;
+    } else {
+        struct summary_rows rows = segment_summary_rows(fold->from);
+        struct str bytes = summary_make(&rows, &fold->a);
+        fold->t.summary = (struct arrow_buffer){.p = bytes.p, .n = bytes.n};
+    }
+}
+
 /* ---- fields ---- */
 
 /* The values of a field that something changes in. */
@@ -292,6 +304,7 @@ static void build(struct fold *fold) {
                                    .rows = fold->from->rows};
     copy_fixed(fold);
     hide(fold);
+    keep_summary(fold);
     group(fold);
     fold_history(fold);
     fold_fields(fold);

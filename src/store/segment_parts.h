@@ -5,6 +5,7 @@
 
 #include "store/arrow.h"
 #include "store/segment.h"
+#include "store/summary.h"
 
 /* Columns that others see only through segment_history, numbered behind enum segment_column. */
 enum { SEG_HISTORY = SEG_COLUMNS, SEG_H_FIELD, SEG_H_SEQ, SEG_H_TIME, SEG_H_KEY, SEG_H_VALUE, SEG_ALL };
@@ -101,7 +102,10 @@ struct segment_parts {
     struct segment_dict dicts[SEG_ALL];    /* of coded columns */
     _Atomic bool dict_checked[SEG_ALL];
     struct segment_part_field *fields;
+    _Atomic int summary; /* enum segment_summary_state */
 };
+
+enum segment_summary_state { SUMMARY_UNREAD, SUMMARY_SOUND, SUMMARY_UNSOUND };
 
 /* Each throws where a column is not what it should be. */
 void segment_check_column(const struct segment *s, int column);
@@ -110,6 +114,9 @@ void segment_check_sum(const struct segment *s, const struct arrow_column *c, co
 const void *segment_values(const struct segment *s, int column); /* also those behind enum segment_column */
 const struct segment_dict *segment_texts(const struct segment *s, int column);
 _Noreturn void segment_damaged(const struct segment *s, const struct arrow_column *c, const char *what);
+
+/* Its columns, for making its summary; under a guard, throws. */
+struct summary_rows segment_summary_rows(const struct segment *s);
 
 /* The JSON text of a value in the history, read back; CODE_NULL is a removal. */
 struct value segment_history_value(const struct segment *s, uint32_t code, struct arena *a);

@@ -101,6 +101,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct buf all = {0};
     (void)segment_readable(s, &a, &all);
     bool sound = segment_verify(s, &e);
+    (void)segment_verify_summary(s, &e);
     fold(s);
     /* What is found sound can be read to its end. */
     CHECK(!sound || segment_readable(s, &a, &all));

@@ -75,7 +75,8 @@ void tested_rows(const struct view *v, void (*call)(void *ctx, const struct loca
 
 bool tested_verify(const struct view *v, struct err *e) {
     for (size_t i = 0; v && i < v->sealed_count; i++)
-        if (!segment_verify(v->sealed[i]->segment, e)) return false;
+        if (!segment_verify(v->sealed[i]->segment, e) || !segment_verify_summary(v->sealed[i]->segment, e))
+            return false;
     return true;
 }
 

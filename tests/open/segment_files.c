@@ -1,6 +1,6 @@
 /* Segments for other readers:
  *     segment-files DIR            writes some there, and what is in each as NAME.json, said by the rows they are made
- * of segment-files --open FILE    tells what segment_open and segment_verify say of a file, one line, "sound" or why
+ * of segment-files --open FILE    tells what segment_open and the verifiers say of a file, one line, "sound" or why
  * not */
 #include <stdio.h>
 #include <stdlib.h>
@@ -208,7 +208,7 @@ static int open_one(const char *path) {
     static const uint8_t store_id[16] = "0123456789abcde";
     struct err e;
     struct segment *s = segment_open(path, store_id, 7, &e);
-    puts(s && segment_verify(s, &e) ? "sound" : e.msg);
+    puts(s && segment_verify(s, &e) && segment_verify_summary(s, &e) ? "sound" : e.msg);
     segment_close(s);
     return 0;
 }

@@ -2,7 +2,9 @@
 #pragma once
 #include "base/guard.h"
 #include "store/arrow.h"
+#include "record/bins.h"
 #include "store/segment.h"
+#include "store/summary.h"
 
 static inline void reseal_digits(const char **digits, const struct arrow_buffer *b) {
     arrow_sum_text((char *)(uintptr_t)*digits, arrow_buffer_sum(b));
@@ -27,6 +29,7 @@ static inline bool segment_reseal(char *file, size_t n) {
         for (uint32_t i = 0; i < t.column_count; i++)
             for (unsigned k = 0; k < arrow_buffer_count(&t.columns[i]); k++)
                 reseal_digits(&digits, &t.columns[i].buffers[k]);
+        if (sums.summary) arrow_sum_text((char *)(uintptr_t)sums.summary, arrow_buffer_sum(&t.summary));
         arrow_sum_text((char *)(uintptr_t)sums.metadata, sums.metadata_sum);
     }
     arena_free(&a);
@@ -34,6 +37,31 @@ static inline bool segment_reseal(char *file, size_t n) {
     if (ok) arrow_sum_text((char *)(uintptr_t)sums.footer, sums.footer_sum);
     arena_free(&a);
     return ok;
+}
+
+/* As one who adds up all of it, looking for texts. */
+static inline void segment_read_summary(const struct segment *s, struct buf *all) {
+    static const enum segment_column texts[SUMMARY_KINDS] = {
+        [SUMMARY_DEVICES] = SEG_DEVICE, [SUMMARY_CLASSES] = SEG_D_CLASS};
+    struct summary sum;
+    if (!segment_summary(s, &sum)) return;
+    uint64_t counts[CONFIDENCE_BINS + LATENCY_BINS] = {0};
+    for (int k = 0; k < SUMMARY_KINDS; k++)
+        for (uint32_t i = 0; i < sum.counts[k]; i++) {
+            const struct summary_cell *c = &sum.cells[k][i];
+            if (c->model) buf_add_str(all, segment_dict_text(segment_dict(s, SEG_MODEL), c->model));
+            if (c->name) buf_add_str(all, segment_dict_text(segment_dict(s, SEG_MODEL_NAME), c->name));
+            if (texts[k] && c->by) buf_add_str(all, segment_dict_text(segment_dict(s, texts[k]), (uint32_t)c->by));
+        }
+    const uint32_t *words = sum.bins;
+    for (uint32_t i = 0; i < sum.model_count; i++) {
+        const struct summary_model *m = &sum.models[i];
+        if (m->model) buf_add_str(all, segment_dict_text(segment_dict(s, SEG_MODEL), m->model));
+        for (uint32_t n = 0; n < m->confidences; n++, words++) counts[summary_bin(*words)] += summary_count(*words);
+        for (uint32_t n = 0; n < m->latencies; n++, words++)
+            counts[CONFIDENCE_BINS + summary_bin(*words)] += summary_count(*words);
+    }
+    buf_add(all, counts, sizeof counts);
 }
 
 /* Every byte that a reader can come to. Under a guard. */
@@ -56,6 +84,7 @@ static inline void segment_read_all(const struct segment *s, struct arena *a, st
         }
     }
     (void)segment_dict_find(segment_dict(s, SEG_MODEL), STR("line/3"));
+    segment_read_summary(s, all);
 }
 
 /* The same; false: it was given up. `a` and `all` are the caller's to free. */

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "store/arrow.h"
 #include "store/check.h"
 #include "store/checkpoint.h"
 #include "store/segment.h"
@@ -282,6 +283,39 @@ static void a_damaged_segment(void **state) {
     buf_free(&bytes);
     free(name);
     free(other);
+}
+
+/* As arrow.h finds it. */
+static size_t summary_at(const struct buf *bytes) {
+    struct arena a = {0};
+    struct arrow_table t;
+    struct err e;
+    if (!arrow_read(bytes->p, bytes->n, &a, &t, &e)) fail_msg("%s", e.msg);
+    size_t at = (size_t)((const char *)t.summary.p - bytes->p);
+    arena_free(&a);
+    return at;
+}
+
+/* Nothing is lost: its rows are read, and a repair makes it anew of them. */
+static void a_damaged_summary(void **state) {
+    struct store_kit *k = *state;
+    make(k);
+    char *name = strdup(segment_name(k, 0)), *before = shown_before(k);
+    struct buf bytes = scratch_read(file(k, name));
+    flip(k, name, summary_at(&bytes) + 40);
+    is_found(k, name);
+    says("segment 1.2: its summary is not that of its rows");
+    opens_with(k, before);
+    store_kit_kill(k);
+    repairs(k);
+    says("segment 1 is written anew, with a summary of its rows");
+    assert_string_equal(segment_name(k, 0), "workspaces/3/segments/1.3.arrow");
+    opens_with(k, before);
+    store_kit_close(k);
+    assert_int_equal(access(file(k, "set-aside/1/workspaces_3_segments_1.2.arrow"), F_OK), 0);
+    buf_free(&bytes);
+    free(before);
+    free(name);
 }
 
 /* The manifest's first segment, told otherwise, and as it was the next time; 4: as before version 3, for good. */
@@ -611,6 +645,7 @@ int main(void) {
         TEST(what_is_whole_is_well),
         TEST(a_damaged_log),
         TEST(a_damaged_segment),
+        TEST(a_damaged_summary),
         TEST(segments_that_are_not_what_the_manifest_says),
         TEST(an_inference_that_stands_twice),
         TEST(a_damaged_journal),

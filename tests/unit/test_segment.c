@@ -51,7 +51,7 @@ static void compare(struct segment_kit *k, const struct segment *s) {
 
 static void verified(const struct segment *s) {
     struct err e = {0};
-    if (!segment_verify(s, &e)) fail_msg("%s", e.msg);
+    if (!segment_verify(s, &e) || !segment_verify_summary(s, &e)) fail_msg("%s", e.msg);
 }
 
 /* ---- what goes in comes out ---- */
