@@ -30,6 +30,7 @@ struct read *read_begin_with(struct request *r, struct str body_key) {
         .gone = gone,
         .ctx = r,
         .crew = app_of(r)->crew,
+        .rows_only = !app_of(r)->conf->summaries,
     };
     r->data = rd;
     return rd;

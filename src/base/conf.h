@@ -38,6 +38,9 @@
     X(slow_query_ms, NUMBER, "1000", 0, 3600000, "a question that takes so many milliseconds is logged with its plan") \
     X(query_memory, SIZE, "256M", 1 << 20, 1LL << 40,                                                                  \
       "bytes that one question to the store may take for its groups and lists; past it the answer is 422")            \
+    X(summaries, NUMBER, "1", 0, 1,                                                                                    \
+      "1: questions without a filter are answered from what segments say of themselves, where that suffices; 0: rows " \
+      "are counted for every question")                                                                                \
     X(max_connections, NUMBER, "1000", 4, 60000, "connections open at the same time")                                  \
     X(max_body_metadata, SIZE, "20M", 1024, 1 << 30, "largest body of a metadata request, packed and unpacked")        \
     X(max_body_inference, SIZE, "32M", 1024, 1 << 30, "largest body of an inference request")                          \

@@ -2,11 +2,12 @@
 
 #include <stdlib.h>
 
-#include "query/table.h"
+#include "query/summed.h"
 
 /* One thread's. */
 struct worker {
     struct table *tables;
+    bool *done; /* by table: nothing more is to be read of the part at hand */
     struct batch batch;
     struct table_room room;
     size_t held; /* bytes that the scan knows of */
@@ -15,7 +16,8 @@ struct worker {
 struct aggregation {
     struct scan *scan;
     size_t table_count;
-    bool *summed; /* by table: it is a sum of another one */
+    bool *derived;      /* by table: it is a sum of another one */
+    struct summed *how; /* by table: from summaries */
     struct worker *workers;
     unsigned worker_count;
 };
@@ -34,33 +36,63 @@ static bool too_many(struct scan *s, uint32_t most) {
                      "more than %u groups; ask for a shorter time range, a narrower filter or the top values", most);
 }
 
+static bool hold(struct aggregation *g, struct worker *w) {
+    size_t bytes = bytes_of(g, w), more = bytes - w->held;
+    w->held = bytes;
+    return more == 0 || scan_hold(g->scan, more);
+}
+
 static bool add_slice(struct aggregation *g, struct worker *w, struct reader *r) {
     uint32_t list[BLOCK_ROWS], count = bitmap_list(&r->rows, list);
     for (uint32_t from = 0; from < count; from += BATCH_ROWS) {
         uint32_t n = count - from < BATCH_ROWS ? count - from : BATCH_ROWS;
         batch_begin(&w->batch, &r->slice, &r->rows, r->room, list + from, n);
         for (size_t i = 0; i < g->table_count; i++)
-            if (!g->summed[i] && !table_add(&w->tables[i], &w->batch, &w->room))
+            if (!w->done[i] && !table_add(&w->tables[i], &w->batch, &w->room))
                 return too_many(g->scan, w->tables[i].max_groups);
     }
-    size_t bytes = bytes_of(g, w), more = bytes - w->held;
-    w->held = bytes;
-    return more == 0 || scan_hold(g->scan, more);
+    return hold(g, w);
+}
+
+/* What can be had from the part's summary. */
+static bool add_summary(struct aggregation *g, struct worker *w, const struct part *p) {
+    enum summed_cover cover = summed_cover(g->scan, p);
+    struct summary summary;
+    bool any = false;
+    memcpy(w->done, g->derived, g->table_count * sizeof *w->done);
+    for (size_t i = 0; i < g->table_count; i++) any |= !g->derived[i] && g->how[i].can;
+    if (!any || cover == SUMMED_NOTHING || !segment_summary(p->segment, &summary)) return true;
+    for (size_t i = 0; i < g->table_count; i++) {
+        struct table *t = &w->tables[i];
+        if (w->done[i] || !summed_add(&g->how[i], cover, g->scan, p, &summary, t)) continue;
+        w->done[i] = true;
+        atomic_fetch_add(&g->scan->summed, 1);
+        if (!table_allowed(t)) return too_many(g->scan, t->max_groups);
+    }
+    return hold(g, w);
+}
+
+static bool all_done(const struct aggregation *g, const struct worker *w) {
+    size_t n = 0;
+    while (n < g->table_count && w->done[n]) n++;
+    return n == g->table_count;
 }
 
 static bool add_part(void *ctx, struct reader *r) {
     struct aggregation *g = ctx;
     struct worker *w = &g->workers[r->thread];
     bool begun = false;
+    if (!add_summary(g, w, r->part)) return false;
+    if (all_done(g, w)) return reader_skip(r);
     while (reader_step(r)) {
         if (!bitmap_any(&r->rows)) continue;
         for (size_t i = 0; i < g->table_count && !begun; i++)
-            if (!g->summed[i]) table_begin(&w->tables[i], r->part);
+            if (!w->done[i]) table_begin(&w->tables[i], r->part);
         begun = true;
         if (!add_slice(g, w, r)) return false;
     }
     for (size_t i = 0; i < g->table_count && begun; i++)
-        if (!g->summed[i]) table_end(&w->tables[i]);
+        if (!w->done[i]) table_end(&w->tables[i]);
     return true;
 }
 
@@ -77,11 +109,13 @@ struct source {
 
 static void aggregation_begin(struct aggregation *g, struct scan *s, const struct source *sources, size_t count) {
     *g = (struct aggregation){.scan = s, .table_count = count, .worker_count = scan_threads(s)};
-    g->summed = arena_alloc(s->arena, count * sizeof *g->summed);
+    g->derived = arena_alloc(s->arena, count * sizeof *g->derived);
+    g->how = arena_alloc(s->arena, count * sizeof *g->how);
     g->workers = mem_zero(g->worker_count, sizeof *g->workers);
     for (unsigned n = 0; n < g->worker_count; n++) {
         struct worker *w = &g->workers[n];
         w->tables = arena_alloc(s->arena, count * sizeof *w->tables);
+        w->done = arena_alloc(s->arena, count * sizeof *w->done);
         for (size_t i = 0; i < count; i++) {
             table_init(&w->tables[i], sources[i].grouping, sources[i].keys, sources[i].by_class, s->arena);
             w->tables[i].max_groups = sources[i].max_groups;
@@ -94,22 +128,23 @@ static void aggregation_begin(struct aggregation *g, struct scan *s, const struc
 static struct table *holder(const struct aggregation *g, size_t total) {
     struct table *tables = g->workers[0].tables;
     for (size_t i = 0; i < g->table_count; i++)
-        if (i != total && !g->summed[i] && table_holds(&tables[i], &tables[total])) return &tables[i];
+        if (i != total && !g->derived[i] && table_holds(&tables[i], &tables[total])) return &tables[i];
     return NULL;
 }
 
 static bool aggregation_run(struct aggregation *g) {
     struct table *tables = g->workers[0].tables;
-    for (size_t i = 0; i < g->table_count; i++) g->summed[i] = tables[i].key_count == 0 && holder(g, i);
+    for (size_t i = 0; i < g->table_count; i++) g->derived[i] = tables[i].key_count == 0 && holder(g, i);
+    for (size_t i = 0; i < g->table_count; i++) g->how[i] = summed_of(&tables[i]);
     if (!scan_run(g->scan, add_part, g)) return false;
     for (size_t i = 0; i < g->table_count; i++) {
-        if (g->summed[i]) continue;
+        if (g->derived[i]) continue;
         for (unsigned n = 0; n < g->worker_count; n++) table_finish(&g->workers[n].tables[i]);
         for (unsigned n = 1; n < g->worker_count; n++)
             if (!table_merge(&tables[i], &g->workers[n].tables[i])) return too_many(g->scan, tables[i].max_groups);
     }
     for (size_t i = 0; i < g->table_count; i++)
-        if (g->summed[i]) table_sum(&tables[i], holder(g, i));
+        if (g->derived[i]) table_sum(&tables[i], holder(g, i));
     return true;
 }
 

@@ -76,6 +76,7 @@ struct answer {
     struct gap *gaps;
     size_t gap_count;
     uint64_t as_of; /* no row of a later seq is in it */
+    size_t summed;  /* how often a summary stood for a segment's rows */
 
     uint64_t count; /* PLAN_COUNT */
 

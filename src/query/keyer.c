@@ -63,16 +63,18 @@ static uint32_t bin_code(const struct keyer *k, double confidence) {
     return isnan(confidence) ? 0 : key_bin(k->key, confidence) + 1;
 }
 
+static inline uint32_t number_of_time(struct keyer *k, int64_t time_us) {
+    if (time_us < k->bucket_from || time_us >= k->bucket_to) {
+        k->bucket_from = key_bucket(k->key, time_us);
+        k->bucket_to = k->bucket_from + k->key->width_us;
+        k->bucket = number_of(k, &(struct key_value){.kind = KEY_VALUE, .time_us = k->bucket_from});
+    }
+    return k->bucket;
+}
+
 static void times(struct keyer *k, struct batch *b, uint32_t *numbers) {
     const int64_t *time = batch_time(b);
-    for (uint32_t i = 0; i < b->count; i++) {
-        if (time[i] < k->bucket_from || time[i] >= k->bucket_to) {
-            k->bucket_from = key_bucket(k->key, time[i]);
-            k->bucket_to = k->bucket_from + k->key->width_us;
-            k->bucket = number_of(k, &(struct key_value){.kind = KEY_VALUE, .time_us = k->bucket_from});
-        }
-        numbers[i] = k->bucket;
-    }
+    for (uint32_t i = 0; i < b->count; i++) numbers[i] = number_of_time(k, time[i]);
 }
 
 static void confidences(struct keyer *k, struct batch *b, uint32_t *numbers) {
@@ -102,4 +104,5 @@ void keyer_detections(struct keyer *k, const struct batch_detections *d, uint32_
         for (uint32_t i = 0; i < d->count; i++) numbers[i] = number_of_code(k, bin_code(k, d->confidences[i]));
 }
 
-uint32_t keyer_class(struct keyer *k, uint32_t code) { return number_of_code(k, code); }
+uint32_t keyer_code(struct keyer *k, uint32_t code) { return number_of_code(k, code); }
+uint32_t keyer_time(struct keyer *k, int64_t time_us) { return number_of_time(k, time_us); }

@@ -27,7 +27,8 @@ void keyer_begin(struct keyer *k, const struct part *p);
 void keyer_rows(struct keyer *k, struct batch *b, uint32_t numbers[BATCH_ROWS]);
 /* OF_CLASS and OF_CONFIDENCE: of detections. */
 void keyer_detections(struct keyer *k, const struct batch_detections *d, uint32_t *numbers);
-/* OF_CLASS: of a code in the part at hand. */
-uint32_t keyer_class(struct keyer *k, uint32_t code);
+/* Of a code in the part at hand; OF_TIME: of a time. */
+uint32_t keyer_code(struct keyer *k, uint32_t code);
+uint32_t keyer_time(struct keyer *k, int64_t time_us);
 /* Of what has no value. */
 uint32_t keyer_none(struct keyer *k);

@@ -376,6 +376,63 @@ static size_t add_distinct(struct lane *l, struct batch *b, const struct element
     return grown;
 }
 
+/* ---- from summaries ---- */
+
+/* By class the cell's confidence is that of the class's detections, as the lane's is. */
+static struct total total_of_cell(const struct lane *l, const struct summary_cell *c, uint32_t *n) {
+    *n = 0; /* of the means of Model Monitoring, which go by other counts */
+    switch (l->of.of) {
+    case OF_CONFIDENCE:
+        *n = c->confidences;
+        return (struct total){{c->confidence, 0}, c->least_confidence, c->most_confidence};
+    case OF_LATENCY: *n = c->latencies; return (struct total){{c->latency, 0}, c->least_latency, c->most_latency};
+    case OF_MONITORING_CONFIDENCE: return (struct total){.sum = {c->row_confidence, 0}};
+    case OF_MONITORING_LATENCY: return (struct total){.sum = {c->row_latency, 0}};
+    default: WRONG("a column that summaries don't have");
+    }
+}
+
+static void add_cell_numbers(struct lane *l, uint32_t group, const struct summary_cell *c) {
+    uint32_t n;
+    struct total *to = &l->totals[group], x = total_of_cell(l, c, &n);
+    l->numbers[group].n += n;
+    sum_add(&to->sum, x.sum.total);
+    if (n == 0) return;
+    widen(to, x.least);
+    widen(to, x.most);
+}
+
+void lane_add_cell(struct lane *l, uint32_t group, const struct summary_cell *c) {
+    switch (l->kind) {
+    case LANE_COUNTS:
+        l->counts[group].inferences += c->inferences;
+        l->counts[group].errors += c->errors;
+        l->counts[group].empty += c->empty;
+        l->counts[group].detections += c->detections;
+        return;
+    case LANE_NUMBERS: add_cell_numbers(l, group, c); return;
+    case LANE_TIMES: {
+        struct times *to = &l->times[group];
+        if (c->first_us < to->least) to->least = c->first_us;
+        if (c->last_us > to->most) to->most = c->last_us;
+        return;
+    }
+    case LANE_NEWEST: {
+        struct newest *to = &l->newest[group];
+        if (c->name && newer(to, c->named_us, c->named_seq))
+            *to = (struct newest){c->named_us, c->named_seq, true, c->name, to->text};
+        return;
+    }
+    case LANE_BINS: return; /* lane_add_bins */
+    case LANE_DISTINCT: WRONG("a lane that summaries don't have");
+    }
+}
+
+void lane_add_bins(struct lane *l, uint32_t group, const uint32_t *words, uint32_t count) {
+    uint32_t *bins = l->bins + (size_t)group * lane_bins(l->of.of);
+    for (uint32_t i = 0; i < count; i++) bins[summary_bin(words[i])] += summary_count(words[i]);
+}
+
 /* ---- all ---- */
 
 void lane_begin(struct lane *l, const struct part *p) {

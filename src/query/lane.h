@@ -4,6 +4,7 @@
 #pragma once
 #include "query/coded.h"
 #include "query/values.h"
+#include "store/summary.h"
 
 enum lane_kind {
     LANE_COUNTS,
@@ -107,6 +108,9 @@ size_t lane_room(struct lane *l, uint32_t groups, uint32_t room);
 void lane_begin(struct lane *l, const struct part *p);
 /* Returns by how many bytes it has grown. */
 size_t lane_add(struct lane *l, struct batch *b, const struct elements *x);
+/* A cell of the summary of the part at hand; and words of its bins. */
+void lane_add_cell(struct lane *l, uint32_t group, const struct summary_cell *c);
+void lane_add_bins(struct lane *l, uint32_t group, const uint32_t *words, uint32_t count);
 void lane_end(struct lane *l, uint32_t groups);
 void lane_finish(struct lane *l, uint32_t groups); /* behind the last part */
 

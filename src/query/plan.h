@@ -191,6 +191,7 @@ struct query_control {
     bool (*gone)(void *ctx); /* whether nobody waits for the answer any more; called on any thread; NULL: never asked */
     void *ctx;
     struct crew *crew; /* threads that may help; NULL: none */
+    bool rows_only;    /* summaries are not asked */
 };
 
 /* What statistics ask of a range or a model, by place: those up to STATS_MEANS cost little, quantiles more. */

@@ -5,6 +5,7 @@
 #include "query/aggregate.h"
 #include "query/facet.h"
 #include "query/hit.h"
+#include "query/summed.h"
 
 /* ---- counts ---- */
 
@@ -15,8 +16,15 @@ enum { LINE = 8 };
 
 static bool count_part(void *ctx, struct reader *r) {
     const struct tally *t = ctx;
+    enum summed_cover cover = summed_cover(r->scan, r->part);
+    struct summary summary;
     uint64_t n = 0;
-    while (reader_step(r)) n += bitmap_count(&r->rows);
+    if (cover && segment_summary(r->part->segment, &summary) && summed_count(cover, r->scan, &summary, &n)) {
+        atomic_fetch_add(&r->scan->summed, 1);
+        (void)reader_skip(r);
+    } else {
+        while (reader_step(r)) n += bitmap_count(&r->rows);
+    }
     t->counts[r->thread * LINE] += n;
     return true;
 }
@@ -42,7 +50,7 @@ static bool older(const struct found *x, const struct found *y) {
 }
 
 /* A heap with the oldest on top, so that a newer one can take its place. One a thread. */
-struct newest {
+struct newest_rows {
     struct found *heap;
     size_t count, most;
 };
@@ -53,12 +61,12 @@ static void swap(struct found *x, struct found *y) {
     *y = kept;
 }
 
-static void sift_up(struct newest *n, size_t at) {
+static void sift_up(struct newest_rows *n, size_t at) {
     for (; at && older(&n->heap[at], &n->heap[(at - 1) / 2]); at = (at - 1) / 2)
         swap(&n->heap[at], &n->heap[(at - 1) / 2]);
 }
 
-static void sift_down(struct newest *n) {
+static void sift_down(struct newest_rows *n) {
     for (size_t at = 0, child; (child = 2 * at + 1) < n->count; at = child) {
         if (child + 1 < n->count && older(&n->heap[child + 1], &n->heap[child])) child++;
         if (!older(&n->heap[child], &n->heap[at])) break;
@@ -67,7 +75,7 @@ static void sift_down(struct newest *n) {
 }
 
 /* False: it is older than all of a full heap. */
-static bool newest_add(struct newest *n, const struct found *f) {
+static bool newest_add(struct newest_rows *n, const struct found *f) {
     if (n->count < n->most) {
         n->heap[n->count] = *f;
         sift_up(n, n->count++);
@@ -89,7 +97,7 @@ static void raise_from(struct scan *s, int64_t time_us) {
 }
 
 /* From the newest on; in a segment, which is in order, what follows one that is too old is too old as well. */
-static void add_slice(struct newest *n, const struct reader *r) {
+static void add_slice(struct newest_rows *n, const struct reader *r) {
     const struct slice *s = &r->slice;
     const int64_t *times = slice_time(s);
     const uint64_t *seqs = slice_seq(s);
@@ -103,7 +111,7 @@ static void add_slice(struct newest *n, const struct reader *r) {
 }
 
 static bool find_newest(void *ctx, struct reader *r) {
-    struct newest *n = &((struct newest *)ctx)[r->thread];
+    struct newest_rows *n = &((struct newest_rows *)ctx)[r->thread];
     while (reader_step(r)) {
         if (!bitmap_any(&r->rows)) continue;
         add_slice(n, r);
@@ -114,14 +122,14 @@ static bool find_newest(void *ctx, struct reader *r) {
 
 struct list {
     struct scan *scan;
-    struct newest *newest;
+    struct newest_rows *newest;
     struct answer *out;
 };
 
 static bool load_hits(void *ctx) {
     struct list *l = ctx;
     struct scan *s = l->scan;
-    struct newest *n = l->newest;
+    struct newest_rows *n = l->newest;
     struct answer *out = l->out;
     size_t most = n->count < s->plan->limit ? n->count : s->plan->limit, before = s->arena->total;
     out->hits = arena_alloc(s->arena, most * sizeof *out->hits);
@@ -141,7 +149,7 @@ static bool load_hits(void *ctx) {
 
 static bool run_list(struct scan *s, struct answer *out) {
     /* One more than asked for tells whether there are more. */
-    struct newest *n = arena_alloc(s->arena, scan_threads(s) * sizeof *n);
+    struct newest_rows *n = arena_alloc(s->arena, scan_threads(s) * sizeof *n);
     for (unsigned i = 0; i < scan_threads(s); i++) {
         n[i].most = (size_t)s->plan->limit + 1;
         n[i].heap = arena_alloc(s->arena, n[i].most * sizeof *n[i].heap);
@@ -171,6 +179,7 @@ bool query_run(const struct view *v, const struct plan *p, const struct query_co
         case PLAN_FACETS: done = facets_run(&s, out); break;
         }
     } while (!done && atomic_load(&s.again));
+    out->summed = atomic_load(&s.summed);
     if (done) gaps_find(v, p->from_us, p->to_us, a, &out->gaps, &out->gap_count);
     return done;
 }

@@ -168,6 +168,11 @@ bool reader_step(struct reader *r) {
     return true;
 }
 
+bool reader_skip(struct reader *r) {
+    r->next = part_slices(r->part) - 1;
+    return !stopped(r);
+}
+
 /* ---- all parts ---- */
 
 struct run {

@@ -23,8 +23,9 @@ struct scan {
     uint64_t as_of;          /* rows of a later seq are left out */
     _Atomic int64_t from_us; /* a list raises it once it has enough newer rows */
 
-    _Atomic size_t taken; /* parts */
-    _Atomic size_t held;  /* bytes, see scan_hold */
+    _Atomic size_t taken;  /* parts */
+    _Atomic size_t held;   /* bytes, see scan_hold */
+    _Atomic size_t summed; /* how often a summary stood for a part's rows */
     _Atomic bool stop, failed, again;
 };
 
@@ -53,6 +54,9 @@ struct reader {
 
 /* The next slice; false at the end, and when the query was stopped. */
 bool reader_step(struct reader *r);
+
+/* Instead of all steps: nothing is to be read of the part. It counts as a step; false as for reader_step. */
+bool reader_skip(struct reader *r);
 
 /* Calls back for each part that may have rows, under a guard, at most once for each thread at a time. What `part` does
  * it can do again from the beginning: that is what happens after damage, when scan_run returns false and `again` is

@@ -168,7 +168,7 @@ static void take_numbers(struct table *t) {
 
 /* ---- the groups of a batch ---- */
 
-static bool allowed(const struct table *t) { return t->max_groups == 0 || t->groups <= t->max_groups; }
+bool table_allowed(const struct table *t) { return t->max_groups == 0 || t->groups <= t->max_groups; }
 
 /* Few groups that follow each other, as by time. */
 enum { SPAN_LEAST = 16 };
@@ -279,7 +279,7 @@ static bool class_grid_for(struct table *t, int key, uint32_t rows) {
 }
 
 static uint32_t __attribute__((noinline)) new_class(struct table *t, int key, uint32_t row, uint32_t code) {
-    uint32_t number = keyer_class(&t->keyers[key], code), group = number;
+    uint32_t number = keyer_code(&t->keyers[key], code), group = number;
     if (t->key_count == 2) group = key == 0 ? group_of(t, number, row) : group_of(t, row, number);
     t->class_grid[row * t->class_width + code] = group + 1;
     return group;
@@ -396,7 +396,13 @@ bool table_add(struct table *t, struct batch *b, struct table_room *room) {
         group_rows(t, b, room, &x);
     x.groups = t->groups;
     for (size_t i = 0; i < t->lane_count; i++) t->bytes += lane_add(&t->lanes[i], b, &x);
-    return allowed(t);
+    return table_allowed(t);
+}
+
+uint32_t table_group(struct table *t, const uint32_t numbers[PLAN_KEYS]) {
+    if (t->key_count == 2) return group_of(t, numbers[0], numbers[1]);
+    take_numbers(t);
+    return t->key_count == 0 ? 0 : numbers[0];
 }
 
 /* ---- two threads' tables ---- */
@@ -423,7 +429,7 @@ bool table_merge(struct table *t, struct table *other) {
         for (size_t i = 0; i < t->lane_count; i++) t->bytes += lane_merge(&t->lanes[i], to, &other->lanes[i], g);
     }
     for (size_t k = 0; k < t->key_count; k++) free(numbers[k]);
-    return allowed(t);
+    return table_allowed(t);
 }
 
 bool table_holds(const struct table *t, const struct table *total) {

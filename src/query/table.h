@@ -49,7 +49,11 @@ struct table_room {
 };
 void table_room_free(struct table_room *room);
 
-/* False: there are more groups than may be. */
+/* By numbers of the keys' values: the group, a new one if there is none. For what is added past table_add. */
+uint32_t table_group(struct table *t, const uint32_t numbers[PLAN_KEYS]);
+bool table_allowed(const struct table *t); /* false: there are more groups than may be */
+
+/* False as table_allowed. */
 bool table_add(struct table *t, struct batch *b, struct table_room *room);
 
 void table_finish(struct table *t);                     /* behind the last part; before all below */
