@@ -124,6 +124,7 @@ void look_at(struct run *r, struct space *s, const struct view *v) {
     if (!compare_all(v, &s->model, now_of(r), &why))
         wrong(r, "workspace %" PRIu32 ": %.*s", s->number, (int)why.n, why.p);
     buf_free(&why);
+    ask_plain(r, s, v);
     atomic_fetch_add(&r->board->queries, s->model.row_count + 5);
 }
 

@@ -122,6 +122,65 @@ static void random_grouping(struct run *r, struct space *s, struct grouping *g) 
     if (chance(d, 30)) g->limit = 1 + roll(d, 4), g->skip = roll(d, 3);
 }
 
+/* What dashboards ask for, which summaries may tell. */
+static void plain_grouping(struct run *r, struct grouping *g) {
+    static const enum of models[] = {OF_MODEL, OF_MODEL, OF_MODEL_BASE, OF_MODEL_VERSION};
+    static const enum of others[] = {OF_TIME, OF_TIME, OF_DEVICE, OF_CLASS, OF_CLASS};
+    static const struct measure all[] = {
+        {.kind = MEASURE_INFERENCES},
+        {.kind = MEASURE_DETECTIONS},
+        {.kind = MEASURE_AVG, .of = {.of = OF_CONFIDENCE}},
+        {.kind = MEASURE_AVG, .of = {.of = OF_LATENCY}},
+        {.kind = MEASURE_AVG, .of = {.of = OF_MONITORING_CONFIDENCE}},
+        {.kind = MEASURE_AVG, .of = {.of = OF_MONITORING_LATENCY}},
+        {.kind = MEASURE_ERRORS},
+        {.kind = MEASURE_EMPTY},
+        {.kind = MEASURE_MIN, .of = {.of = OF_LATENCY}},
+        {.kind = MEASURE_MAX, .of = {.of = OF_CONFIDENCE}},
+        {.kind = MEASURE_MIN, .of = {.of = OF_TIME}},
+        {.kind = MEASURE_MAX, .of = {.of = OF_TIME}},
+        {.kind = MEASURE_NEWEST, .of = {.of = OF_MODEL_NAME}},
+        {.kind = MEASURE_QUANTILE, .of = {.of = OF_CONFIDENCE}, .at = 0.5},
+        {.kind = MEASURE_HISTOGRAM, .of = {.of = OF_LATENCY}},
+    };
+    enum { ALL = sizeof all / sizeof *all, WITH_QUANTILES = 2 };
+    struct dice *d = &r->dice;
+    *g = (struct grouping){.max_groups = 100000, .measures = all, .totals = chance(d, 30)};
+    if (chance(d, 70)) g->keys[g->key_count++].subject.of = PICK(d, models);
+    if (chance(d, 70)) g->keys[g->key_count++].subject.of = PICK(d, others);
+    for (size_t i = 0; i < g->key_count; i++) {
+        struct key *k = &g->keys[i];
+        if (k->subject.of == OF_TIME) {
+            k->width_us = (chance(d, 50) ? 3600 : 86400) * INT64_C(1000000);
+            k->offset_us = chance(d, 20) ? 5400 * INT64_C(1000000) : chance(d, 30) ? 7200 * INT64_C(1000000) : 0;
+        } else if (chance(d, 15)) {
+            k->top = 1 + roll(d, 3);
+            k->drop = chance(d, 50);
+        }
+    }
+    g->measure_count = chance(d, 30) ? ALL : 2 + roll(d, ALL - 1 - WITH_QUANTILES);
+}
+
+void ask_plain(struct run *r, struct space *s, const struct view *v) {
+    struct buf why = {0};
+    struct question q;
+    struct grouping g;
+    size_t summed = 0;
+    plain_question(r, s, &q);
+    plain_grouping(r, &g);
+    q.summed = &summed;
+    answered(r, s, compare_groups(v, &s->model, &q, &g, &why), &why);
+    if (summed) cover(r, COVER_SUMMED);
+    if (summed && tested_hidden(v)) cover(r, COVER_SUMMED_HIDDEN);
+    if (r->rows_only) cover(r, COVER_SUMMED_OFF);
+    if (q.partial) cover(r, COVER_SUMMED_PARTIAL);
+    if (r->rows_only && summed) wrong(r, "summaries are off, and used");
+    summed = 0;
+    answered(r, s, compare_count(v, &s->model, &q, &why), &why);
+    if (summed) cover(r, COVER_SUMMED_COUNT);
+    buf_free(&why);
+}
+
 /* ---- anything ---- */
 
 static void ask_one(struct run *r, struct space *s, const struct view *v, struct buf *why) {
@@ -144,7 +203,12 @@ void step_ask(struct run *r, struct space *s) {
     struct grouping g;
     struct view *v = store_view(r->tested.store, s->number);
     uint32_t kind = roll(&r->dice, 10);
-    if (kind < 3) {
+    bool plain = chance(&r->dice, 20);
+    if (plain) {
+        note(r, "ws %" PRIu32 " groups of all", s->number);
+        ask_plain(r, s, v);
+        kind = 0;
+    } else if (kind < 3) {
         ask_one(r, s, v, &why);
     } else {
         random_question(r, s, &q);

@@ -94,12 +94,15 @@ bool compare_text(const struct buf *got, const struct buf *want, struct buf *why
 }
 
 /* The engine's answer; false: `why` tells. */
-static bool ask(const struct view *v, const struct plan *p, struct arena *a, struct answer *out, struct buf *why) {
+static bool ask(const struct view *v, const struct question *q, const struct plan *p, struct arena *a,
+                struct answer *out, struct buf *why) {
     struct err e = {0};
-    if (!query_run(v, p, NULL, a, out, &e)) {
+    struct query_control control = {.rows_only = q->rows_only};
+    if (!query_run(v, p, &control, a, out, &e)) {
         buf_printf(why, "the query failed: %s", e.msg);
         return false;
     }
+    if (q->summed) *q->summed += out->summed;
     if (out->gap_count == 0) return true;
     buf_printf(why, "%zu gaps, the first is segment %" PRIu64, out->gap_count, out->gaps[0].segment);
     return false;
@@ -147,7 +150,7 @@ bool compare_page(const struct view *v, const struct model *m, struct question *
     asked.after = q->store;
     const struct model_row **rows;
     size_t count = expect_rows(m, &p, &rows), shown = count < q->limit ? count : q->limit;
-    bool same = ask(v, &asked, &arena, &got, why) && same_list(m, &got, rows, count, shown, why);
+    bool same = ask(v, q, &asked, &arena, &got, why) && same_list(m, &got, rows, count, shown, why);
     q->more = same && got.next.set;
     if (q->more) {
         uint64_t as_of = q->model.set ? q->model.as_of : m->orders;
@@ -165,7 +168,7 @@ bool compare_count(const struct view *v, const struct model *m, const struct que
     struct plan p = plan_of(q, PLAN_COUNT);
     const struct model_row **rows;
     size_t want = expect_rows(m, &p, &rows);
-    bool same = ask(v, &p, &arena, &got, why);
+    bool same = ask(v, q, &p, &arena, &got, why);
     if (same && got.count != want) {
         same = false;
         buf_printf(why, "count: expected %zu, got %" PRIu64, want, got.count);
@@ -269,7 +272,7 @@ bool compare_groups(const struct view *v, const struct model *m, const struct qu
     struct plan p = plan_of(q, PLAN_GROUPS);
     p.groupings = g;
     p.grouping_count = 1;
-    bool same = ask(v, &p, &arena, &got, why);
+    bool same = ask(v, q, &p, &arena, &got, why);
     if (same) {
         expect_groups(m, &p, g, &arena, &want);
         same = same_groups(g, &got.lists[0], &want, why);
@@ -319,7 +322,7 @@ bool compare_facets(const struct view *v, const struct model *m, const struct qu
     struct facet want;
     struct buf g = {0}, w = {0}, all_got = {0}, all_want = {0};
     p.facets = (struct facets){.columns = true, .fields = true, .limit = q->limit};
-    bool same = ask(v, &p, &arena, &got, why);
+    bool same = ask(v, q, &p, &arena, &got, why);
     for (size_t i = 0; same && i < got.facet_count; i++) print_facet(&g, &got.facets[i]);
     for (enum of of = 0; same && of < OF_METADATA; of++) {
         if (!(of_uses(of) & USE_FACET)) continue;

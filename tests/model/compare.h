@@ -13,7 +13,9 @@ struct question {
     bool partial;
     uint32_t limit; /* of hits, of a facet's values */
     struct cursor store, model;
-    bool more; /* there is a further page */
+    bool more;      /* there is a further page */
+    bool rows_only; /* summaries are off */
+    size_t *summed; /* how often one stood for a segment is added; NULL: to nothing */
 };
 
 bool compare_page(const struct view *v, const struct model *m, struct question *q, struct buf *why);

@@ -89,6 +89,11 @@
     X(QUERY_FURTHER, "a further page")                                               \
     X(QUERY_COUNT, "a count")                                                        \
     X(QUERY_GROUPS, "an aggregate")                                                  \
+    X(SUMMED, "groups from summaries")                                               \
+    X(SUMMED_HIDDEN, "groups from summaries, a row of their segments hidden since")    \
+    X(SUMMED_COUNT, "a count from summaries")                                         \
+    X(SUMMED_OFF, "groups that may come from summaries, which are off")               \
+    X(SUMMED_PARTIAL, "the same, partial rows too")                                   \
     X(QUERY_FACETS, "facets")                                                        \
     X(QUERY_ONE, "one id")                                                           \
     X(QUERY_EMPTY, "a filter that nothing matches")                                  \

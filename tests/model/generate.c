@@ -270,8 +270,11 @@ static void filter_text_of(struct run *r, struct space *s, struct buf *b, unsign
 
 void random_question(struct run *r, struct space *s, struct question *q) {
     struct dice *d = &r->dice;
-    *q = (struct question){
-        .from_us = PLAN_FIRST_US, .to_us = PLAN_LAST_US, .partial = chance(d, 30), .limit = 1 + roll(d, 12)};
+    *q = (struct question){.from_us = PLAN_FIRST_US,
+                           .to_us = PLAN_LAST_US,
+                           .partial = chance(d, 30),
+                           .limit = 1 + roll(d, 12),
+                           .rows_only = r->rows_only};
     if (chance(d, 40)) {
         q->from_us = r->clock_us - (int64_t)roll(d, 100000) * 1000000;
         q->to_us = q->from_us + (int64_t)roll(d, 100000) * 1000000;
@@ -288,4 +291,23 @@ void random_question(struct run *r, struct space *s, struct question *q) {
     buf_free(&b);
     if (!filter_parse(&r->arena, q->text, &q->filter, &where, &e))
         wrong(r, "a filter that should parse: %.*s: %s", STR_ARG(q->text), e.msg);
+}
+
+void plain_question(struct run *r, struct space *s, struct question *q) {
+    static const int64_t hour = 3600 * INT64_C(1000000);
+    struct dice *d = &r->dice;
+    *q = (struct question){.text = STR("(nothing)"),
+                           .from_us = PLAN_FIRST_US,
+                           .to_us = PLAN_LAST_US,
+                           .partial = chance(d, 10),
+                           .limit = 1,
+                           .rows_only = r->rows_only};
+    int64_t ends[2];
+    for (int i = 0; i < 2; i++) {
+        ends[i] = r->clock_us - (int64_t)roll(d, i ? 20000 : 100000) * 1000000;
+        if (s->model.row_count && chance(d, 50)) ends[i] = s->model.rows[roll(d, (uint32_t)s->model.row_count)].time_us;
+        if (chance(d, i ? 70 : 40)) ends[i] = ends[i] / hour * hour;
+    }
+    if (chance(d, 50)) q->from_us = ends[0];
+    if (chance(d, 50) && ends[1] > q->from_us) q->to_us = ends[1];
 }

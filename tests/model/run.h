@@ -60,6 +60,7 @@ struct run {
     uint64_t operations[OPERATIONS]; /* of the disk: what each took last */
     unsigned syncs[STEPS];
     bool nested; /* a write in the middle of a step */
+    bool rows_only; /* summaries are off */
     unsigned weights[16];
 };
 
@@ -85,6 +86,7 @@ struct inference random_inference(struct run *r, struct space *s, struct str id)
 struct value random_value(struct run *r);
 struct str random_field(struct run *r, struct space *s);
 void random_question(struct run *r, struct space *s, struct question *q);
+void plain_question(struct run *r, struct space *s, struct question *q); /* without a filter; ends are often whole hours */
 
 /* ---- write.c: requests, and what becomes of them ---- */
 
@@ -129,3 +131,4 @@ void look_at(struct run *r, struct space *s, const struct view *v);
 
 void step_page(struct run *r, struct space *s); /* begins a list, or goes on with one */
 void step_ask(struct run *r, struct space *s);  /* anything else */
+void ask_plain(struct run *r, struct space *s, const struct view *v); /* without a filter, as dashboards do */

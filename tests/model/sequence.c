@@ -83,6 +83,7 @@ static void choose_options(struct run *r) {
                                          .chunk_rows = chunk_rows[roll(d, sizeof chunk_rows / sizeof *chunk_rows)]};
     r->accidents = chance(d, 15) ? 0 : 5 + roll(d, 20);
     r->interruptions = 15 + roll(d, 40);
+    r->rows_only = chance(d, 20);
 }
 
 static void move_clock(struct run *r) {

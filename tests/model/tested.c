@@ -106,4 +106,10 @@ struct whereabouts tested_find(const struct view *v, struct str id) {
     return out;
 }
 
+bool tested_hidden(const struct view *v) {
+    bool hidden = false;
+    for (size_t i = 0; v && i < v->sealed_count; i++) hidden |= atomic_load(&v->sealed[i]->overlay->hidden_count) > 0;
+    return hidden;
+}
+
 unsigned tested_frozen(const struct view *v) { return v && v->chunk_count ? (unsigned)v->chunk_count - 1 : 0; }

@@ -47,4 +47,5 @@ struct whereabouts {
 };
 struct whereabouts tested_find(const struct view *v, struct str id);
 
+bool tested_hidden(const struct view *v);       /* a row of a segment was hidden since it was written */
 unsigned tested_frozen(const struct view *v); /* chunks that wait to be sealed */
