@@ -99,6 +99,7 @@ static bool print_record(void *ctx, const struct record_header *h, struct str pa
     put_time(&b, "received", h->time_us);
     put_key(&b, "workspace"), put_int(&b, h->workspace);
     put_key(&b, "flags"), put_array(&b);
+    if (h->flags & RECORD_GROUP_BEGIN) put_strz(&b, "group_begin");
     if (h->flags & RECORD_CHAIN_END) put_strz(&b, "chain_end");
     if (h->flags & RECORD_GROUP_END) put_strz(&b, "group_end");
     put_array_end(&b);

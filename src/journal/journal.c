@@ -94,6 +94,22 @@ void journal_scan(struct str bytes, const struct journal_file_header *h, record_
     scan_from(bytes, h->number, end, next, visit, ctx);
 }
 
+/* Of a group that was cut off any sector may be there, but not its first record, or it would have been taken; and the
+ * next group is not begun before it is synced. What stood between has its room. */
+bool journal_goes_on(struct str bytes, uint64_t number, uint64_t end, uint64_t next, uint64_t *later) {
+    struct record_header h;
+    uint64_t from = end + JOURNAL_SECTOR - end % JOURNAL_SECTOR;
+    for (; from < bytes.n && bytes.n - from >= sizeof h; from += JOURNAL_SECTOR) {
+        memcpy(&h, bytes.p + from, sizeof h);
+        if (!(h.flags & RECORD_GROUP_BEGIN) || h.seq <= next || h.seq - next > (from - end) / sizeof h ||
+            h.length > bytes.n - from - sizeof h || h.crc != record_crc(&h, bytes.p + from + sizeof h, number))
+            continue;
+        *later = h.seq;
+        return true;
+    }
+    return false;
+}
+
 /* Puts chains together and gives on the whole ones. */
 struct chains {
     struct buf records;   /* of the unfinished chain */
@@ -133,12 +149,19 @@ static char *file_bytes(const struct file *f, uint64_t at, uint64_t size, struct
     return NULL;
 }
 
-/* A file's records from *at (number *seq) to its end, or up to `stop`, into c. */
-static bool replay_file(const struct file *f, uint64_t *at, uint64_t *seq, uint64_t size, struct chains *c) {
+/* A file's records from *at (number *seq) to its end, or up to `stop`, into c. `last`: where they end is for the file to
+ * say, and nobody else. */
+static bool replay_file(const struct file *f, uint64_t *at, uint64_t *seq, uint64_t size, bool last, struct chains *c) {
+    uint64_t later;
     if (f->after_recovery && *at == JOURNAL_DATA) c->records.n = 0;
     char *bytes = file_bytes(f, *at, size, c->e);
     if (!bytes) return false;
     scan_from((struct str){bytes, size}, f->number, at, seq, chains_record, c);
+    if (last && !c->failed && journal_goes_on((struct str){bytes, size}, f->number, *at, *seq, &later))
+        c->failed = !err_set(c->e, ERR_DAMAGED,
+                             "journal file %s is damaged at offset %llu: record %llu is not there, and record %llu, "
+                             "which was written after that was acknowledged, is; see `sightglass check`",
+                             f->name, (unsigned long long)*at, (unsigned long long)*seq, (unsigned long long)later);
     free(bytes);
     return !c->failed;
 }
@@ -252,7 +275,7 @@ static bool replay_all(struct journal *j, uint64_t after, journal_visit *visit, 
         uint64_t at = JOURNAL_DATA, seq = f->first_seq, end = i + 1 < j->count ? j->files[i + 1].first_seq : UINT64_MAX;
         c.stop = end;
         if (i + 1 == j->count) io_forget(f->fd, 0, 0);
-        ok = replay_file(f, &at, &seq, f->size, &c);
+        ok = replay_file(f, &at, &seq, f->size, i + 1 == j->count, &c);
         if (ok && end != UINT64_MAX && seq != end) ok = damaged(e, f, at, seq);
         f->free = false;
         f->last_seq = seq - 1;
@@ -400,7 +423,7 @@ bool journal_append(struct journal *j, struct buf *chain, int64_t time_us, struc
         h.seq = j->next_seq++;
         h.time_us = time_us;
         h.zero = 0;
-        h.flags = pos + size == chain->n ? RECORD_CHAIN_END : 0;
+        h.flags = (pos + size == chain->n ? RECORD_CHAIN_END : 0) | (j->group.n == 0 ? RECORD_GROUP_BEGIN : 0);
         memcpy(chain->p + pos, &h, sizeof h);
         j->last = j->group.n;
         j->has_last = true;
@@ -506,7 +529,7 @@ bool journal_read(struct journal *j, struct journal_position *from, struct journ
         bool inside = live[i].number == from->file && from->at > JOURNAL_DATA;
         uint64_t at = inside ? from->at : JOURNAL_DATA, seq = inside ? from->seq + 1 : live[i].first_seq;
         c.stop = i + 1 < n ? live[i + 1].first_seq : to.seq + 1;
-        ok = replay_file(&live[i], &at, &seq, i + 1 < n ? live[i].size : to.at, &c);
+        ok = replay_file(&live[i], &at, &seq, i + 1 < n ? live[i].size : to.at, false, &c);
         if (ok && seq != c.stop) ok = damaged(e, &live[i], at, seq);
     }
     buf_free(&c.records);

@@ -15,7 +15,7 @@
  * Record (struct record_header, 32 bytes, then the payload):
  *      0  4  length of the payload
  *      4  1  type (record.h)
- *      5  1  flags: 1 last of its chain, 2 last of its group
+ *      5  1  flags: 1 last of its chain, 2 last of its group, 4 first of what one sync covered
  *      6  2  0
  *      8  4  workspace
  *     12  4  crc32c of bytes 0..11, 16..31 and the payload, seeded with the file number
@@ -27,7 +27,10 @@
  * boundary, so that no sector holds both what is acknowledged and what is not yet.
  *
  * Where a file ends: at the record before the next file's first sequence number. In the newest file, at the first
- * record that is not exactly the next one. A record missing anywhere else is damage.
+ * record that is not exactly the next one, if no record with flag 4 and a higher number follows it: such a one was
+ * written when the sync of all before it had returned. A record missing anywhere else is damage. So a write that was cut
+ * off, of which any sectors may be there, is told from damage to what was acknowledged; only damage to the very last
+ * group, behind which nothing was written, looks like a write that was cut off.
  *
  * Threads: append and commit belong to the writer; prepare, position and recycle to the keeper; a mutex guards the
  * list of files, taken by the writer once a file and once a commit. */
@@ -39,7 +42,7 @@
 #include "base/err.h"
 #include "base/str.h"
 
-enum { RECORD_CHAIN_END = 1, RECORD_GROUP_END = 2 };
+enum { RECORD_CHAIN_END = 1, RECORD_GROUP_END = 2, RECORD_GROUP_BEGIN = 4 };
 
 struct record_header {
     uint32_t length;
@@ -113,7 +116,8 @@ struct journal_stats journal_stats(struct journal *j);
 /* ---- files as such, for replay, the dump tool and the fuzzer ---- */
 
 /* One file's bytes: header, then records until the first that is not the next one. Calls back for each record, chains
- * whole or not; *end is the offset behind the last good one, *next the number that would have come. */
+ * whole or not; *end is the offset behind the last good one, *next the number that would have come. journal_goes_on:
+ * whether that is no end, since a later group begins behind it, and the number of its first record. */
 struct journal_file_header {
     uint8_t store_id[16];
     uint64_t number, first_seq;
@@ -123,3 +127,4 @@ bool journal_file_header(struct str bytes, struct journal_file_header *h);
 void journal_scan(struct str bytes, const struct journal_file_header *h,
                   bool (*record)(void *ctx, const struct record_header *h, struct str payload, uint64_t at), void *ctx,
                   uint64_t *end, uint64_t *next);
+bool journal_goes_on(struct str bytes, uint64_t number, uint64_t end, uint64_t next, uint64_t *later);

@@ -229,7 +229,7 @@ static bool append(struct checkpoint *c, const struct record_header *h, struct s
         t->open = false;
     }
     if (!t->open) tail_open(s, t);
-    copy.flags &= (uint8_t)~RECORD_GROUP_END;
+    copy.flags &= (uint8_t) ~(RECORD_GROUP_BEGIN | RECORD_GROUP_END);
     copy.length = (uint32_t)payload.n;
     seal_last(t, 0);
     t->last = t->more.n;

@@ -178,7 +178,8 @@ static bool give_chain(struct chain *c, struct err *e) {
     return ok;
 }
 
-/* One file's records, up to number `end`, or in the newest file (end 0) as far as they go. */
+/* One file's records, up to number `end`; in the newest file (end 0) as far as they go, which is as far as a start would
+ * go, or beyond the damage that keeps a start from going on. */
 static bool read_file(const struct file *f, uint64_t end, struct chain *c, struct err *e) {
     size_t n = 0;
     char *bytes = io_read_file(f->path, FILE_MOST, &n);
@@ -192,7 +193,9 @@ static bool read_file(const struct file *f, uint64_t end, struct chain *c, struc
         r.least = r.most = next;
         if (!record_at(&r, at, &h)) {
             r.most = last;
-            if (!end) break;
+            uint64_t later = 0;
+            if (!end && !journal_goes_on(r.bytes, r.seed, at, next, &later)) break;
+            if (!end) r.most = later;
             bool more = at < r.bytes.n && find_next(&r, &at, &h);
             if (last > c->after)
                 c->to->gap(c->to->ctx, f->path, damaged, next > c->after ? next : c->after + 1,

@@ -75,7 +75,7 @@ static void a_chain_is_filled_in(void **state) {
         assert_int_equal(h[i].seq, 101 + i);
         assert_int_equal(h[i].time_us, -5);
         assert_int_equal(h[i].zero, 0);
-        assert_int_equal(h[i].flags, i == 2 ? RECORD_CHAIN_END : 0);
+        assert_int_equal(h[i].flags, i == 2 ? RECORD_CHAIN_END : i == 0 ? RECORD_GROUP_BEGIN : 0);
     }
     assert_int_equal(h[0].type, 2);
     assert_int_equal(h[0].workspace, 9);
@@ -118,7 +118,7 @@ static void a_group_begins_on_a_sector(void **state) {
     journal_scan(buf_str(&bytes), &h, note_layout, &l, &end, &next);
     assert_int_equal(l.count, 6);
     static const uint64_t at[] = {4096, 4096 + 82, 4096 + 164, 4608, 5120, 6144};
-    static const uint8_t flags[] = {0, 1, 3, 3, 3, 3};
+    static const uint8_t flags[] = {4, 1, 3, 7, 7, 7};
     for (unsigned i = 0; i < 6; i++) {
         assert_int_equal(l.at[i], at[i]);
         assert_int_equal(l.flags[i], flags[i]);
@@ -450,7 +450,7 @@ static bool documented_record(void *ctx, const struct record_header *h, struct s
     assert_int_equal(h->seq, n);
     assert_int_equal(h->workspace, 1);
     assert_int_equal(at, n == 1 ? 4096 : n == 2 ? 4216 : 4608);
-    assert_int_equal(h->flags, n == 1 ? 0 : 3);
+    assert_int_equal(h->flags, n == 1 ? 4 : n == 2 ? 3 : 7);
     assert_int_equal(h->type, n == 1 ? RECORD_INFERENCE : RECORD_ATTACH);
     if (n == 1) {
         assert_true(inference_decode(payload, &arena, &inf));

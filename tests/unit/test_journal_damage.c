@@ -238,6 +238,89 @@ static void every_byte_of_the_newest_file_wrong(void **state) {
     every_byte_wrong(*state, 3, JOURNAL_DATA + 600, true);
 }
 
+/* In the newest file too it is damage when it is followed by what was written after it was acknowledged. The last group
+ * of all may be one that was cut off. */
+static void damage_before_a_later_group(void **state) {
+    struct kit *k = *state;
+    uint64_t at[8], end;
+    char want[300];
+    kit_open(k, 0);
+    kit_put(k, "a", 1, 100);
+    assert_true(kit_append(k, "b", 3, 480) && kit_append(k, "c", 1, 30)); /* one group; its records fill a sector each */
+    kit_commit(k);
+    kit_put(k, "d", 1, 100);
+    kit_close(k);
+    struct buf bytes = scratch_read(kit_slot(k, 0));
+    assert_int_equal(kit_offsets(buf_str(&bytes), at, 8, &end), 6);
+    for (unsigned i = 0; i < 6; i++) {
+        static const unsigned inside[] = {0, 2, 4, 5, 8, 12, 16, 20, 24, 32, 60};
+        for (unsigned n = 0; n < sizeof inside / sizeof *inside; n++) {
+            bytes.p[at[i] + inside[n]] ^= 0x40;
+            scratch_write(kit_slot(k, 0), buf_str(&bytes));
+            bytes.p[at[i] + inside[n]] ^= 0x40;
+            bool opened = kit_open(k, 0);
+            assert_int_equal(opened, i == 5);
+            kit_close(k);
+            snprintf(want, sizeof want,
+                     "journal file slot-00.journal is damaged at offset %u: record %u is not there, and record %u, which "
+                     "was written after that was acknowledged, is; see `sightglass check`",
+                     (unsigned)at[i], i + 1, i == 0 ? 2 : 6);
+            if (!opened) assert_string_equal(k->e.msg, want);
+            unlink(kit_slot(k, 1));
+        }
+    }
+    buf_free(&bytes);
+}
+
+/* Of a group that was cut off any sectors may be there, in any order: that is no damage. */
+static void any_sectors_of_the_last_group(void **state) {
+    struct kit *k = *state;
+    enum { SECTORS = 6 };
+    uint64_t at[10], end;
+    kit_open(k, 0);
+    kit_put(k, "a", 1, 100);
+    struct buf before = scratch_read(kit_slot(k, 0));
+    assert_true(kit_append(k, "b", 1, 480) && kit_append(k, "c", 3, 480) && kit_append(k, "d", 2, 480));
+    kit_commit(k);
+    kit_close(k);
+    struct buf bytes = scratch_read(kit_slot(k, 0)), cut = scratch_read(kit_slot(k, 0));
+    assert_int_equal(kit_offsets(buf_str(&bytes), at, 10, &end), 1 + SECTORS);
+    for (unsigned there = 0; there < 1 << SECTORS; there++) {
+        for (unsigned i = 0; i < SECTORS; i++)
+            memcpy(cut.p + at[1 + i], (there >> i & 1 ? bytes.p : before.p) + at[1 + i], JOURNAL_SECTOR);
+        scratch_write(kit_slot(k, 0), buf_str(&cut));
+        bool b = there & 1, c = (there & 15) == 15, d = there == 63;
+        assert_string_equal(kit_reopen(k, 0), d   ? "a.0 b.0 c.0 c.1 c.2 d.0 d.1 "
+                                              : c ? "a.0 b.0 c.0 c.1 c.2 "
+                                              : b ? "a.0 b.0 "
+                                                  : "a.0 ");
+        kit_close(k);
+    }
+    buf_free(&before);
+    buf_free(&bytes);
+    buf_free(&cut);
+}
+
+/* A group that goes on in the next file, of which the beginning is missing there: what stands behind is of the same sync. */
+static void a_part_of_a_group_in_the_next_file(void **state) {
+    struct kit *k = *state;
+    uint64_t at[8], end;
+    kit_open(k, 0);
+    kit_put(k, "a", 1, 11500);
+    assert_true(kit_append(k, "b", 6, 480)); /* one of it still fits */
+    kit_commit(k);
+    kit_close(k);
+    const char *path = kit_file(k, 2);
+    struct buf bytes = scratch_read(path);
+    assert_in_range(kit_offsets(buf_str(&bytes), at, 8, &end), 4, 5);
+    memset(bytes.p + at[0], 0, JOURNAL_SECTOR);
+    scratch_write(path, buf_str(&bytes));
+    assert_string_equal(kit_reopen(k, 0), "a.0 ");
+    kit_put(k, "c", 1, 30);
+    assert_string_equal(kit_reopen(k, 0), "a.0 c.0 ");
+    buf_free(&bytes);
+}
+
 static void the_only_header_is_damaged(void **state) {
     struct kit *k = *state;
     kit_open(k, 0);
@@ -347,6 +430,9 @@ int main(void) {
         TEST(damage_in_a_file_that_is_done_with),
         TEST(every_byte_of_an_older_file_wrong),
         TEST(every_byte_of_the_newest_file_wrong),
+        TEST(damage_before_a_later_group),
+        TEST(any_sectors_of_the_last_group),
+        TEST(a_part_of_a_group_in_the_next_file),
         TEST(the_only_header_is_damaged),
         TEST(a_header_that_was_never_finished),
         TEST(a_number_is_missing),

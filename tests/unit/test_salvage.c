@@ -89,6 +89,32 @@ static void one_record_of_a_group(void **state) {
     buf_free(&bytes);
 }
 
+/* The newest file has no number at which it ends; what was written later tells that something was there. */
+static void the_middle_of_the_newest_file(void **state) {
+    struct kit *k = *state;
+    uint64_t at[10], end, seq;
+    char want[100];
+    assert_true(kit_open(k, 0));
+    kit_put(k, "aa", 1, 100);
+    kit_put(k, "bb", 4, 150);
+    kit_put(k, "cc", 1, 100);
+    kit_put(k, "dd", 1, 100);
+    kit_close(k);
+    const char *path = kit_file(k, 1);
+    struct buf bytes = scratch_read(path);
+    assert_int_equal(kit_offsets(buf_str(&bytes), at, 10, &end), 7);
+    for (int last = 0; last < 2; last++) { /* then with the very last one damaged, too, which may have been cut off */
+        bytes.p[at[2] + 100] ^= (char)!last;
+        bytes.p[at[6] + 100] ^= (char)last;
+        scratch_write(path, buf_str(&bytes));
+        assert_string_equal(salvaged(k, 0, &seq), last ? "aa.0 bb.0 bb.2 bb.3 cc.0 " : "aa.0 bb.0 bb.2 bb.3 cc.0 dd.0 ");
+        snprintf(want, sizeof want, "%s@%" PRIu64 ":3-3 ", strrchr(path, '/') + 1, at[2]);
+        assert_string_equal(gaps.p, want);
+        assert_int_equal(seq, last ? 6 : 7);
+    }
+    buf_free(&bytes);
+}
+
 /* What was never acknowledged is not given, however whole its records are. */
 static void a_chain_without_its_end(void **state) {
     struct kit *k = *state;
@@ -137,7 +163,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, kit_setup, kit_teardown)
         TEST(gives_what_a_start_gives), TEST(one_record_of_a_group), TEST(a_chain_without_its_end),
-        TEST(a_file_is_missing),        TEST(another_store),
+        TEST(a_file_is_missing),        TEST(another_store),     TEST(the_middle_of_the_newest_file),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     buf_free(&gaps);
