@@ -213,6 +213,11 @@ static bool find_top(struct scan *s, const struct grouping *g, const struct key 
     bool done = aggregation_run(&sub);
     if (done) take_top(&sub.workers[0].tables[0], by, key->top, s->arena, top);
     aggregation_end(&sub);
+    if (!done && atomic_load(&s->failed) && s->e->code == ERR_UNPROCESSABLE)
+        err_set(s->e, ERR_UNPROCESSABLE,
+                "to find the top %u all different values are counted, and they are too many for the %zu MiB of memory a "
+                "query may have; ask for a shorter time range or a narrower filter, or for facets, which estimate",
+                key->top, s->control->memory >> 20);
     return done;
 }
 

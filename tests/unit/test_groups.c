@@ -246,6 +246,12 @@ static void memory_has_a_bound(void **state) {
     e.code = ERR_NONE;
     assert_false(run(&all, 1, &least, &a, &e));
     assert_int_equal(e.code, ERR_UNPROCESSABLE);
+    by_serial.keys[0].top = 10; /* few groups, and yet all values are counted first */
+    assert_true(run(&by_serial, 1, &enough, &a, &e) && a.lists[0].count == 11);
+    e.code = ERR_NONE;
+    assert_false(run(&by_serial, 1, &least, &a, &e));
+    assert_int_equal(e.code, ERR_UNPROCESSABLE);
+    assert_non_null(strstr(e.msg, "to find the top 10 all different values are counted"));
 }
 
 /* ---- sums and quantiles ---- */
