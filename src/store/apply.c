@@ -335,15 +335,25 @@ static void apply_inference(struct applying *a, struct write_result *result) {
     *result = (struct write_result){.outcome = OUTCOME_CREATED, .index = index};
 }
 
+/* The index that a row of a segment has. One that was assigned is asked of the row: others may have come and gone since. */
+static bool index_of_row(const struct applying *a, uint32_t *index) {
+    const struct id_state *id = &a->r->ids[0];
+    *index = a->r->inf.index;
+    for (uint32_t t = 0; t < id->target_count && a->r->inf.assign_index; t++) {
+        if (id->targets[t].seq != a->seq) continue;
+        *index = id->targets[t].index;
+        return true;
+    }
+    return !a->r->inf.assign_index;
+}
+
 /* At replay: the row is in a segment, or gone with it. What it hid may be in a segment that is not folded. */
 static void hide_again(struct applying *a) {
     struct twin twin;
-    if (a->r->inf.partial) return;
+    uint32_t index;
+    if (a->r->inf.partial || !index_of_row(a, &index)) return;
     find_idents(a);
-    for (uint32_t index = a->r->inf.index;; index++) {
-        if (find_twin(a, index, true, &twin)) hide(a, &twin);
-        if (!a->r->inf.assign_index || !find_twin(a, index, false, &twin)) return;
-    }
+    if (find_twin(a, index, true, &twin)) hide(a, &twin);
 }
 
 static void measure(struct store *s, struct chunk *open) {

@@ -13,7 +13,22 @@ struct needs {
     struct arena arena;
 };
 
-static bool lacks_guarded(const struct view *v, uint64_t hash, struct str id, uint64_t seq, struct sealed_row *found) {
+/* The row that a record made, in a segment. */
+struct made {
+    bool there;
+    uint32_t index;
+};
+
+static void find_made(const struct sealed_row *found, size_t count, uint64_t seq, struct made *out) {
+    for (size_t i = 0; i < count; i++) {
+        const struct segment *g = found[i].sealed->segment;
+        for (uint32_t row = found[i].row + 1; row; row = SEG(g, SAME_ID)[row - 1])
+            if (SEG(g, SEQ)[row - 1] == seq) *out = (struct made){true, SEG(g, INDEX)[row - 1]};
+    }
+}
+
+static bool lacks_guarded(const struct view *v, uint64_t hash, struct str id, uint64_t seq, struct sealed_row *found,
+                          struct made *made) {
     struct guard g;
     if (!guard_enter(&g)) {
         view_set_aside(v, g.what, &g.e);
@@ -23,15 +38,16 @@ static bool lacks_guarded(const struct view *v, uint64_t hash, struct str id, ui
     size_t n = view_find(v, hash, id, found);
     for (size_t i = 0; i < n; i++)
         lacks |= !found[i].sealed->going && found[i].sealed->segment->applied_through < seq;
+    if (made) find_made(found, n, seq, made);
     guard_leave(&g);
     return lacks;
 }
 
-/* Whether a segment lacks a write of the id, or may. */
-static bool segment_lacks(const struct view *v, uint64_t hash, struct str id, uint64_t seq) {
+/* Whether a segment lacks a write of the id, or may. *made, if asked for: the row of this number. */
+static bool segment_lacks(const struct view *v, uint64_t hash, struct str id, uint64_t seq, struct made *made) {
     struct sealed_row few[256], *many = NULL;
     if (v->sealed_count > sizeof few / sizeof *few) many = mem_alloc(v->sealed_count * sizeof *many);
-    bool lacks = lacks_guarded(v, hash, id, seq, many ? many : few);
+    bool lacks = lacks_guarded(v, hash, id, seq, many ? many : few, made);
     free(many);
     return lacks;
 }
@@ -47,7 +63,7 @@ static bool id_needs(struct needs *n, struct str id, uint64_t seq) {
     if (!v) return false;
     bool needed = any_set_aside(v);
     for (size_t c = 0; c < v->chunk_count && !needed; c++) needed = chunk_find(v->chunks[c], hash, id) != NULL;
-    if (!needed) needed = segment_lacks(v, hash, id, seq);
+    if (!needed) needed = segment_lacks(v, hash, id, seq, NULL);
     view_release(v);
     return needed;
 }
@@ -67,16 +83,23 @@ static enum keep keep_attach(struct needs *n, const struct record_header *h, str
     return KEEP_LESS;
 }
 
-/* The row of a complete record is in a segment. What it hid may be in one that is not folded. */
-static enum keep keep_sealed(struct needs *n, const struct record_header *h, struct str payload) {
+/* The row of a complete record is in a segment. What it hid may be in one that is not folded. An index that was
+ * assigned is written down: the row may be dropped before what it hid, and then nobody else knows. */
+static enum keep keep_sealed(struct needs *n, const struct record_header *h, struct str payload, struct buf *less) {
     struct inference inf;
+    struct made made = {0};
     if (!n->w->partials) return KEEP_NONE;
     if (!inference_decode(payload, &n->arena, &inf)) return KEEP_ALL;
     if (inf.partial) return KEEP_NONE;
     struct view *v = workspace_view(n->w);
-    bool lacks = v && (any_set_aside(v) || segment_lacks(v, id_hash(n->s->o.id, inf.id), inf.id, h->seq));
+    bool lacks = v && segment_lacks(v, id_hash(n->s->o.id, inf.id), inf.id, h->seq, &made);
+    lacks |= v && any_set_aside(v);
     view_release(v);
-    return lacks ? KEEP_ALL : KEEP_NONE;
+    if (!lacks || !inf.assign_index || !made.there) return lacks ? KEEP_ALL : KEEP_NONE;
+    inf.index = made.index;
+    inf.assign_index = false;
+    inference_encode(less, &inf);
+    return KEEP_LESS;
 }
 
 /* An inference that came again, or in conflict, made no row. It must not make one when the row it met is dropped. */
@@ -100,7 +123,7 @@ static enum keep needed(void *ctx, const struct record_header *h, struct str pay
     enum keep keep = KEEP_ALL;
     if (h->seq > n->applied) return KEEP_ALL;
     if (h->type == RECORD_INFERENCE && h->seq <= n->w->sealed_through)
-        keep = keep_sealed(n, h, payload);
+        keep = keep_sealed(n, h, payload, less);
     else if (h->type == RECORD_INFERENCE)
         keep = keep_open(n, h, payload);
     else if (h->type == RECORD_ATTACH)

@@ -130,6 +130,7 @@ void freeze(struct store *s, struct workspace *w);
 struct target {
     struct sealed *sealed;
     uint32_t row, index;
+    uint64_t seq;    /* an inference: of the record that made the row */
     bool same;       /* an attach: the segment has this value already; an inference: it has the same content */
     bool same_model; /* as the inference */
     bool partial;

@@ -47,7 +47,7 @@ static struct target inference_target(const struct resolved *r, struct str paylo
     const struct segment *g = s->segment;
     uint32_t model = SEG(g, MODEL)[row];
     struct str text = model == CODE_NULL ? STR("") : segment_dict_text(segment_dict(g, SEG_MODEL), model);
-    struct target t = {.sealed = s, .row = row, .index = SEG(g, INDEX)[row]};
+    struct target t = {.sealed = s, .row = row, .index = SEG(g, INDEX)[row], .seq = SEG(g, SEQ)[row]};
     t.same_model = str_eq(text, r->inf.model_id);
     t.partial = SEG(g, FLAGS)[row] & ROW_PARTIAL;
     if (t.same_model) t.same = SEG(g, CONTENT)[row] == content_hash(payload);

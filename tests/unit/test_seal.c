@@ -165,6 +165,39 @@ static void test_hidden(void **state) {
     same_over(k, STEP_COMPACT);
 }
 
+/* An index that the store assigned: what the record hid, and nothing else, is hidden after a restart, even when the rows
+ * that had taken the indexes before it are dropped, and when its own is. */
+static void test_hidden_by_assigned(void **state) {
+    struct store_kit *k = *state;
+    struct inference inf = plain("p", "m/1", 0);
+    inf.time_us = 1000;
+    assert_true(add_inference(k, &inf));
+    step(k, STEP_FREEZE, 0);
+    step(k, STEP_SEAL, 0);
+    inf = plain("p", "m/1", 1);
+    for (inf.partial = true; inf.index < 4; inf.index++) assert_true(add_inference(k, &inf));
+    step(k, STEP_FREEZE, 0);
+    step(k, STEP_SEAL, 0);
+    for (uint32_t index = 1; index < 3; index++) {
+        inf = plain("p", "m/1", 0);
+        inf.assign_index = true;
+        inf.time_us = index == 1 ? 3000 : TIME_UNKNOWN;
+        assert_true(add_inference(k, &inf));
+        assert_int_equal(k->result.index, index);
+        step(k, STEP_FREEZE, 0);
+        same_over(k, STEP_SEAL);
+    }
+    for (int64_t before_us = 2000; before_us <= 4000; before_us += 2000) { /* index 0; index 1, which hid one that stays */
+        size_t chunks, had = parts(k, &chunks);
+        step(k, STEP_RETAIN, before_us);
+        assert_int_equal(parts(k, &chunks), had - 1);
+        same_after_kill(k);
+    }
+    same_over(k, STEP_COMPACT);
+    while (parts(k, &(size_t){0}) > 1) same_over(k, STEP_MERGE);
+    same_over(k, STEP_COMPACT);
+}
+
 static void test_retention(void **state) {
     struct store_kit *k = *state;
     size_t chunks;
@@ -358,6 +391,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_attach_to_sealed, setup, store_kit_teardown),
         cmocka_unit_test_setup_teardown(test_known_ids_in_segments, setup, store_kit_teardown),
         cmocka_unit_test_setup_teardown(test_hidden, setup, store_kit_teardown),
+        cmocka_unit_test_setup_teardown(test_hidden_by_assigned, setup, store_kit_teardown),
         cmocka_unit_test_setup_teardown(test_retention, setup, store_kit_teardown),
         cmocka_unit_test_setup_teardown(test_lost, setup, store_kit_teardown),
         cmocka_unit_test_setup_teardown(test_retention_and_wrong_clocks, setup, store_kit_teardown),
