@@ -221,6 +221,14 @@ static void note_seq(struct store *s) {
     }
 }
 
+/* Replay brings back what waited too long and was taken out. Past the limit it would be in the place of others: a write
+ * to it adds no id, and more would wait than may. */
+static void drop_expired(struct store *s) {
+    uint32_t number = 0;
+    for (struct workspace *w; (w = workspace_next(s, &number));)
+        if (pending_count(w->pending) > s->o.max_pending) expire_pending(s, w);
+}
+
 static bool load(struct store *s, struct err *e) {
     char path[4096];
     int64_t begun = clock_mono_us();
@@ -295,6 +303,7 @@ struct store *store_open(const struct store_options *o, struct err *e) {
         store_free(s);
         return NULL;
     }
+    drop_expired(s);
     keep_journal(s, false); /* a full disk is told to each write; reads go on */
     s->writer_runs = true;
     CHECK(pthread_create(&s->writer, NULL, write_loop, s) == 0);

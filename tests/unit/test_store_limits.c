@@ -281,7 +281,32 @@ static void a_group_passes_no_limit(void **state) {
     for (unsigned i = 0; i < 3; i++) write_free(&w[i]);
 }
 
-/* ---- a store that is opened with less than it holds ---- */
+/* ---- a store that is opened again ---- */
+
+static int64_t clock_us;
+static int64_t the_clock(void) { return clock_us; }
+
+/* What had waited too long comes back with a replay. It makes no room for more than the limit. */
+static void expired_ones_are_not_in_the_way(void **state) {
+    struct store_kit *k = *state;
+    clock_us = 1000;
+    k->o.now_us = the_clock;
+    k->o.pending_ttl_us = 1000;
+    reopen_with(k, 10, 10, 2);
+    assert_true(add_waiting(k, (const char *const[]){"a", "b"}, 2));
+    clock_us = 5000;
+    struct inference inf = plain("i", "m", 0);
+    assert_true(add_inference(k, &inf));
+    assert_true(store_step(k->s, STORE_KIT_WORKSPACE, STEP_EXPIRE, 0, &k->e));
+    assert_true(add_waiting(k, (const char *const[]){"c", "d"}, 2));
+    char *before = strdup(show(k));
+    store_kit_kill(k);
+    assert_true(store_kit_open(k));
+    assert_string_equal(show(k), before);
+    refused(k, add_waiting(k, (const char *const[]){"a"}, 1), ERR_NO_SPACE, "2 (max_pending)", before);
+    assert_int_equal(waiting_of(k), 2);
+    free(before);
+}
 
 static void opened_with_lower_limits(void **state) {
     struct store_kit *k = *state;
@@ -405,6 +430,7 @@ int main(void) {
         TEST(all_chunks_full),
         TEST(chunks_of_all_workspaces_together),
         TEST(a_group_passes_no_limit),
+        TEST(expired_ones_are_not_in_the_way),
         TEST(opened_with_lower_limits),
         TEST(an_inference_that_is_too_large),
         TEST(a_record_larger_than_a_journal_file),
