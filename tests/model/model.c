@@ -265,8 +265,9 @@ enum verdict model_verdict(const struct model *m, const struct request *r, int64
     if (over(fields.certain, more_fields.certain, m->max_fields)) return VERDICT_FIELDS;
     if (over(ids.certain, more_ids.certain, m->max_pending))
         return more_fields.possible ? VERDICT_REFUSED : VERDICT_PENDING;
+    /* An id that has expired may have been taken out, or not: it is there, or one more. */
     return over(fields.possible, more_fields.possible, m->max_fields) ||
-                   over(ids.possible, more_ids.possible, m->max_pending)
+                   (more_ids.certain && ids.possible + more_ids.possible > m->max_pending)
                ? VERDICT_EITHER
                : VERDICT_TAKEN;
 }
