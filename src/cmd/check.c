@@ -8,6 +8,7 @@
 #include "base/guard.h"
 #include "base/log.h"
 #include "catalog/upkeep.h"
+#include "cmd/check_images.h"
 #include "cmd/cmd.h"
 #include "cmd/datadir.h"
 #include "store/backup.h"
@@ -16,11 +17,12 @@
 static int usage(FILE *to) {
     fprintf(
         to,
-        "sightglass check --data DIR [--repair]\n\n"
+        "sightglass check --data DIR [--pictures] [--repair]\n\n"
         "Reads everything in a data folder that no server uses: catalog, manifest, logs, journal, segments; every\n"
-        "checksum, and whether they agree with each other. Prints a line for each thing that is wrong, with file and\n"
-        "offset. With --repair, what is damaged is set aside in DIR/set-aside, what can still be read of it is kept,\n"
-        "and what is lost is named. DIR can also come from SIGHTGLASS_DATA. Exit code 0: all is well, or well "
+        "checksum, and whether they agree with each other. With --pictures, also every kept picture: whether each that\n"
+        "an inference names is there and holds what its name says. Prints a line for each thing that is wrong, with\n"
+        "file and offset. With --repair, what is damaged is set aside in DIR/set-aside, what can still be read of it is\n"
+        "kept, and what is lost is named. DIR can also come from SIGHTGLASS_DATA. Exit code 0: all is well, or well\n"
         "again.\n");
     return to == stdout ? 0 : 2;
 }
@@ -35,9 +37,10 @@ static void catalog_wrong(void *ctx, const char *what) {
     printf("catalog.db: %s\n", what);
 }
 
-static bool read_order(int count, char **args, const char **data, bool *repair, bool *help) {
+static bool read_order(int count, char **args, const char **data, bool *repair, bool *pictures, bool *help) {
     static const struct option options[] = {{"data", required_argument, NULL, 'd'},
                                             {"repair", no_argument, NULL, 'r'},
+                                            {"pictures", no_argument, NULL, 'p'},
                                             {"help", no_argument, NULL, 'h'},
                                             {0}};
     *data = getenv("SIGHTGLASS_DATA");
@@ -46,6 +49,7 @@ static bool read_order(int count, char **args, const char **data, bool *repair, 
         switch (c) {
         case 'd': *data = optarg; break;
         case 'r': *repair = true; break;
+        case 'p': *pictures = true; break;
         case 'h': *help = true; return true;
         default: return false;
         }
@@ -54,7 +58,8 @@ static bool read_order(int count, char **args, const char **data, bool *repair, 
 }
 
 /* An unfinished backup is told as such; a finished one stays one. */
-static bool check_all(const char *data, struct check *c, uint64_t *catalog_problems, struct err *e) {
+static bool check_all(const char *data, struct check *c, struct image_check *images, uint64_t *catalog_problems,
+                      struct err *e) {
     char uuid[UUID_TEXT], path[4200];
     snprintf(path, sizeof path, "%s/catalog.db", data);
     if (access(path, F_OK) != 0)
@@ -63,7 +68,7 @@ static bool check_all(const char *data, struct check *c, uint64_t *catalog_probl
     if (lock < 0) return false;
     bool ok = backup_finished(data, e) && catalog_verify(data, uuid, catalog_wrong, catalog_problems, e);
     if (ok) datadir_store_id(uuid, c->store_id);
-    ok = ok && check_store(c, e);
+    ok = ok && check_store(c, e) && (!images || check_images(c, images, e));
     close(lock);
     return ok;
 }
@@ -72,12 +77,13 @@ int cmd_check(int count, char **args) {
     struct check c = {.report = print_line};
     struct err e = {0};
     uint64_t catalog_problems = 0;
-    bool help = false;
-    if (!read_order(count + 1, args - 1, &c.dir, &c.repair, &help)) return usage(stderr);
+    struct image_check images;
+    bool pictures = false, help = false;
+    if (!read_order(count + 1, args - 1, &c.dir, &c.repair, &pictures, &help)) return usage(stderr);
     if (help) return usage(stdout);
     guard_init();
     log_set_level(LOG_WARN);
-    if (!check_all(c.dir, &c, &catalog_problems, &e)) {
+    if (!check_all(c.dir, &c, pictures ? &images : NULL, &catalog_problems, &e)) {
         fprintf(stderr, "sightglass check: %s\n", e.msg);
         return 1;
     }
@@ -85,5 +91,8 @@ int cmd_check(int count, char **args) {
     printf("%s: %" PRIu64 " problem%s in %" PRIu64 " workspaces, %" PRIu64 " logs, %" PRIu64 " segments, %" PRIu64
            " records, %" PRIu64 " sealed inferences\n",
            c.dir, problems, problems == 1 ? "" : "s", c.workspaces, c.logs, c.segments, c.records, c.rows);
+    if (pictures)
+        printf("%" PRIu64 " pictures: %" PRIu64 " missing, %" PRIu64 " damaged\n", images.named, images.missing,
+               images.damaged);
     return problems != 0;
 }

@@ -19,7 +19,7 @@
 
 #define THUMB ".thumb"
 #define TEMP ".tmp"
-enum { PATH_ROOM = 4352, HEX = 2 * BLOB_HASH, NAME = HEX - 2 };
+enum { PATH_ROOM = BLOB_PATH, HEX = 2 * BLOB_HASH, NAME = HEX - 2 };
 
 /* The folders that this run has made and synced: one bit for each first byte of a hash. */
 struct known {
@@ -179,6 +179,36 @@ int blob_open(struct blobs *b, uint32_t workspace, const uint8_t hash[BLOB_HASH]
     }
     *size = (size_t)st.st_size;
     return fd;
+}
+
+void blob_file(const struct blobs *b, uint32_t workspace, const uint8_t hash[BLOB_HASH], enum blob_kind kind,
+               char path[BLOB_PATH]) {
+    blob_path(b, workspace, hash, kind == BLOB_THUMBNAIL ? THUMB : "", path);
+}
+
+static bool hash_file(int fd, uint8_t hash[BLOB_HASH]) {
+    crypto_generichash_state state;
+    char bytes[64 << 10];
+    ssize_t n;
+    crypto_generichash_init(&state, NULL, 0, BLOB_HASH);
+    for (off_t at = 0; (n = io_pread(fd, bytes, sizeof bytes, at)) > 0; at += n)
+        crypto_generichash_update(&state, (const unsigned char *)bytes, (unsigned long long)n);
+    crypto_generichash_final(&state, hash, BLOB_HASH);
+    return n == 0;
+}
+
+bool blob_verify(struct blobs *b, uint32_t workspace, const uint8_t hash[BLOB_HASH], struct err *e) {
+    char path[PATH_ROOM];
+    uint8_t is[BLOB_HASH];
+    blob_file(b, workspace, hash, BLOB_PICTURE, path);
+    int fd = io_open(path, O_RDONLY, 0);
+    if (fd < 0) return errno == ENOENT ? err_set(e, ERR_NOT_FOUND, "%s is missing", path) : err_errno(e, "%s", path);
+    bool ok = hash_file(fd, is) || err_errno(e, "reading %s", path);
+    io_close(fd);
+    if (ok && memcmp(is, hash, BLOB_HASH) != 0)
+        ok = err_set(e, ERR_DAMAGED, "%s is damaged: it is not the picture that its name says", path);
+    blob_file(b, workspace, hash, BLOB_THUMBNAIL, path);
+    return ok && (access(path, F_OK) == 0 || err_set(e, ERR_NOT_FOUND, "%s is missing", path));
 }
 
 bool blob_remove(struct blobs *b, uint32_t workspace, const uint8_t hash[BLOB_HASH], struct err *e) {

@@ -32,6 +32,13 @@ enum blob_kind { BLOB_PICTURE, BLOB_THUMBNAIL };
 int blob_open(struct blobs *b, uint32_t workspace, const uint8_t hash[BLOB_HASH], enum blob_kind kind, size_t *size,
               struct err *e);
 
+/* Whether picture and thumbnail are there, and the picture's bytes are those its name says. e: which file; ERR_NOT_FOUND,
+ * ERR_DAMAGED, or it could not be read. */
+bool blob_verify(struct blobs *b, uint32_t workspace, const uint8_t hash[BLOB_HASH], struct err *e);
+enum { BLOB_PATH = 4352 };
+void blob_file(const struct blobs *b, uint32_t workspace, const uint8_t hash[BLOB_HASH], enum blob_kind kind,
+               char path[BLOB_PATH]);
+
 /* Removes picture and thumbnail; nothing there is no error. */
 bool blob_remove(struct blobs *b, uint32_t workspace, const uint8_t hash[BLOB_HASH], struct err *e);
 

@@ -20,6 +20,11 @@ struct check {
 /* False, and e: it could not be looked through to its end, or not be repaired. */
 bool check_store(struct check *c, struct err *e);
 
+/* Every picture that an inference names, as often as one does: in the segments that can be read, and in what logs and
+ * journal have of those that are in none. After check_store. */
+bool check_each_picture(const struct check *c, void (*call)(void *ctx, uint32_t workspace, const uint8_t hash[32]),
+                        void *ctx, struct err *e);
+
 /* ---- its parts (check_rows.c, repair.c) ---- */
 
 void check_problem(struct check *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -40,6 +45,13 @@ struct damage {
 /* No two rows of these segments are of the same id, model, index and kind. NULL: one that could not be opened. */
 struct segment;
 void check_rows(struct check *c, uint32_t workspace, struct segment *const *segments, size_t count);
+
+/* DIR/set-aside/NUMBER, a new one; a second name in it, the path's slashes made underlines (what is not there any more
+ * needs none); and that both are on disk. */
+enum { CHECK_PATH = 4096 };
+bool check_make_aside(const char *dir, char folder[CHECK_PATH], struct err *e);
+bool check_put_aside(const struct check *c, const char *folder, const char *path, struct err *e);
+bool check_sync_aside(const char *folder, struct err *e);
 
 bool repair_store(struct check *c, const struct damage *d, struct err *e);
 /* A manifest made from the files that are there, in place of one that is damaged or missing. */

@@ -2,6 +2,15 @@
 
 #include "base/guard.h"
 
+void segment_each_picture(const struct segment *s, void (*call)(void *ctx, const uint8_t hash[32]), void *ctx) {
+    const uint8_t *flags = SEG(s, FLAGS), *pictures = NULL;
+    for (uint32_t row = 0; row < s->rows; row++) {
+        if (!(flags[row] & ROW_PICTURE)) continue;
+        if (!pictures) pictures = SEG(s, PICTURE);
+        call(ctx, pictures + (size_t)row * 32);
+    }
+}
+
 bool segment_describe(const struct segment *s, struct manifest_segment *out, struct err *e) {
     struct guard g;
     if (!guard_enter(&g)) {

@@ -1,8 +1,13 @@
-/* What the manifest says of a segment beside its name: how many rows it has, of which times, and when the last of them was
- * received. Retention goes by it, and answers tell it when the file cannot be read. Any thread. */
+/* What others than queries ask of a segment. Any thread.
+ *
+ * The manifest says beside its name how many rows it has, of which times, and when the last of them was received:
+ * retention goes by it, and answers tell it when the file cannot be read. */
 #pragma once
 #include "store/manifest.h"
 #include "store/segment.h"
+
+/* Each picture that a row names. Under a guard. */
+void segment_each_picture(const struct segment *s, void (*call)(void *ctx, const uint8_t hash[32]), void *ctx);
 
 /* Reads a column. Needs no guard of the caller's; ERR_DAMAGED: the segment could not be read. */
 bool segment_describe(const struct segment *s, struct manifest_segment *out, struct err *e);

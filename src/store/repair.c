@@ -16,11 +16,11 @@
 #include "store/salvage.h"
 #include "store/segment.h"
 
-enum { PATH = 4096, ASIDE_MOST = 10000, LOG_MOST = 1 << 30 };
+enum { PATH = CHECK_PATH, ASIDE_MOST = 10000, LOG_MOST = 1 << 30 };
 
 /* ---- DIR/set-aside/NUMBER ---- */
 
-static bool make_aside(const char *dir, char folder[PATH], struct err *e) {
+bool check_make_aside(const char *dir, char folder[PATH], struct err *e) {
     char all[PATH];
     struct stat st;
     if (snprintf(all, PATH, "%s/set-aside", dir) >= PATH - 16) return err_set(e, ERR_INVALID, "%s: too long", dir);
@@ -34,8 +34,7 @@ static bool make_aside(const char *dir, char folder[PATH], struct err *e) {
            err_errno(e, "%s: sync", all);
 }
 
-/* A second name in the folder, the path's slashes made underlines. What is not there any more needs none. */
-static bool put_aside(const struct check *c, const char *folder, const char *path, struct err *e) {
+bool check_put_aside(const struct check *c, const char *folder, const char *path, struct err *e) {
     char name[256], to[PATH + 300];
     snprintf(name, sizeof name, "%s", path + strlen(c->dir) + 1);
     for (char *p = name; (p = strchr(p, '/'));) *p = '_';
@@ -45,7 +44,7 @@ static bool put_aside(const struct check *c, const char *folder, const char *pat
     return true;
 }
 
-static bool sync_aside(const char *folder, struct err *e) {
+bool check_sync_aside(const char *folder, struct err *e) {
     return io_sync_dir(folder, "repair.aside") == 0 || err_errno(e, "%s: sync", folder);
 }
 
@@ -188,7 +187,7 @@ static bool set_files_aside(const struct check *c, const struct damage *d, struc
     for (size_t i = 0; ok && i < d->count; i++) {
         const struct damaged_file *f = &d->files[i];
         path_of(c, f, path);
-        ok = put_aside(c, folder, path, e);
+        ok = check_put_aside(c, folder, path, e);
         if (!ok || f->is_log) continue;
         const struct manifest_workspace *w = manifest_find(checkpoint_manifest(p), f->workspace);
         const struct manifest_segment *known = w->segments;
@@ -217,7 +216,7 @@ static void journal_file(void *ctx, const char *name) {
     if (!f->ok || n < 8 || strcmp(name + n - 8, ".journal") != 0) return;
     snprintf(path, PATH, "%s/journal/%s", f->c->dir, name);
     f->ok = f->unlink ? io_unlink(path) == 0 || err_errno(f->e, "removing %s", path)
-                      : put_aside(f->c, f->aside, path, f->e);
+                      : check_put_aside(f->c, f->aside, path, f->e);
 }
 
 /* The journal's files go: first under another name, and when the logs hold what was in them, from here. */
@@ -231,7 +230,7 @@ static bool set_journal_aside(const struct check *c, const char *folder, bool un
 
 bool repair_store(struct check *c, const struct damage *d, struct err *e) {
     char aside[PATH];
-    if (!make_aside(c->dir, aside, e)) return false;
+    if (!check_make_aside(c->dir, aside, e)) return false;
     struct checkpoint *p = checkpoint_open(c->dir, c->store_id, e);
     if (!p) return false;
     struct moving m = {.c = c, .to = p, .below = UINT64_MAX};
@@ -241,7 +240,7 @@ bool repair_store(struct check *c, const struct damage *d, struct err *e) {
         if (has_damaged_log(d, checkpoint_manifest(p)->workspaces[i].number))
             ok = rewrite_logs(&m, &checkpoint_manifest(p)->workspaces[i], e);
     if (ok && d->journal) ok = set_journal_aside(c, aside, false, e) && move_journal(&m, e);
-    ok = ok && sync_aside(aside, e);
+    ok = ok && check_sync_aside(aside, e);
     if (!ok)
         checkpoint_abort(p);
     else
@@ -410,10 +409,10 @@ bool repair_manifest(struct check *c, struct err *e) {
     snprintf(path, PATH, "%s/workspaces", c->dir);
     if (io_list(path, find_workspace, &f) != 0) return err_errno(e, "reading the folder %s", path);
     uint64_t begins = journal_begins(c);
-    bool ok = make_aside(c->dir, aside, e) && last_in_logs(c, &m, e);
+    bool ok = check_make_aside(c->dir, aside, e) && last_in_logs(c, &m, e);
     if (begins) m.seq = begins - 1;
     snprintf(path, PATH, "%s/MANIFEST", c->dir);
-    ok = ok && put_aside(c, aside, path, e) && sync_aside(aside, e);
+    ok = ok && check_put_aside(c, aside, path, e) && check_sync_aside(aside, e);
 
     /* The logs keep what the journal does not hold. */
     struct checkpoint *p = checkpoint_from(c->dir, &m);

@@ -10,6 +10,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "store/describe.h"
 #include "store/internal.h"
 
 int64_t store_now(const struct store *s) { return s->o.now_us ? s->o.now_us() : clock_now_us(); }
@@ -158,12 +159,7 @@ bool view_each_picture(const struct view *v, void (*call)(void *ctx, const uint8
             view_set_aside(v, g.what, &g.e);
             return false;
         }
-        const uint8_t *flags = SEG(s, FLAGS), *pictures = NULL;
-        for (uint32_t row = 0; row < s->rows; row++) {
-            if (!(flags[row] & ROW_PICTURE)) continue;
-            if (!pictures) pictures = SEG(s, PICTURE);
-            call(ctx, pictures + (size_t)row * 32);
-        }
+        segment_each_picture(s, call, ctx);
         guard_leave(&g);
     }
     return true;

@@ -44,6 +44,7 @@ def test_nothing_is_wrong(make_server, tmp_path):
     code, lines, errors = check(server.data)
     assert (code, errors) == (0, "") and len(lines) == 1 and ": 0 problems in 1 workspaces" in lines[0], lines
     assert " 0 segments" not in lines[0]
+    assert check(server.data, "--pictures") == (0, lines + ["0 pictures: 0 missing, 0 damaged"], "")
     server.start()
     code, lines, errors = check(server.data)
     assert code == 1 and "in use by the sightglass with pid" in errors
