@@ -19,7 +19,7 @@ struct hit {
     int64_t received_us;
     uint64_t seq;
     uint8_t flags;          /* ROW_* */
-    struct entry *metadata; /* in the order in which the fields came into being */
+    struct entry *metadata; /* in the order of the names */
     size_t metadata_count;
 };
 

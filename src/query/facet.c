@@ -320,6 +320,12 @@ static struct subject *subjects_of(const struct scan *s, size_t *count) {
     return subjects;
 }
 
+static int by_use(const void *x, const void *y) {
+    const struct facet *a = x, *b = y;
+    if (a->inferences != b->inferences) return a->inferences > b->inferences ? -1 : 1;
+    return str_cmp(a->of.field, b->of.field);
+}
+
 bool facets_run(struct scan *s, struct answer *out) {
     const struct facets *asked = &s->plan->facets;
     struct facets_of f = {.scan = s};
@@ -331,13 +337,16 @@ bool facets_run(struct scan *s, struct answer *out) {
         for (size_t i = 0; i < f.count; i++) f.workers[n].tallies[i].found.of = subjects[i];
     }
     bool done = scan_run(s, add_part, &f);
+    size_t named = f.count; /* facets before those of the fields that nobody named */
     if (done) out->facets = arena_alloc(s->arena, f.count * sizeof *out->facets);
     for (size_t i = 0; i < f.count && done; i++) {
         struct tally *t = &f.workers[0].tallies[i];
         for (unsigned n = 1; n < threads; n++) merge(t, &f.workers[n].tallies[i]);
         bool wanted = i < asked->count || subjects[i].of != OF_METADATA || t->found.inferences;
+        if (i >= asked->count && subjects[i].of == OF_METADATA && named == f.count) named = out->facet_count;
         if (wanted) finish(t, asked->limit, s->arena, &out->facets[out->facet_count++]);
     }
+    if (named < out->facet_count) qsort(out->facets + named, out->facet_count - named, sizeof *out->facets, by_use);
     for (unsigned n = 0; n < threads; n++) {
         batch_free(&f.workers[n].batch);
         for (size_t i = 0; i < f.count; i++) tally_free(&f.workers[n].tallies[i]);

@@ -1,5 +1,7 @@
 #include "query/hit.h"
 
+#include <stdlib.h>
+
 static struct str copy(struct arena *a, struct str s) { return (struct str){arena_copy(a, s.p, s.n), s.n}; }
 
 static void copy_texts(struct inference *inf, struct arena *a) {
@@ -17,6 +19,11 @@ static void copy_texts(struct inference *inf, struct arena *a) {
     if (inf->picture) inf->picture = arena_copy(a, inf->picture, 32);
 }
 
+/* The numbers of fields, and with them the order in a part, are others after a restart. */
+static int by_name(const void *x, const void *y) {
+    return str_cmp(((const struct entry *)x)->name, ((const struct entry *)y)->name);
+}
+
 bool hit_load(const struct part *p, uint32_t row, struct arena *a, struct hit *out, struct err *e) {
     struct slice s = part_slice(p, row / BLOCK_ROWS);
     uint32_t at = row % BLOCK_ROWS;
@@ -31,5 +38,6 @@ bool hit_load(const struct part *p, uint32_t row, struct arena *a, struct hit *o
     out->inf.time_us = slice_time(&s)[at];
     out->inf.index = slice_index(&s)[at];
     out->metadata_count = part_row_metadata(p, row, a, &out->metadata);
+    if (out->metadata_count > 1) qsort(out->metadata, out->metadata_count, sizeof *out->metadata, by_name);
     return true;
 }

@@ -76,23 +76,18 @@ static int newest_first(const void *x, const void *y) {
 }
 
 /* A write is the past of the next one of its field, and the last one is what holds now. */
-static void finish_history(const struct fields *names, struct arena *a, struct one *out) {
+static void finish_history(struct arena *a, struct one *out) {
     if (out->history_count == 0) return;
     qsort(out->history, out->history_count, sizeof *out->history, by_field_and_age);
-    struct entry *now = arena_alloc(a, out->history_count * sizeof *now);
-    size_t count = 0;
+    out->metadata = arena_alloc(a, out->history_count * sizeof *out->metadata);
     for (size_t i = 0; i < out->history_count; i++) {
         struct past *p = &out->history[i];
         bool first = i == 0 || !str_eq(p[-1].change.field, p->change.field);
         bool last = i + 1 == out->history_count || !str_eq(p[1].change.field, p->change.field);
         if (!first) p->previous = p[-1].change.value;
-        if (last && p->change.value.type != VALUE_NONE) now[count++] = (struct entry){p->change.field, p->change.value};
+        if (last && p->change.value.type != VALUE_NONE)
+            out->metadata[out->metadata_count++] = (struct entry){p->change.field, p->change.value};
     }
-    /* In the order in which the fields came into being. */
-    out->metadata = arena_alloc(a, count * sizeof *out->metadata);
-    for (uint32_t f = 0, n = fields_count(names); f < n; f++)
-        for (size_t i = 0; i < count; i++)
-            if (str_eq(now[i].name, names->names[f])) out->metadata[out->metadata_count++] = now[i];
     qsort(out->history, out->history_count, sizeof *out->history, newest_first);
 }
 
@@ -195,7 +190,7 @@ static bool look_up(const struct ask *q) {
         out->known = out->pending = true;
         pending_history(q->view, waits, q->arena, out);
     }
-    finish_history(q->view->fields, q->arena, out);
+    finish_history(q->arena, out);
     find_gaps(q, count > 0);
     if (count == 0) return true;
     qsort(found, count, sizeof *found, first_come);

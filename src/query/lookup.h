@@ -29,7 +29,7 @@ struct one {
     size_t history_count;
     struct sibling *siblings; /* the id's other inferences, in order of arrival */
     size_t sibling_count;
-    struct entry *metadata; /* the id's current values, also where no inference came yet */
+    struct entry *metadata; /* the id's current values in the order of their names, also where no inference came yet */
     size_t metadata_count;
     struct gap *gaps; /* segments that may hold more of it and cannot be read */
     size_t gap_count;

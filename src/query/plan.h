@@ -144,7 +144,7 @@ struct facets {
     const struct subject *of;
     size_t count;
     bool columns; /* also every column of USE_FACET */
-    bool fields;  /* also every metadata field that a row has, in the order in which they came into being */
+    bool fields;  /* also every metadata field that a row has, those that most have first, then by their names */
     uint32_t limit; /* values each */
 };
 

@@ -497,8 +497,30 @@ def test_fields(world):
     assert {f["name"] for f in answer["fields"]} == {f for r in rows for f in r.metadata} and answer["incomplete"] == []
     for f in answer["fields"]:
         check_facet(dict(f, of="metadata." + f["name"]), rows, 10)
+    order = [(-f["inferences"], f["name"].encode()) for f in answer["fields"]]
+    assert order == sorted(order)
     waiting = {i for i, values in world.world.metadata.items() if i not in {r["inference_id"] for r in world.world.records}}
     assert answer["pending"]["ids"] == len(waiting)
+
+
+def test_fields_keep_their_order(make_server):
+    """Most used first, then by name; an inference's by name. A restart numbers them anew and changes none of it."""
+    server = make_server(segment_rows=64, seal_idle_s=1)
+    fields = ["zone", "Ärmel", "batch", "Zone"]
+    records = [{"inference_id": f"i{n}", "model_id": "m/1", "metadata": {f: n for f in fields[:1 + n % 4]}} for n in range(70)]
+    records[0]["metadata"] = {"a": 1, "zone": 0}  # the first to come, and the least used
+    assert server.post("/api/v1/test/inferences", json=records).status_code == 200
+    assert server.delete("/api/v1/test/inferences/i3/metadata/batch").status_code == 200
+    for _ in range(3):
+        answer = server.get("/api/v1/test/fields").json()["fields"]
+        assert [f["name"] for f in answer] == ["zone", "Ärmel", "batch", "Zone", "a"]
+        assert [f["inferences"] for f in answer] == [70, 52, 33, 17, 1]
+        facets = server.get("/api/v1/test/facets").json()["facets"]
+        assert [f["of"] for f in facets][-5:] == ["metadata." + f["name"] for f in answer]
+        assert list(server.get("/api/v1/test/inferences/i3").json()["metadata"]) == ["Zone", "zone", "Ärmel"]
+        listed = server.get("/api/v1/test/inferences?limit=100").json()["inferences"]
+        assert [list(i["metadata"]) for i in listed if i["inference_id"] in ("i0", "i7")] == [["Zone", "batch", "zone", "Ärmel"], ["a", "zone"]]
+        server.restart()
 
 
 # --- statistics

@@ -398,12 +398,14 @@ static void check_history(const char *what, struct str id, const struct one *one
     for (uint32_t f = 0; f < fields_count(kit.view.fields); f++) {
         struct value v = view_kit_value(&kit, id, kit.view.fields->names[f]);
         if (v.type == VALUE_NONE) continue;
-        if (fields_there == one->metadata_count || !value_eq(&one->metadata[fields_there].value, &v) ||
-            !str_eq(one->metadata[fields_there].name, kit.view.fields->names[f]))
-            fail_msg("%s: metadata", what);
+        size_t at = 0;
+        while (at < one->metadata_count && !str_eq(one->metadata[at].name, kit.view.fields->names[f])) at++;
+        if (at == one->metadata_count || !value_eq(&one->metadata[at].value, &v)) fail_msg("%s: metadata", what);
         fields_there++;
     }
     assert_int_equal(fields_there, one->metadata_count);
+    for (size_t i = 1; i < fields_there; i++)
+        assert_true(str_cmp(one->metadata[i - 1].name, one->metadata[i].name) < 0);
 }
 
 static void check_hit(const char *what, const struct hit *h, const struct kit_row *r) {
