@@ -84,11 +84,15 @@ $(ORT): models/node_modules/.installed
 	@mkdir -p $(@D)
 	@cp $(ORT_FROM) $@
 
+# Of which graph of the package.
+coco-centernet_GRAPH     := centernet
+movenet-lightning_GRAPH  := movenet-lightning
+
 build/models/%/model.onnx: models/%/model.json models/convert.py models/node_modules/.installed
 	@mkdir -p $(@D)
 	@echo "  model  $@"
 	@cp $< $(@D)/model.json
-	@$(PYTHON) models/convert.py models/node_modules/@vladmandic/human/models/centernet.json $(@D)
+	@$(PYTHON) models/convert.py models/node_modules/@vladmandic/human/models/$($*_GRAPH).json $(@D)
 
 # The dashboard: npm packages, web/dist, one object file with all of it.
 web/node_modules/.installed: web/package-lock.json

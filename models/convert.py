@@ -5,9 +5,10 @@
 
 DIR/model.json (see README.md) names the input size and the outputs to cut the graph at; whatever only
 later nodes need is left out. The graph is NHWC as TensorFlow has it, ONNX operators are NCHW: every
-tensor inside is NCHW, called "NAME.nchw" after its TFJS node NAME; one Transpose stands behind the input
-and one before each output, so that both ends keep the names and the layout of the original. Weights are
-laid out here, not at run time. The same input gives the same bytes.
+tensor of the convolutional part is NCHW, called "NAME.nchw" after its TFJS node NAME. What stands before and
+behind it, indices and the like, stays as it is in TensorFlow, called "NAME.tf"; Transposes are put between
+the two, so that both ends keep the names and the layout of the original. Weights are laid out here, not at
+run time. The same input gives the same bytes.
 """
 import base64
 import json
@@ -34,8 +35,10 @@ class Node:
 
     def __init__(self, raw):
         self.name, self.op = raw["name"], raw["op"]
-        # "a:1" is the second output of a; the operators below have one each. "^a" is order, not data.
-        self.inputs = [i.partition(":")[0] for i in raw.get("input", []) if not i.startswith("^")]
+        # "a:1" is the second output of a. "^a" is order, not data.
+        refs = [i.partition(":") for i in raw.get("input", []) if not i.startswith("^")]
+        self.inputs = [name for name, _, _ in refs]
+        self.outputs_of = [int(index or 0) for _, _, index in refs]  # which of them, for the few that have several
         self.attr = {k: plain(v) for k, v in raw.get("attr", {}).items()}
 
     def fail(self, why):
@@ -115,15 +118,17 @@ def needed(nodes, outputs):
 
 
 class Graph:
-    """The ONNX graph as it grows. shape[NAME] is the NCHW shape of the tensor "NAME.nchw"."""
+    """The ONNX graph as it grows. shape[NAME] is the NCHW shape of the tensor "NAME.nchw", plain[NAME, i] the shape of
+    output i of NAME in TensorFlow's layout, the tensor "NAME.tf" or "NAME.tf:i"."""
 
     def __init__(self, weights):
         self.weights = weights
-        self.shape = {}
+        self.shape, self.plain = {}, {}
         self.nodes, self.initializers, self.inputs, self.outputs = [], {}, [], []
 
-    def const(self, name, array):
-        tensor = numpy_helper.from_array(np.ascontiguousarray(array), name)
+    def const(self, name, array, scalar=False):
+        # Where one number is meant, a list of one does as well, but for an index, which a list makes an axis of.
+        tensor = numpy_helper.from_array(array if scalar else np.ascontiguousarray(array), name)
         if self.initializers.setdefault(name, tensor) != tensor:
             raise Unsupported(f"weight {name} is used in two layouts")
         return name
@@ -133,11 +138,31 @@ class Graph:
         return output
 
     def tensor(self, node, i):
-        """Name and shape of an input that is computed."""
+        """Name and shape of an input that is computed, NCHW."""
         name = node.inputs[i]
+        if name not in self.shape and len(self.plain.get((name, 0), ())) == 4:
+            n, h, w, c = self.plain[name, 0]
+            self.emit("Transpose", [name + ".tf"], name + ".nchw", perm=[0, 3, 1, 2])
+            self.shape[name] = (n, c, h, w)
         if name not in self.shape:
             node.fail(f"input {i} ({name}) must not be a constant")
         return name + ".nchw", self.shape[name]
+
+    def as_is(self, node, i):
+        """Name and shape of an input in TensorFlow's layout, computed or constant."""
+        name, index = node.inputs[i], node.outputs_of[i]
+        if (name, index) in self.plain:
+            return name + (f".tf:{index}" if index else ".tf"), self.plain[name, index]
+        if name in self.shape:
+            n, c, h, w = self.shape[name]
+            self.emit("Transpose", [name + ".nchw"], name + ".tf", perm=[0, 2, 3, 1])
+            self.plain[name, 0] = (n, h, w, c)
+            return name + ".tf", self.plain[name, 0]
+        v = self.weights.get(name)
+        if v is None:
+            node.fail(f"input {i} ({name}) is not there")
+        # ONNX wants 64 bits for indices and shapes; whatever is counted here is counted with them.
+        return self.const(name + ".tf", v.astype(np.int64) if v.dtype == np.int32 else v), v.shape
 
     def weight(self, node, i):
         """An input that is a constant."""
@@ -150,9 +175,17 @@ class Graph:
         self.emit(op, inputs, node.name + ".nchw", **attrs)
         self.shape[node.name] = tuple(int(d) for d in shape)
 
+    def finish_as_is(self, node, op, inputs, shape, index=0, **attrs):
+        """The same in TensorFlow's layout."""
+        name = node.name + (f".tf:{index}" if index else ".tf")
+        self.nodes.append(helper.make_node(op, inputs, [name], name=name, **attrs))
+        self.plain[node.name, index] = tuple(int(d) for d in shape)
+
 
 def placeholder(g, node):
-    node.expect("dtype", "DT_FLOAT")
+    # A network that takes whole numbers casts them at once: floats of the same value do as well.
+    if node.attr.get("dtype") not in ("DT_FLOAT", "DT_INT32"):
+        node.fail(f"dtype={node.attr.get('dtype')} is not supported")
     dims = [int(d["size"]) for d in node.attr["shape"]["dim"]]
     if len(dims) != 4:
         node.fail(f"the input must be NHWC, its shape is {dims}")
@@ -196,6 +229,8 @@ def conv(g, node, depthwise=False):
         g.finish(node, "Conv", inputs, shape, **attrs)
     elif fused == ["Relu"]:
         g.finish(node, "Relu", [g.emit("Conv", inputs, node.name + ".conv", **attrs)], shape)
+    elif fused == ["Relu6"]:
+        g.finish(node, "Clip", [g.emit("Conv", inputs, node.name + ".conv", **attrs)] + relu6_limits(g), shape)
     else:
         node.fail(f"fused {fused} is not supported")
 
@@ -206,6 +241,10 @@ def depthwise_conv(g, node):
 
 def elementwise(op):
     def convert(g, node):
+        if any((name, index) in g.plain for name, index in zip(node.inputs, node.outputs_of)):
+            inputs, shapes = zip(*(g.as_is(node, i) for i in range(len(node.inputs))))
+            g.finish_as_is(node, op, inputs, np.broadcast_shapes(*shapes))
+            return
         inputs, shapes = [], []
         for i, name in enumerate(node.inputs):
             if name in g.shape:
@@ -223,8 +262,11 @@ def elementwise(op):
 
 def relu6(g, node):
     x, shape = g.tensor(node, 0)
-    limits = [g.const("relu6.min", np.float32(0)), g.const("relu6.max", np.float32(6))]
-    g.finish(node, "Clip", [x] + limits, shape)
+    g.finish(node, "Clip", [x] + relu6_limits(g), shape)
+
+
+def relu6_limits(g):
+    return [g.const("relu6.min", np.float32(0)), g.const("relu6.max", np.float32(6))]
 
 
 def mean(g, node):
@@ -237,6 +279,13 @@ def mean(g, node):
 
 def concat(g, node):
     *parts, axis = range(len(node.inputs))
+    if any((node.inputs[i], node.outputs_of[i]) in g.plain for i in parts):
+        inputs, shapes = zip(*(g.as_is(node, i) for i in parts))
+        at = int(g.weight(node, axis)) % len(shapes[0])
+        shape = list(shapes[0])
+        shape[at] = sum(s[at] for s in shapes)
+        g.finish_as_is(node, "Concat", inputs, shape, axis=at)
+        return
     if int(g.weight(node, axis)) % 4 != 3:
         node.fail("only channels can be concatenated")
     tensors = [g.tensor(node, i) for i in parts]
@@ -246,13 +295,93 @@ def concat(g, node):
 
 def resize_bilinear(g, node):
     node.expect("align_corners", False)
-    node.expect("half_pixel_centers", False)
     x, (n, c, h, w) = g.tensor(node, 0)
     oh, ow = (int(d) for d in g.weight(node, 1))
     scales = g.const(node.name + ".scales", np.array([1, 1, oh / h, ow / w], np.float32))
     # Neither corners aligned nor half pixels: source = target / scale, which ONNX calls asymmetric.
-    g.finish(node, "Resize", [x, "", scales], (n, c, oh, ow),
-             mode="linear", coordinate_transformation_mode="asymmetric")
+    mode = "half_pixel" if node.attr.get("half_pixel_centers") else "asymmetric"
+    g.finish(node, "Resize", [x, "", scales], (n, c, oh, ow), mode="linear", coordinate_transformation_mode=mode)
+
+
+# --- in TensorFlow's layout, as indices and their like come ---
+
+
+def cast(g, node):
+    if node.inputs[0] in g.shape:  # the input's, see placeholder
+        x, shape = g.tensor(node, 0)
+        g.finish(node, "Identity", [x], shape)
+        return
+    x, shape = g.as_is(node, 0)
+    kinds = {"DT_FLOAT": TensorProto.FLOAT, "DT_INT32": TensorProto.INT64}
+    if node.attr["DstT"] not in kinds:
+        node.fail(f"DstT={node.attr['DstT']} is not supported")
+    g.finish_as_is(node, "Cast", [x], shape, to=kinds[node.attr["DstT"]])
+
+
+def axes(g, node, values):
+    return g.const(f"{node.name}.axes", np.array(values, np.int64))
+
+
+def expand_dims(g, node):
+    x, shape = g.as_is(node, 0)
+    at = int(g.weight(node, 1)) % (len(shape) + 1)
+    g.finish_as_is(node, "Unsqueeze", [x, axes(g, node, [at])], shape[:at] + (1,) + shape[at:])
+
+
+def squeeze(g, node):
+    x, shape = g.as_is(node, 0)
+    dims = [int(d) % len(shape) for d in node.attr.get("squeeze_dims", [])] or [i for i, d in enumerate(shape) if d == 1]
+    g.finish_as_is(node, "Squeeze", [x, axes(g, node, dims)], [d for i, d in enumerate(shape) if i not in dims])
+
+
+def reshape(g, node):
+    x, shape = g.as_is(node, 0)
+    wanted = [int(d) for d in g.weight(node, 1)]
+    to = list(np.empty(shape, np.int8).reshape(wanted).shape)
+    g.finish_as_is(node, "Reshape", [x, g.const(node.name + ".shape", np.array(to, np.int64))], to)
+
+
+def arg_max(g, node):
+    x, shape = g.as_is(node, 0)
+    at = int(g.weight(node, 1)) % len(shape)
+    g.finish_as_is(node, "ArgMax", [x], shape[:at] + shape[at + 1:], axis=at, keepdims=0)
+
+
+def pack(g, node):
+    at, parts = node.attr.get("axis", 0), []
+    for i in range(len(node.inputs)):
+        x, shape = g.as_is(node, i)
+        name = f"{node.name}.part{i}"
+        parts.append(g.emit("Unsqueeze", [x, axes(g, node, [at])], name))
+    g.finish_as_is(node, "Concat", parts, shape[:at] + (len(parts),) + shape[at:], axis=at)
+
+
+def unpack(g, node):
+    x, shape = g.as_is(node, 0)
+    at = node.attr.get("axis", 0)
+    for i in range(shape[at]):
+        index = g.const(f"{node.name}.index{i}", np.array(i, np.int64), scalar=True)
+        g.finish_as_is(node, "Gather", [x, index], shape[:at] + shape[at + 1:], index=i, axis=at)
+
+
+def gather_nd(g, node):
+    x, shape = g.as_is(node, 0)
+    indices, index_shape = g.as_is(node, 1)
+    g.finish_as_is(node, "GatherND", [x, indices], index_shape[:-1] + shape[index_shape[-1]:])
+
+
+def squared_difference(g, node):
+    (a, shape), (b, other) = g.as_is(node, 0), g.as_is(node, 1)
+    difference = g.emit("Sub", [a, b], node.name + ".difference")
+    g.finish_as_is(node, "Mul", [difference, difference], np.broadcast_shapes(shape, other))
+
+
+def identity(g, node):
+    if (node.inputs[0], node.outputs_of[0]) in g.plain:
+        x, shape = g.as_is(node, 0)
+        g.finish_as_is(node, "Identity", [x], shape)
+    else:
+        elementwise("Identity")(g, node)
 
 
 OPERATORS = {
@@ -263,10 +392,24 @@ OPERATORS = {
     "DepthwiseConv2dNative": depthwise_conv,
     "FusedDepthwiseConv2dNative": depthwise_conv,
     "Add": elementwise("Add"),
+    "AddV2": elementwise("Add"),
+    "Sub": elementwise("Sub"),
     "Mul": elementwise("Mul"),
+    "RealDiv": elementwise("Div"),
+    "FloorDiv": elementwise("Div"),  # of indices, which are whole and not negative
+    "Sqrt": elementwise("Sqrt"),
+    "Cast": cast,
+    "ExpandDims": expand_dims,
+    "Squeeze": squeeze,
+    "Reshape": reshape,
+    "ArgMax": arg_max,
+    "Pack": pack,
+    "Unpack": unpack,
+    "GatherNd": gather_nd,
+    "SquaredDifference": squared_difference,
     "Relu": elementwise("Relu"),
     "Sigmoid": elementwise("Sigmoid"),
-    "Identity": elementwise("Identity"),
+    "Identity": identity,
     "Relu6": relu6,
     "Mean": mean,
     "ConcatV2": concat,
@@ -285,6 +428,10 @@ def convert(nodes, weights, description):
             node.fail("this operator is not supported")
         OPERATORS[node.op](g, node)
     for name in outputs:
+        if (name, 0) in g.plain:
+            g.emit("Identity", [name + ".tf"], name)
+            g.outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, g.plain[name, 0]))
+            continue
         n, c, h, w = g.shape[name]
         g.emit("Transpose", [name + ".nchw"], name, perm=[0, 2, 3, 1])
         g.outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, (n, h, w, c)))
@@ -297,7 +444,8 @@ def convert(nodes, weights, description):
 
 def check(g, description):
     """The description is written by hand: it must fit the network."""
-    classes = g.shape[description["outputs"]["scores"]][1]
+    scores = description["outputs"].get("scores")
+    classes = g.shape[scores][1] if scores else len(description["classes"])
     if classes != len(description["classes"]):
         raise Unsupported(f"model.json names {len(description['classes'])} classes, the network has {classes}")
     shapes = [tuple(d.dim_value for d in i.type.tensor_type.shape.dim) for i in g.inputs]

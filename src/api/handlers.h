@@ -27,8 +27,7 @@ void delete_metadata(struct request *r);
 void get_registry(struct request *r);
 void post_model_add(struct request *r);
 void post_model_remove(struct request *r);
-void post_object_detection(struct request *r);
-void post_other_task(struct request *r);
+void post_infer(struct request *r);
 
 /* infer_legacy.c */
 void get_legacy(struct request *r);

@@ -1,5 +1,7 @@
 /* GET and POST /:project/:version (protocol 2.5): the way of the hosted API's clients and of roboflow-python. The body
  * is the picture: base64 text whatever its Content-Type says, or the part `file` of a form. */
+#include <math.h>
+
 #include "api/auth.h"
 #include "api/check_input.h"
 #include "api/handlers.h"
@@ -40,10 +42,18 @@ static bool read_options(struct request *r, struct inference_call *call) {
     struct infer_options *o = &call->job.options;
     struct str confidence = request_query(r, "confidence"), format = request_query(r, "format");
     bool unmonitored = false, as_stored = false;
-    double most = 300;
+    double most = 300, factor = NAN;
+    struct str mask_format = request_query(r, "response_mask_format");
+    struct err e;
     o->model_confidence = str_is(confidence, "best") || str_is(confidence, "default");
     if (!o->model_confidence && !number(r, "confidence", &o->confidence)) return false;
-    if (!number(r, "overlap", &o->iou_threshold) || !number(r, "max_detections", &most)) return false;
+    if (!number(r, "overlap", &o->iou_threshold) || !number(r, "max_detections", &most) ||
+        !number(r, "keypoint_confidence", &o->keypoint_confidence) || !number(r, "tradeoff_factor", &factor))
+        return false;
+    if (!option_mask(request_query(r, "mask_decode_mode"), factor, &o->mask_factor, &e))
+        return respond_error(r, &e), false;
+    if (mask_format.n && !option_mask_format(mask_format, &o->runs))
+        return respond_fail(r, ERR_INVALID, "response_mask_format must be polygon or rle"), false;
     if (!truth(r, "disable_preproc_auto_orient", &as_stored) || !truth(r, "disable_model_monitoring", &unmonitored))
         return false;
     if (!read_text(r, "source", &call->source) || !read_text(r, "source_info", &call->source_info)) return false;

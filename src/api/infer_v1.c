@@ -1,4 +1,6 @@
-/* The SDK's v1 way (protocol 1.6, 2.2, 2.3): the registry, and POST /infer/object_detection. */
+/* The SDK's v1 way (protocol 1.6, 2.2, 2.3): the registry, and POST /infer/<task>. */
+#include <math.h>
+
 #include "api/auth.h"
 #include "api/check_input.h"
 #include "api/handlers.h"
@@ -91,7 +93,7 @@ void post_model_add(struct request *r) {
  * what the caller then expects to see. */
 void post_model_remove(struct request *r) { respond_static(r, 200, "application/json", "{\"models\":[]}", 13); }
 
-/* ---- POST /infer/object_detection ---- */
+/* ---- POST /infer/<task> ---- */
 
 /* One image declaration. False: answered. */
 static bool read_image(struct request *r, const json_t *v, struct infer_input *input) {
@@ -126,10 +128,34 @@ static bool read_images(struct request *r, struct inference_call *call, const js
     return true;
 }
 
-static bool read_confidence(const json_t *v, struct infer_options *o) {
+/* ---- its options ---- */
+
+/* What the options of one body come to; some hang together. */
+struct reading {
+    struct request *r;
+    struct inference_call *call;
+    bool unmonitored, as_stored, visualize;
+    struct str mask_mode;
+    double mask_factor;
+};
+#define OPTIONS(rd) (&(rd)->call->job.options)
+
+static bool read_confidence(struct reading *rd, const json_t *v) {
+    struct infer_options *o = OPTIONS(rd);
     struct str text = text_of(v);
-    if (str_is(text, "best") || str_is(text, "default")) return o->model_confidence = true;
+    bool best = str_is(text, "best") && *rd->call->job.task != MODEL_KEYPOINTS;
+    if (best || str_is(text, "default")) return o->model_confidence = true;
     return option_number_json(v, &o->confidence) && o->confidence >= 0 && o->confidence <= 1;
+}
+
+static bool read_share(const json_t *v, double *out) {
+    return option_number_json(v, out) && *out >= 0 && *out <= 1;
+}
+
+static bool read_iou(struct reading *rd, const json_t *v) { return read_share(v, &OPTIONS(rd)->iou_threshold); }
+
+static bool read_keypoint_confidence(struct reading *rd, const json_t *v) {
+    return read_share(v, &OPTIONS(rd)->keypoint_confidence);
 }
 
 static bool read_count(const json_t *v, size_t *out) {
@@ -139,9 +165,13 @@ static bool read_count(const json_t *v, size_t *out) {
     return true;
 }
 
-static bool read_classes(struct request *r, const json_t *v, struct infer_options *o) {
+static bool read_detections(struct reading *rd, const json_t *v) { return read_count(v, &OPTIONS(rd)->max_detections); }
+static bool read_candidates(struct reading *rd, const json_t *v) { return read_count(v, &OPTIONS(rd)->max_candidates); }
+
+static bool read_classes(struct reading *rd, const json_t *v) {
+    struct infer_options *o = OPTIONS(rd);
     if (!json_is_array(v)) return false;
-    struct str *names = arena_alloc(&r->arena, json_array_size(v) * sizeof *names);
+    struct str *names = arena_alloc(&rd->r->arena, json_array_size(v) * sizeof *names);
     for (size_t i = 0; i < json_array_size(v); i++) {
         if (!json_is_string(json_array_get(v, i))) return false;
         names[i] = text_of(json_array_get(v, i));
@@ -151,72 +181,115 @@ static bool read_classes(struct request *r, const json_t *v, struct infer_option
     return true;
 }
 
+static bool read_agnostic(struct reading *rd, const json_t *v) {
+    return option_truth_json(v, &OPTIONS(rd)->class_agnostic_nms);
+}
+
+static bool read_orient(struct reading *rd, const json_t *v) { return option_truth_json(v, &rd->as_stored); }
+static bool read_unmonitored(struct reading *rd, const json_t *v) { return option_truth_json(v, &rd->unmonitored); }
+static bool read_visualize(struct reading *rd, const json_t *v) { return option_truth_json(v, &rd->visualize); }
+
+static bool read_mask_mode(struct reading *rd, const json_t *v) {
+    rd->mask_mode = text_of(v);
+    return rd->mask_mode.n > 0;
+}
+
+static bool read_mask_factor(struct reading *rd, const json_t *v) { return option_number_json(v, &rd->mask_factor); }
+
+static bool read_mask_format(struct reading *rd, const json_t *v) {
+    return option_mask_format(text_of(v), &OPTIONS(rd)->runs);
+}
+
 static bool read_text(const json_t *v, struct str *out) {
     struct err e;
     *out = text_of(v);
     return json_is_string(v) && check_text(*out, "text", &e);
 }
 
-static bool read_id(const json_t *v, struct str *out) {
-    struct err e;
-    *out = text_of(v);
-    return json_is_string(v) && check_id(*out, &e);
+static bool read_source(struct reading *rd, const json_t *v) { return read_text(v, &rd->call->source); }
+static bool read_source_info(struct reading *rd, const json_t *v) { return read_text(v, &rd->call->source_info); }
+
+static bool read_model_id(struct reading *rd, const json_t *v) {
+    return read_text(v, &rd->call->job.model_id) && rd->call->job.model_id.n;
 }
 
-/* The members that mean something here; null and absent are the default. False: answered. */
+static bool read_id(struct reading *rd, const json_t *v) {
+    struct err e;
+    rd->call->id = text_of(v);
+    return json_is_string(v) && check_id(rd->call->id, &e);
+}
+
+#define TASK(t) (1u << MODEL_##t)
+#define OBJECTS (TASK(DETECTION) | TASK(SEGMENTATION) | TASK(KEYPOINTS))
+#define ALL (OBJECTS | TASK(CLASSIFICATION))
+#define TRUTH "a boolean is needed"
+#define COUNT "a whole number from 1 to 1000000 is needed"
+#define TEXT "a string of at most 1024 bytes without control characters is needed"
+
+/* The members that mean something here, and for which tasks; elsewhere they are unknown, and ignored. */
+static const struct {
+    const char *name;
+    unsigned tasks;
+    bool (*read)(struct reading *rd, const json_t *v);
+    const char *needed;
+} members[] = {
+    {"model_id", ALL, read_model_id, "a string is needed"},
+    {"id", ALL, read_id, "a string of 1 to 256 bytes without control characters is needed"},
+    {"confidence", ALL, read_confidence,
+     "a number from 0 to 1, \"best\" (not for keypoints) or \"default\" is needed"},
+    {"iou_threshold", OBJECTS, read_iou, "a number from 0 to 1 is needed"},
+    {"max_detections", OBJECTS, read_detections, COUNT},
+    {"max_candidates", OBJECTS, read_candidates, COUNT},
+    {"class_filter", OBJECTS, read_classes, "a list of class names is needed"},
+    {"class_agnostic_nms", OBJECTS, read_agnostic, TRUTH},
+    {"keypoint_confidence", TASK(KEYPOINTS), read_keypoint_confidence, "a number from 0 to 1 is needed"},
+    {"mask_decode_mode", TASK(SEGMENTATION), read_mask_mode, "a string is needed"},
+    {"tradeoff_factor", TASK(SEGMENTATION), read_mask_factor, "a number is needed"},
+    {"response_mask_format", TASK(SEGMENTATION), read_mask_format, "\"polygon\" or \"rle\" is needed"},
+    {"disable_preproc_auto_orient", ALL, read_orient, TRUTH},
+    {"disable_model_monitoring", ALL, read_unmonitored, TRUTH},
+    {"visualize_predictions", ALL, read_visualize, TRUTH},
+    {"source", ALL, read_source, TEXT},
+    {"source_info", ALL, read_source_info, TEXT},
+};
+
+/* null and absent are the default. False: answered. */
 static bool read_options(struct request *r, struct inference_call *call) {
     struct infer_options *o = &call->job.options;
-    bool unmonitored = false, as_stored = false, visualize = false;
-    const char *name, *needed = NULL;
-    json_t *v;
-    json_object_foreach(call->body, name, v) {
-        if (json_is_null(v)) continue;
-        if (strcmp(name, "confidence") == 0 && !read_confidence(v, o))
-            needed = "a number from 0 to 1, \"best\" or \"default\"";
-        if (strcmp(name, "iou_threshold") == 0 &&
-            !(option_number_json(v, &o->iou_threshold) && o->iou_threshold >= 0 && o->iou_threshold <= 1))
-            needed = "a number from 0 to 1";
-        if (strcmp(name, "max_detections") == 0 && !read_count(v, &o->max_detections))
-            needed = "a whole number from 1 to 1000000";
-        if (strcmp(name, "max_candidates") == 0 && !read_count(v, &o->max_candidates))
-            needed = "a whole number from 1 to 1000000";
-        if (strcmp(name, "class_filter") == 0 && !read_classes(r, v, o)) needed = "a list of class names";
-        if (strcmp(name, "class_agnostic_nms") == 0 && !option_truth_json(v, &o->class_agnostic_nms))
-            needed = "a boolean";
-        if (strcmp(name, "disable_preproc_auto_orient") == 0 && !option_truth_json(v, &as_stored)) needed = "a boolean";
-        if (strcmp(name, "disable_model_monitoring") == 0 && !option_truth_json(v, &unmonitored)) needed = "a boolean";
-        if (strcmp(name, "visualize_predictions") == 0 && !option_truth_json(v, &visualize)) needed = "a boolean";
-        if (strcmp(name, "source") == 0 && !read_text(v, &call->source))
-            needed = "a string of at most 1024 bytes without control characters";
-        if (strcmp(name, "source_info") == 0 && !read_text(v, &call->source_info))
-            needed = "a string of at most 1024 bytes without control characters";
-        if (strcmp(name, "id") == 0 && !read_id(v, &call->id))
-            needed = "a string of 1 to 256 bytes without control characters";
-        if (strcmp(name, "model_id") == 0 && !(read_text(v, &call->job.model_id) && call->job.model_id.n))
-            needed = "a string";
-        if (needed) return unprocessable(r, name, arena_printf(&r->arena, "%s is needed", needed)), false;
+    struct reading rd = {.r = r, .call = call, .mask_factor = NAN};
+    for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
+        const json_t *v = json_object_get(call->body, members[i].name);
+        if (!v || json_is_null(v) || !(members[i].tasks & (1u << *call->job.task))) continue;
+        if (!members[i].read(&rd, v)) return unprocessable(r, members[i].name, members[i].needed), false;
     }
-    if (visualize)
+    if (!option_mask(rd.mask_mode, rd.mask_factor, &o->mask_factor, &call->err))
+        return respond_error(r, &call->err), false;
+    if (rd.visualize)
         return respond_fail(r, ERR_NOT_IMPLEMENTED,
                             "visualize_predictions: this server draws no pictures; leave it out"),
                false;
     if (call->job.model_id.n == 0) return unprocessable(r, "model_id", "Field required"), false;
-    o->auto_orient = !as_stored;
-    call->monitored = !unmonitored;
+    o->auto_orient = !rd.as_stored;
+    call->monitored = !rd.unmonitored;
     return true;
 }
 
-void post_object_detection(struct request *r) {
+void post_infer(struct request *r) {
+    static const enum model_task tasks[] = {MODEL_DETECTION, MODEL_SEGMENTATION, MODEL_KEYPOINTS, MODEL_CLASSIFICATION};
     struct inference_call *call = inference_call_new(r);
+    for (size_t i = 0; i < MODEL_TASKS; i++)
+        if (str_is(r->segments[1], model_task_path(tasks[i]))) call->job.task = &tasks[i];
+    if (!call->job.task) {
+        respond_fail(r, ERR_NOT_IMPLEMENTED,
+                     "this server runs object_detection, instance_segmentation, keypoints_detection and "
+                     "classification, not " STR_FMT,
+                     (int)(r->segments[1].n < 60 ? r->segments[1].n : 60), r->segments[1].p);
+        return;
+    }
     if (!(call->body = read_body(r, &call->who)) || !read_options(r, call)) return;
     const json_t *image = json_object_get(call->body, "image");
     if (!image)
         unprocessable(r, "image", "Field required");
     else if (read_images(r, call, image))
         inference_run(call);
-}
-
-/* Other tasks of the inference server. */
-void post_other_task(struct request *r) {
-    respond_fail(r, ERR_NOT_IMPLEMENTED, "this server runs object detection only (POST /infer/object_detection)");
 }

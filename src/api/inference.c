@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "api/app.h"
+#include "api/result_json.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "image/blobs.h"
@@ -29,8 +30,9 @@ struct inference_call *inference_call_new(struct request *r) {
 
 /* ---- on a thread of the inference service ---- */
 
-static double top_confidence(const struct infer_result *result) {
-    return result->count ? result->detections[0].box.confidence : 0;
+static double top_confidence(const struct result *found) {
+    if (found->ranks) return found->scores[found->ranks[0]];
+    return found->count ? found->detections[0].box.confidence : 0;
 }
 
 /* The picture is on disk before the record that names it is queued. One that cannot be kept is no reason to lose the
@@ -39,7 +41,7 @@ static void picture_done(struct infer_job *job, size_t i, const struct image *pi
     struct inference_call *call = job->user;
     const struct app *app = app_of(call->r);
     struct infer_result *result = &job->results[i];
-    if (!call->monitored || !keep_decide(app->keep, str_of(call->who.slug), call->id, top_confidence(result))) return;
+    if (!call->monitored || !keep_decide(app->keep, str_of(call->who.slug), call->id, top_confidence(&result->found))) return;
     struct buf thumbnail = {0};
     struct err e = {0};
     char quoted[LOG_QUOTE];
@@ -75,28 +77,12 @@ static void describe(const struct inference_call *call, size_t i, struct inferen
 static bool write_result(struct inference_call *call, size_t i) {
     const struct infer_result *result = &call->job.results[i];
     struct arena arena = {0};
-    struct detection *list = arena_alloc(&arena, result->count * sizeof *list);
-    for (size_t k = 0; k < result->count; k++) {
-        const struct infer_detection *d = &result->detections[k];
-        list[k] = (struct detection){
-            .class_name = d->class_name,
-            .class_id = d->box.class_id,
-            .confidence = d->box.confidence,
-            .has_box = true,
-            .x = d->box.x,
-            .y = d->box.y,
-            .width = d->box.width,
-            .height = d->box.height,
-            .detection_id = str_of(d->id),
-        };
-    }
     struct inference inf;
     describe(call, i, &inf);
     inf.width = (uint32_t)result->width;
     inf.height = (uint32_t)result->height;
     inf.picture = call->kept[i] ? call->pictures[i] : NULL;
-    inf.detections = list;
-    inf.detection_count = result->count;
+    inf.detections = stored_detections(&call->job, &result->found, &arena, &inf.detection_count);
     bool ok = write_inference(&call->write, &inf, &call->err);
     arena_free(&arena);
     return ok;
@@ -139,21 +125,7 @@ static void write_json(struct buf *b, const struct inference_call *call, const s
     put_key(b, "width"), put_int(b, result->width);
     put_key(b, "height"), put_int(b, result->height);
     put_object_end(b);
-    put_key(b, "predictions"), put_array(b);
-    for (size_t k = 0; k < result->count; k++) {
-        const struct infer_detection *d = &result->detections[k];
-        put_object(b);
-        put_key(b, "x"), put_double(b, d->box.x);
-        put_key(b, "y"), put_double(b, d->box.y);
-        put_key(b, "width"), put_double(b, d->box.width);
-        put_key(b, "height"), put_double(b, d->box.height);
-        put_key(b, "confidence"), put_double(b, d->box.confidence);
-        put_key(b, "class"), put_str(b, d->class_name);
-        put_key(b, "class_id"), put_int(b, d->box.class_id);
-        put_key(b, "detection_id"), put_strz(b, d->id);
-        put_object_end(b);
-    }
-    put_array_end(b);
+    put_result(b, &call->job, &result->found);
     put_object_end(b);
 }
 
@@ -191,11 +163,11 @@ void inference_run(struct inference_call *call) {
 
 /* ---- the registry (protocol 2.2) ---- */
 
-static void write_listed(struct buf *b, const struct infer_listed *listed) {
+static void write_listed(struct buf *b, struct arena *a, const struct infer_listed *listed) {
     const struct model *m = listed->model;
     put_object(b);
     put_key(b, "model_id"), put_str(b, listed->id);
-    put_key(b, "task_type"), put_str(b, m->task);
+    put_key(b, "task_type"), put_strz(b, model_task_name(m->task));
     put_key(b, "batch_size"), put_int(b, 1);
     put_key(b, "input_height"), put_int(b, m->input.height);
     put_key(b, "input_width"), put_int(b, m->input.width);
@@ -204,7 +176,7 @@ static void write_listed(struct buf *b, const struct infer_listed *listed) {
     if (!str_eq(m->ids[0], listed->id)) put_str(b, m->ids[0]);
     put_array_end(b);
     put_key(b, "request_paths"), put_array(b);
-    put_strz(b, "/infer/object_detection");
+    put_strz(b, arena_printf(a, "/infer/%s", model_task_path(m->task)));
     put_array_end(b);
     put_object_end(b);
 }
@@ -217,7 +189,7 @@ void respond_registry(struct request *r) {
     const struct infer_listed *listed = infer_registry(app_of(r)->infer, &r->arena, &count);
     put_object(&r->out);
     put_key(&r->out, "models"), put_array(&r->out);
-    for (size_t i = 0; i < count; i++) write_listed(&r->out, &listed[i]);
+    for (size_t i = 0; i < count; i++) write_listed(&r->out, &r->arena, &listed[i]);
     put_array_end(&r->out);
     for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++) put_key(&r->out, unknown[i]), put_null(&r->out);
     put_object_end(&r->out);

@@ -1,5 +1,7 @@
 #include "api/options.h"
 
+#include <math.h>
+
 bool option_truth(struct str text, bool *out) {
     static const struct {
         const char *text;
@@ -24,4 +26,20 @@ bool option_number_json(const json_t *v, double *out) {
     if (json_is_string(v)) return str_to_double((struct str){json_string_value(v), json_string_length(v)}, out);
     *out = json_number_value(v);
     return json_is_number(v);
+}
+
+bool option_mask(struct str mode, double factor, double *out, struct err *e) {
+    if (isnan(factor)) factor = 0;
+    bool tradeoff = str_is(mode, "tradeoff"), fast = str_is(mode, "fast");
+    if ((mode.n && !tradeoff && !fast && !str_is(mode, "accurate")) || factor < 0 || factor > 1)
+        return err_set(e, ERR_INVALID,
+                       "Invalid mask decode argument sent. mask_decode_mode is accurate, tradeoff or fast, and "
+                       "tradeoff_factor a number from 0 to 1.");
+    *out = tradeoff ? factor : fast ? 0 : 1;
+    return true;
+}
+
+bool option_mask_format(struct str text, bool *runs) {
+    *runs = str_is(text, "rle");
+    return *runs || str_is(text, "polygon");
 }

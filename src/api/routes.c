@@ -68,16 +68,16 @@ static const struct row table[] = {
     {"POST", "/model/remove", post_model_remove, SMALL_BODY, SHAPE_MESSAGE, CORS_ANY,
      "Answers an empty registry; unloads nothing"},
     {"POST", "/model/clear", post_model_remove, SMALL_BODY, SHAPE_MESSAGE, CORS_ANY, "The same"},
-    {"POST", "/infer/object_detection", post_object_detection, LIMIT_SETTING(max_body_inference), SHAPE_MESSAGE,
-     CORS_ANY, "Object detection on one picture or several"},
-    {"POST", "/infer/:task", post_other_task, LIMIT_SETTING(max_body_inference), SHAPE_MESSAGE, CORS_ANY,
-     "501: tasks that are not served here"},
+    {"POST", "/infer/object_detection", post_infer, LIMIT_SETTING(max_body_inference), SHAPE_MESSAGE, CORS_ANY,
+     "Object detection on one picture or several"},
+    {"POST", "/infer/:task", post_infer, LIMIT_SETTING(max_body_inference), SHAPE_MESSAGE, CORS_ANY,
+     "The same for instance_segmentation, keypoints_detection and classification"},
 
     /* Inference, the hosted API's way; reserved first segments are 404. */
     {"GET", "/:project/:version", get_legacy, LIMIT_SETTING(max_body_inference), SHAPE_MESSAGE, CORS_ANY,
      "The same as POST; without a picture, the platform's dataset look-up"},
     {"POST", "/:project/:version", post_legacy, LIMIT_SETTING(max_body_inference), SHAPE_MESSAGE, CORS_ANY,
-     "Object detection on the picture in the body"},
+     "What the model does, on the picture in the body"},
 
     /* The platform's monitoring calls. */
     {"POST", "/:workspace/inference-stats/metadata", post_metadata, LIMIT_SETTING(max_body_metadata), SHAPE_ERROR,

@@ -52,43 +52,57 @@ static bool is_peak(const struct decode_grid *g, size_t row, size_t column, size
     return true;
 }
 
-/* False when nothing of the box is inside the picture, or the network gave something that is no box. */
-static bool box_at(const struct decode_grid *g, size_t row, size_t column, const double picture[2],
-                   const double scale[2], struct decode_box *out) {
-    const float *side = &g->boxes[(row * g->columns + column) * 4];
-    double x = (double)column * g->stride, y = (double)row * g->stride;
-    double left = fmax((x - (double)side[0]) * scale[0], 0), right = fmin((x + (double)side[2]) * scale[0], picture[0]);
-    double top = fmax((y - (double)side[1]) * scale[1], 0), bottom = fmin((y + (double)side[3]) * scale[1], picture[1]);
-    /* fmax and fmin pass over NaN, which would make it the whole picture. */
-    if (isnan(side[0]) || isnan(side[1]) || isnan(side[2]) || isnan(side[3])) return false;
-    if (!(right > left) || !(bottom > top)) return false;
-    out->x = (left + right) / 2;
-    out->y = (top + bottom) / 2;
-    out->width = right - left;
-    out->height = bottom - top;
-    return true;
+float decode_least(double confidence) {
+    float least = (float)confidence;
+    return (double)least < confidence ? nextafterf(least, INFINITY) : least; /* it was rounded down */
 }
 
-struct decode_box *decode_centernet(const struct decode_grid *g, const struct decode_options *o, double picture_width,
-                                    double picture_height, double scale_x, double scale_y, size_t *count) {
-    const double picture[2] = {picture_width, picture_height}, scale[2] = {scale_x, scale_y};
-    float least = (float)o->confidence;
-    if ((double)least < o->confidence) least = nextafterf(least, INFINITY); /* it was rounded down */
-    struct decode_box *boxes = NULL;
-    size_t n = 0, room = 0, cells = g->rows * g->columns;
+void decode_add(struct decode_list *list, const struct decode_frame *f, const double sides[4], double confidence,
+                size_t class_id, size_t source) {
+    /* fmax and fmin pass over NaN, which would make it the whole picture. */
+    if (isnan(sides[0]) || isnan(sides[1]) || isnan(sides[2]) || isnan(sides[3])) return;
+    double left = fmax((sides[0] - f->shift_x) * f->scale_x, 0);
+    double top = fmax((sides[1] - f->shift_y) * f->scale_y, 0);
+    double right = fmin((sides[2] - f->shift_x) * f->scale_x, f->width);
+    double bottom = fmin((sides[3] - f->shift_y) * f->scale_y, f->height);
+    if (!(right > left) || !(bottom > top)) return;
+    if (list->count == list->room) {
+        list->room = list->room ? 2 * list->room : 64;
+        list->boxes = mem_resize(list->boxes, list->room * sizeof *list->boxes);
+    }
+    list->boxes[list->count++] = (struct decode_box){.x = (left + right) / 2,
+                                                     .y = (top + bottom) / 2,
+                                                     .width = right - left,
+                                                     .height = bottom - top,
+                                                     .confidence = confidence,
+                                                     .class_id = (unsigned)class_id,
+                                                     .source = (unsigned)source};
+}
+
+struct decode_point decode_place(const struct decode_frame *f, double x, double y, double confidence) {
+    return (struct decode_point){.x = fmin(fmax((x - f->shift_x) * f->scale_x, 0), f->width),
+                                 .y = fmin(fmax((y - f->shift_y) * f->scale_y, 0), f->height),
+                                 .confidence = confidence};
+}
+
+struct decode_box *decode_centernet(const struct decode_grid *g, const struct decode_options *o,
+                                    const struct decode_frame *f, size_t *count) {
+    struct decode_list list = {0};
+    float least = decode_least(o->confidence);
+    size_t cells = g->rows * g->columns;
     for (size_t cell = 0; cell < cells; cell++) {
-        const float *scores = &g->scores[cell * g->classes];
+        const float *scores = &g->scores[cell * g->classes], *side = &g->boxes[cell * 4];
+        size_t row = cell / g->columns, column = cell % g->columns;
         for (size_t c = 0; c < g->classes; c++) {
             /* The order of the questions is the order of their prices; nearly every score ends at the first. */
-            if (!(scores[c] >= least) || (o->classes && !o->classes[c])) continue;
-            if (!is_peak(g, cell / g->columns, cell % g->columns, c, scores[c])) continue;
-            if (n == room) boxes = mem_resize(boxes, (room = room ? 2 * room : 64) * sizeof *boxes);
-            if (!box_at(g, cell / g->columns, cell % g->columns, picture, scale, &boxes[n])) continue;
-            boxes[n].confidence = (double)scores[c];
-            boxes[n].class_id = (unsigned)c;
-            n++;
+            if (!(scores[c] >= least) || (o->classes && !o->classes[c]) || !is_peak(g, row, column, c, scores[c]))
+                continue;
+            double x = (double)column * g->stride, y = (double)row * g->stride;
+            const double sides[4] = {x - (double)side[0], y - (double)side[1], x + (double)side[2],
+                                     y + (double)side[3]};
+            decode_add(&list, f, sides, (double)scores[c], c, cell);
         }
     }
-    *count = n ? decode_nms(boxes, n, o) : 0;
-    return boxes;
+    *count = list.count ? decode_nms(list.boxes, list.count, o) : 0;
+    return list.boxes;
 }

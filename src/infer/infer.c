@@ -160,24 +160,6 @@ struct infer_listed *infer_registry(struct infer *s, struct arena *a, size_t *co
 
 /* ---- a job ---- */
 
-/* The outputs as the decoder wants them; false when they are not what model.json says. */
-static bool grid_of(const struct model *m, const struct outputs *out, struct decode_grid *g, struct err *e) {
-    const size_t *s = out->scores.shape, *b = out->boxes.shape, stride = (size_t)m->stride;
-    if (s[0] != 1 || s[1] * stride != (size_t)m->input.height || s[2] * stride != (size_t)m->input.width ||
-        s[3] != m->class_count)
-        return err_set(e, ERR_INTERNAL,
-                       "%s/model.onnx: output \"%s\" is %zu x %zu x %zu x %zu; by model.json 1 x %zu x %zu x %zu",
-                       m->folder.p, m->scores.p, s[0], s[1], s[2], s[3], (size_t)m->input.height / stride,
-                       (size_t)m->input.width / stride, m->class_count);
-    if (b[0] != 1 || b[1] != s[1] || b[2] != s[2] || b[3] != 4)
-        return err_set(e, ERR_INTERNAL,
-                       "%s/model.onnx: output \"%s\" is %zu x %zu x %zu x %zu; the decoder needs 1 x %zu x %zu x 4",
-                       m->folder.p, m->boxes.p, b[0], b[1], b[2], b[3], s[1], s[2]);
-    *g = (struct decode_grid){.rows = s[1], .columns = s[2], .classes = s[3], .scores = out->scores.data,
-                              .boxes = out->boxes.data, .stride = m->stride};
-    return true;
-}
-
 static float *new_tensor(const struct model *m) {
     return mem_zero((size_t)m->input.width * (size_t)m->input.height, 3 * sizeof(float));
 }
@@ -185,14 +167,13 @@ static float *new_tensor(const struct model *m) {
 /* Loads the network and runs it once on nothing, so that one that does not fit its model.json is found out here. */
 static struct session *load(const struct infer *s, const struct model *m, struct err *e) {
     struct outputs out;
-    struct decode_grid grid;
     int64_t start = clock_mono_us();
     struct session *session = session_load(m, s->config.runtime_threads, e);
     if (!session) return NULL;
     float *tensor = new_tensor(m);
-    bool ok = session_run(session, tensor, &out, e);
+    bool ok = session_run(session, tensor, 1, &out, e);
     if (ok) {
-        ok = grid_of(m, &out, &grid, e);
+        ok = result_fits(m, &out, 1, e);
         outputs_free(&out);
     }
     free(tensor);
@@ -231,31 +212,20 @@ static const bool *wanted_classes(struct infer_job *job) {
     return wanted;
 }
 
-static bool detect(struct infer_job *job, struct session *session, const struct decode_options *options,
+static bool detect(struct infer_job *job, struct session *session, const struct result_options *options,
                    const struct image *pixels, float *tensor, struct infer_result *r) {
     const struct model *m = job->model;
+    const struct decode_frame frame = prepare_frame(pixels->width, pixels->height, &m->input);
     struct outputs out;
-    struct decode_grid grid;
-    prepare_stretch(pixels, &m->input, tensor);
-    if (!session_run(session, tensor, &out, &job->err)) return false;
-    bool ok = grid_of(m, &out, &grid, &job->err);
-    if (ok) {
-        struct decode_box *boxes =
-            decode_centernet(&grid, options, pixels->width, pixels->height, (double)pixels->width / m->input.width,
-                             (double)pixels->height / m->input.height, &r->count);
-        r->detections = arena_alloc(&job->arena, r->count * sizeof *r->detections);
-        for (size_t i = 0; i < r->count; i++) {
-            r->detections[i].box = boxes[i];
-            r->detections[i].class_name = m->classes[boxes[i].class_id];
-            uuid_v4(r->detections[i].id);
-        }
-        free(boxes);
-    }
+    prepare(pixels, &m->input, tensor);
+    if (!session_run(session, tensor, 1, &out, &job->err)) return false;
+    bool ok = result_fits(m, &out, 1, &job->err); /* shapes may depend on what was put in */
+    if (ok) result_read(m, &out, 1, 0, options, &frame, &job->arena, &r->found);
     outputs_free(&out);
     return ok;
 }
 
-static bool work_picture(struct infer_job *job, size_t i, struct session *session, const struct decode_options *options,
+static bool work_picture(struct infer_job *job, size_t i, struct session *session, const struct result_options *options,
                          float *tensor) {
     const struct image_limits *limits = &job->service->config.limits;
     const struct infer_input *in = &job->inputs[i];
@@ -288,13 +258,16 @@ static bool work(struct infer_job *job) {
     list(job->service, job->model_id, job->model);
 
     const struct infer_options *o = &job->options;
-    struct decode_options options = {
-        .confidence = o->model_confidence ? job->model->confidence : o->confidence,
-        .iou_threshold = o->iou_threshold,
-        .class_agnostic_nms = o->class_agnostic_nms,
-        .classes = wanted_classes(job),
-        .max_candidates = o->max_candidates,
-        .max_detections = o->max_detections,
+    const struct result_options options = {
+        .decode = {.confidence = infer_confidence(job),
+                   .iou_threshold = o->iou_threshold,
+                   .class_agnostic_nms = o->class_agnostic_nms,
+                   .classes = wanted_classes(job),
+                   .max_candidates = o->max_candidates,
+                   .max_detections = o->max_detections},
+        .keypoint_confidence = o->keypoint_confidence,
+        .mask_factor = o->mask_factor,
+        .runs = o->runs,
     };
     job->results = arena_alloc(&job->arena, job->count * sizeof *job->results);
     float *tensor = new_tensor(job->model);
@@ -317,6 +290,10 @@ static void run(void *arg) {
 bool infer_submit(struct infer *s, struct infer_job *job, struct err *e) {
     job->model = infer_find(s, job->model_id, e);
     if (!job->model) return false;
+    if (job->task && *job->task != job->model->task)
+        return err_set(e, ERR_INVALID, "The model \"%.*s\" is for %s; send it to /infer/%s.",
+                       (int)(job->model_id.n < 100 ? job->model_id.n : 100), job->model_id.p,
+                       model_task_name(job->model->task), model_task_path(job->model->task));
     job->service = s;
     if (job->started_us == 0) job->started_us = clock_mono_us();
     if (pool_submit(s->pool, run, job)) return true;

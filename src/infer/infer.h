@@ -19,10 +19,9 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "base/uuid.h"
 #include "image/image.h"
-#include "infer/decode.h"
 #include "infer/model.h"
+#include "infer/result.h"
 
 struct infer;
 
@@ -60,34 +59,31 @@ struct infer_options {
     size_t class_filter_count;
     size_t max_detections;
     size_t max_candidates;
+    double keypoint_confidence; /* keypoints below are left out */
+    double mask_factor;         /* from 0, masks as coarse as the network gives them, to 1, as fine as its input */
+    bool runs;                  /* masks as run lengths, not as outlines */
     bool auto_orient; /* boxes, width and height are of the upright picture */
 };
 #define INFER_OPTIONS_DEFAULT                                                                                       \
     ((struct infer_options){.confidence = 0.4, .iou_threshold = 0.3, .max_detections = 300, .max_candidates = 3000, \
-                            .auto_orient = true})
+                            .mask_factor = 1, .auto_orient = true})
 
 struct infer_input {
     struct str bytes; /* the encoded picture, or its base64 text */
     bool base64;
 };
 
-struct infer_detection {
-    struct decode_box box;
-    struct str class_name; /* the model's */
-    char id[UUID_TEXT];    /* detection_id */
-};
-
 struct infer_result {
     int width, height;       /* of the picture that the boxes are in */
     struct str bytes;        /* the encoded picture; inside the job, or the input itself */
-    struct infer_detection *detections; /* surest first */
-    size_t count;
+    struct result found;
     struct buf decoded;      /* the service's: holds `bytes` when the input was base64 */
 };
 
 struct infer_job {
     /* the caller's */
     struct str model_id;
+    const enum model_task *task; /* what the model has to be able to; NULL: whatever it is */
     struct infer_options options;
     const struct infer_input *inputs;
     size_t count;
@@ -108,6 +104,11 @@ struct infer_job {
     struct infer *service;
 };
 
-/* False with ERR_NOT_FOUND, ERR_INTERNAL (see infer_find) or ERR_BUSY: then nothing was taken and nothing is called. */
+/* False with ERR_NOT_FOUND, ERR_INTERNAL (see infer_find), ERR_INVALID (the model is for another task) or ERR_BUSY: then nothing was taken and nothing is called. */
 bool infer_submit(struct infer *s, struct infer_job *job, struct err *e);
 void infer_job_free(struct infer_job *job); /* what the service put in; the struct itself is the caller's */
+
+/* The threshold that holds for a job. */
+static inline double infer_confidence(const struct infer_job *job) {
+    return job->options.model_confidence ? job->model->confidence : job->options.confidence;
+}

@@ -81,48 +81,107 @@ static bool read_three(struct reader *r, const json_t *root, const char *field, 
     return true;
 }
 
-/* One of two words. */
-static bool read_choice(struct reader *r, const json_t *root, const char *field, const char *zero, const char *one,
-                        int *out) {
+/* One of the words of the list, which ends with NULL. */
+static bool read_choice(struct reader *r, const json_t *root, const char *field, const char *const *words, int *out) {
     struct str text;
+    char known[200] = "";
     if (!read_text(r, root, field, &text)) return false;
-    if (!str_is(text, zero) && !(one && str_is(text, one)))
-        return err_set(r->e, ERR_INTERNAL, "%s/model.json: \"%s\" is \"" STR_FMT "\"; this version knows %s%s%s",
-                       r->m->folder.p, field, STR_ARG(text), zero, one ? " and " : "", one ? one : "");
-    *out = !str_is(text, zero);
-    return true;
+    for (int i = 0; words[i]; i++) {
+        if (str_is(text, words[i])) return *out = i, true;
+        size_t n = strlen(known);
+        snprintf(known + n, sizeof known - n, "%s%s", i == 0 ? "" : words[i + 1] ? ", " : " and ", words[i]);
+    }
+    return err_set(r->e, ERR_INTERNAL, "%s/model.json: \"%s\" is \"" STR_FMT "\"; this version knows %s", r->m->folder.p,
+                   field, (int)(text.n < 60 ? text.n : 60), text.p, known);
 }
 
 static bool read_input(struct reader *r, const json_t *root) {
+    static const char *const layouts[] = {"nhwc", "nchw", NULL}, *const orders[] = {"rgb", "bgr", NULL},
+                             *const resizes[] = {"stretch", "letterbox", "crop", NULL};
     struct model_input *in = &r->m->input;
     int layout, channels, resize;
     if (!read_text(r, root, "input.name", &in->name) || !read_int(r, root, "input.width", SIDE_MOST, &in->width) ||
         !read_int(r, root, "input.height", SIDE_MOST, &in->height) ||
-        !read_choice(r, root, "input.layout", "nhwc", "nchw", &layout) ||
-        !read_choice(r, root, "input.channels", "rgb", "bgr", &channels) ||
-        !read_choice(r, root, "input.resize", "stretch", NULL, &resize) ||
-        !read_three(r, root, "input.mean", in->mean) || !read_three(r, root, "input.scale", in->scale))
+        !read_choice(r, root, "input.layout", layouts, &layout) ||
+        !read_choice(r, root, "input.channels", orders, &channels) ||
+        !read_choice(r, root, "input.resize", resizes, &resize) || !read_three(r, root, "input.mean", in->mean) ||
+        !read_three(r, root, "input.scale", in->scale))
         return false;
-    in->layout = layout ? MODEL_NCHW : MODEL_NHWC;
-    in->channels = channels ? MODEL_BGR : MODEL_RGB;
+    const json_t *pad = member(root, "input.pad");
+    in->pad = pad ? json_number_value(pad) : 114; /* the grey that YOLO's tools train with */
+    if ((pad && !json_is_number(pad)) || in->pad < 0 || in->pad > 255)
+        return wrong(r, "input.pad", "must be a number from 0 to 255");
+    in->layout = (enum model_layout)layout;
+    in->channels = (enum model_channels)channels;
+    in->resize = (enum model_resize)resize;
     return true;
+}
+
+/* In the order of the enums. */
+static const char *const task_names[] = {"object-detection", "instance-segmentation", "keypoint-detection",
+                                         "classification", NULL};
+static const char *const task_paths[] = {"object_detection", "instance_segmentation", "keypoints_detection",
+                                         "classification"};
+static const char *const decoder_names[] = {"centernet", "yolov8", "detr", "movenet", "scores", NULL};
+
+#define TASK(t) (1u << MODEL_##t)
+static const struct {
+    unsigned tasks;
+    const char *outputs[MODEL_OUTPUTS];
+    bool activation; /* it says how scores are made */
+} decoders[] = {
+    [MODEL_CENTERNET] = {TASK(DETECTION), {"outputs.scores", "outputs.boxes"}, false},
+    /* `masks` only when the task is segmentation. */
+    [MODEL_YOLO] = {TASK(DETECTION) | TASK(SEGMENTATION) | TASK(KEYPOINTS), {"outputs.predictions", "outputs.masks"},
+                    false},
+    [MODEL_DETR] = {TASK(DETECTION), {"outputs.logits", "outputs.boxes"}, true},
+    [MODEL_MOVENET] = {TASK(KEYPOINTS), {"outputs.keypoints"}, false},
+    [MODEL_SCORES] = {TASK(CLASSIFICATION), {"outputs.scores"}, true},
+};
+
+static bool read_decoder(struct reader *r, const json_t *root) {
+    static const char *const activations[] = {"none", "sigmoid", "softmax", NULL};
+    struct model *m = r->m;
+    int decoder, activation = MODEL_AS_IS;
+    if (!read_choice(r, root, "decoder", decoder_names, &decoder)) return false;
+    m->decoder = (enum model_decoder)decoder;
+    if (!(decoders[decoder].tasks & (1u << m->task)))
+        return err_set(r->e, ERR_INTERNAL, "%s/model.json: the decoder \"%s\" does not fit the task \"%s\"",
+                       m->folder.p, decoder_names[decoder], task_names[m->task]);
+    for (size_t i = 0; i < MODEL_OUTPUTS && decoders[decoder].outputs[i]; i++) {
+        if (m->decoder == MODEL_YOLO && m->task != MODEL_SEGMENTATION && i == 1) break;
+        if (!read_text(r, root, decoders[decoder].outputs[i], &m->outputs[i])) return false;
+        m->output_count++;
+    }
+    if (decoders[decoder].activation && !read_choice(r, root, "activation", activations, &activation)) return false;
+    m->activation = (enum model_activation)activation;
+    if (m->decoder == MODEL_DETR && m->activation == MODEL_AS_IS)
+        return wrong(r, "activation", "must be sigmoid or softmax with this decoder");
+    return m->decoder != MODEL_CENTERNET || read_int(r, root, "stride", STRIDE_MOST, &m->stride);
 }
 
 static bool read_rest(struct reader *r, const json_t *root) {
     struct model *m = r->m;
-    int task, decoder;
-    if (!read_text(r, root, "name", &m->name) || !read_choice(r, root, "task", "object-detection", NULL, &task) ||
-        !read_text(r, root, "task", &m->task) || !read_texts(r, root, "classes", 1, &m->classes, &m->class_count) ||
-        !read_input(r, root) || !read_choice(r, root, "decoder", "centernet", NULL, &decoder) ||
-        !read_text(r, root, "decoder", &m->decoder) || !read_text(r, root, "outputs.scores", &m->scores) ||
-        !read_text(r, root, "outputs.boxes", &m->boxes) || !read_int(r, root, "stride", STRIDE_MOST, &m->stride))
+    int task;
+    if (!read_text(r, root, "name", &m->name) || !read_choice(r, root, "task", task_names, &task)) return false;
+    m->task = (enum model_task)task;
+    if (!read_texts(r, root, "classes", 1, &m->classes, &m->class_count) || !read_input(r, root) ||
+        !read_decoder(r, root))
         return false;
+    if (m->task == MODEL_KEYPOINTS && !read_texts(r, root, "keypoints", 1, &m->keypoints, &m->keypoint_count))
+        return false;
+    const json_t *multi_label = json_object_get(root, "multi_label");
+    if (multi_label && !json_is_boolean(multi_label)) return wrong(r, "multi_label", "must be true or false");
+    m->multi_label = json_is_true(multi_label);
     const json_t *confidence = json_object_get(root, "confidence");
     m->confidence = confidence ? json_number_value(confidence) : 0.4;
     if ((confidence && !json_is_number(confidence)) || m->confidence < 0 || m->confidence > 1)
         return wrong(r, "confidence", "must be a number from 0 to 1");
     return true;
 }
+
+const char *model_task_name(enum model_task task) { return task_names[task]; }
+const char *model_task_path(enum model_task task) { return task_paths[task]; }
 
 static bool has_network(struct reader *r) {
     char *path = arena_printf(&r->m->arena, "%s/model.onnx", r->m->dir.p);

@@ -90,16 +90,15 @@ static bool read_tensor(const struct session *s, struct str name, struct tensor 
     const union ort_api *ort = api();
     struct OrtTensorTypeAndShapeInfo *info = NULL;
     int64_t shape[SESSION_DIMENSIONS] = {0};
-    size_t dimensions = 0;
     unsigned type = 0;
     void *data = NULL;
     if (failed(ort->GetTensorTypeAndShape(t->value, &info), s->m, e)) return false;
     bool ok = !failed(ort->GetTensorElementType(info, &type), s->m, e) &&
-              !failed(ort->GetDimensionsCount(info, &dimensions), s->m, e);
-    if (ok && (type != ORT_ELEMENT_FLOAT || dimensions != SESSION_DIMENSIONS))
-        ok = err_set(e, ERR_INTERNAL, "%s/model.onnx: output \"%s\" must be 4 dimensions of 32-bit floats",
-                     s->m->folder.p, name.p);
-    ok = ok && !failed(ort->GetDimensions(info, shape, dimensions), s->m, e) &&
+              !failed(ort->GetDimensionsCount(info, &t->rank), s->m, e);
+    if (ok && (type != ORT_ELEMENT_FLOAT || t->rank == 0 || t->rank > SESSION_DIMENSIONS))
+        ok = err_set(e, ERR_INTERNAL, "%s/model.onnx: output \"%s\" must be 1 to %d dimensions of 32-bit floats",
+                     s->m->folder.p, name.p, SESSION_DIMENSIONS);
+    ok = ok && !failed(ort->GetDimensions(info, shape, t->rank), s->m, e) &&
          !failed(ort->GetTensorMutableData(t->value, &data), s->m, e);
     for (size_t i = 0; i < SESSION_DIMENSIONS; i++) t->shape[i] = shape[i] > 0 ? (size_t)shape[i] : 0;
     t->data = data;
@@ -107,30 +106,31 @@ static bool read_tensor(const struct session *s, struct str name, struct tensor 
     return ok;
 }
 
-bool session_run(struct session *s, float *input, struct outputs *out, struct err *e) {
+bool session_run(struct session *s, float *input, size_t count, struct outputs *out, struct err *e) {
     const union ort_api *ort = api();
-    const struct model_input *in = &s->m->input;
-    const int64_t nhwc[4] = {1, in->height, in->width, 3}, nchw[4] = {1, 3, in->height, in->width};
-    const char *input_name = in->name.p, *output_names[2] = {s->m->scores.p, s->m->boxes.p};
-    struct OrtValue *value = NULL, *results[2] = {NULL, NULL};
+    const struct model *m = s->m;
+    const struct model_input *in = &m->input;
+    const int64_t n = (int64_t)count, nhwc[4] = {n, in->height, in->width, 3}, nchw[4] = {n, 3, in->height, in->width};
+    const char *input_name = in->name.p, *names[MODEL_OUTPUTS];
+    struct OrtValue *value = NULL, *results[MODEL_OUTPUTS] = {NULL};
     *out = (struct outputs){0};
+    for (size_t i = 0; i < m->output_count; i++) names[i] = m->outputs[i].p;
     bool ok = !failed(ort->CreateTensorWithDataAsOrtValue(
-                          s->memory, input, 3 * sizeof *input * (size_t)in->width * (size_t)in->height,
+                          s->memory, input, count * 3 * sizeof *input * (size_t)in->width * (size_t)in->height,
                           in->layout == MODEL_NHWC ? nhwc : nchw, 4, ORT_ELEMENT_FLOAT, &value),
-                      s->m, e) &&
-              !failed(ort->Run(s->session, NULL, &input_name, (const struct OrtValue *const *)&value, 1, output_names,
-                               2, results),
-                      s->m, e);
+                      m, e) &&
+              !failed(ort->Run(s->session, NULL, &input_name, (const struct OrtValue *const *)&value, 1, names,
+                               m->output_count, results),
+                      m, e);
     if (value) ort->ReleaseValue(value);
-    out->scores.value = results[0];
-    out->boxes.value = results[1];
-    ok = ok && read_tensor(s, s->m->scores, &out->scores, e) && read_tensor(s, s->m->boxes, &out->boxes, e);
+    for (size_t i = 0; i < MODEL_OUTPUTS; i++) out->tensors[i].value = results[i];
+    for (size_t i = 0; i < m->output_count && ok; i++) ok = read_tensor(s, m->outputs[i], &out->tensors[i], e);
     if (!ok) outputs_free(out);
     return ok;
 }
 
 void outputs_free(struct outputs *out) {
-    if (out->scores.value) api()->ReleaseValue(out->scores.value);
-    if (out->boxes.value) api()->ReleaseValue(out->boxes.value);
+    for (size_t i = 0; i < MODEL_OUTPUTS; i++)
+        if (out->tensors[i].value) api()->ReleaseValue(out->tensors[i].value);
     *out = (struct outputs){0};
 }

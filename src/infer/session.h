@@ -16,19 +16,19 @@ struct session *session_load(const struct model *m, unsigned threads, struct err
 void session_free(struct session *s);
 const char *session_sha256(const struct session *s); /* of the file that was loaded, 64 hexadecimal digits */
 
-enum { SESSION_DIMENSIONS = 4 };
+enum { SESSION_DIMENSIONS = 5 };
 
 struct tensor {
     const float *data;
-    size_t shape[SESSION_DIMENSIONS];
+    size_t rank, shape[SESSION_DIMENSIONS];
     struct OrtValue *value;
 };
 
-/* The model's outputs; they live until outputs_free. */
+/* The model's outputs, in the order of model.outputs; they live until outputs_free. */
 struct outputs {
-    struct tensor scores, boxes;
+    struct tensor tensors[MODEL_OUTPUTS];
 };
 
-/* `input` has 3 * input.width * input.height floats. */
-bool session_run(struct session *s, float *input, struct outputs *out, struct err *e);
+/* `input` has `count` pictures of 3 * input.width * input.height floats each, one behind the other. */
+bool session_run(struct session *s, float *input, size_t count, struct outputs *out, struct err *e);
 void outputs_free(struct outputs *out);

@@ -144,10 +144,20 @@ def models_of(registry):
 
 
 def read_detections(answer):
-    """What the client and the code around it touch in a detection answer."""
+    """What the client and the code around it touch in an answer of any task."""
     assert isinstance(answer["inference_id"], str) and isinstance(answer["time"], float)
     assert isinstance(answer["image"]["width"], int) and isinstance(answer["image"]["height"], int)
+    if isinstance(answer["predictions"], dict):  # several labels
+        assert all(isinstance(p["confidence"], float) and isinstance(p["class_id"], int) for p in answer["predictions"].values())
+        assert isinstance(answer["predicted_classes"], list) and "top" not in answer
+        return answer
+    if "top" in answer:
+        assert isinstance(answer["top"], str) and isinstance(answer["confidence"], float)
+        assert all(isinstance(p["class"], str) and isinstance(p["confidence"], float) for p in answer["predictions"])
+        return answer
     for p in answer["predictions"]:
+        for point in p.get("points", p.get("keypoints", [])):
+            assert isinstance(point["x"], (int, float)) and isinstance(point["y"], (int, float))
         assert all(isinstance(p[name], (int, float)) for name in ("x", "y", "width", "height", "confidence"))
         assert isinstance(p["class"], str) and isinstance(p["class_id"], int) and isinstance(p["detection_id"], str)
     return answer

@@ -308,12 +308,6 @@ def test_a_drawing_is_refused(server):
     assert "visualize_predictions" in v1(server, picture("rgb.png"), status=501, visualize_predictions=True)["message"]
 
 
-@pytest.mark.parametrize("task", ["instance_segmentation", "keypoints_detection", "classification", "semantic_segmentation", "lmm"])
-def test_other_tasks(server, task):
-    answer = server.post("/infer/" + task, json={"model_id": MODEL})
-    assert answer.status_code == 501 and "object detection only" in answer.json()["message"]
-
-
 def test_an_unknown_model(server):
     start = "Requested Roboflow resource not found."
     assert v1(server, picture("rgb.png"), status=404, model_id="nobody/1")["message"].startswith(start)

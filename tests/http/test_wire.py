@@ -330,7 +330,7 @@ def test_hosted_login(server):
     ("GET", f"/model/registry/?api_key={KEY}", 200, '{"models":'),
     ("GET", "/model/add", 405, '"error"'),
     ("POST", f"/model/nothing?api_key={KEY}", 404, '"message"'),
-    ("POST", f"/infer/instance_segmentation?api_key={KEY}", 501, '"message"'),
+    ("POST", f"/infer/semantic_segmentation?api_key={KEY}", 501, '"message"'),
     ("POST", f"/vision-events/batch?api_key={KEY}", 404, '"message"'),
     ("POST", f"/usage/inference?api_key={KEY}", 404, '"message"'),
     ("GET", f"/usage/plan?api_key={KEY}", 404, '"message"'),

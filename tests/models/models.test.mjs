@@ -1,4 +1,4 @@
-// The demo model after conversion against its original: ONNX Runtime against TensorFlow.js, both on the
+// The demo models after conversion against their originals: ONNX Runtime against TensorFlow.js, both on the
 // sample photos of the Debian package darknet. Run it by run.sh.
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
@@ -46,8 +46,7 @@ function convert(name, desc = description, source = SOURCE) {
 }
 
 /** A photo as the server feeds it: RGB 0..255, stretched to the input size. */
-function pixels(photo) {
-  const { width, height } = description.input;
+function pixels(photo, { width, height } = description.input) {
   const program = `import sys; from PIL import Image
 image = Image.open(sys.argv[1]).convert("RGB").resize((${width}, ${height}), Image.BILINEAR)
 sys.stdout.buffer.write(image.tobytes())`;
@@ -56,11 +55,11 @@ sys.stdout.buffer.write(image.tobytes())`;
   return Float32Array.from(execFileSync(PYTHON, ['-c', program, file], { maxBuffer: 1 << 24 }));
 }
 
-async function loadOriginal() {
+async function loadOriginal(source = SOURCE) {
   tf.env().set('IS_TEST', true); // no banner
   await tf.setBackend('cpu');
-  const { modelTopology, signature, weightsManifest: [group] } = JSON.parse(fs.readFileSync(SOURCE));
-  const data = Buffer.concat(group.paths.map((p) => fs.readFileSync(path.join(path.dirname(SOURCE), p))));
+  const { modelTopology, signature, weightsManifest: [group] } = JSON.parse(fs.readFileSync(source));
+  const data = Buffer.concat(group.paths.map((p) => fs.readFileSync(path.join(path.dirname(source), p))));
   const weightData = data.buffer.slice(data.byteOffset, data.byteOffset + data.length);
   return loadGraphModel({ load: async () => ({ modelTopology, signature, weightSpecs: group.weights, weightData }) });
 }
@@ -141,6 +140,24 @@ for (const photo of Object.keys(SEEN)) {
     }
   });
 }
+
+test('movenet-lightning: the same keypoints as the original', async (t) => {
+  const source = path.join(PACKAGE, 'models/movenet-lightning.json');
+  const desc = JSON.parse(fs.readFileSync(path.join(MODELS, 'movenet-lightning/model.json')));
+  const made = convert('movenet', desc, source);
+  assert.equal(made.status, 0, made.error);
+  const network = await ort.InferenceSession.create(made.file), first = await loadOriginal(source);
+  for (const photo of Object.keys(SEEN)) {
+    const x = pixels(photo, desc.input), shape = [1, desc.input.height, desc.input.width, 3];
+    const got = (await network.run({ input: new ort.Tensor('float32', x, shape) })).Identity;
+    const want = first.execute({ 'input': tf.tensor(x, shape, 'int32') });
+    assert.deepEqual([...got.dims], want.shape);
+    const largest = largestDifference(got.data, want.dataSync());
+    t.diagnostic(`${photo} differs by ${largest.toExponential(1)} at most`);
+    assert(largest < TOLERANCE, `${photo}: differs by ${largest}`);
+  }
+  assert(fs.readFileSync(convert('movenet-again', desc, source).file).equals(fs.readFileSync(made.file)));
+});
 
 test('the class names are those of the package, in its order', () => {
   const labels = fs.readFileSync(path.join(PACKAGE, 'src/object/labels.ts'), 'utf8');

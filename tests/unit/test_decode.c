@@ -37,7 +37,9 @@ static void put(int row, int column, int class_id, float score, float left, floa
 static struct decode_box *decode(double scale_x, double scale_y, size_t *count) {
     const struct decode_grid g = {.rows = SIDE, .columns = SIDE, .classes = CLASSES, .scores = &scores[0][0][0],
                                   .boxes = &boxes[0][0][0], .stride = 4};
-    return decode_centernet(&g, &all, 32 * scale_x, 32 * scale_y, scale_x, scale_y, count);
+    const struct decode_frame f = {
+        .width = 32 * scale_x, .height = 32 * scale_y, .scale_x = scale_x, .scale_y = scale_y};
+    return decode_centernet(&g, &all, &f, count);
 }
 
 static void box_is(const struct decode_box *b, unsigned class_id, double confidence, double x, double y, double width,
@@ -212,21 +214,21 @@ static void the_same_size_is_the_same_picture(void **state) {
     const struct image im = {.rgb = rgb, .width = 2, .height = 2};
     struct model_input in = input_of(2, 2);
     float out[12];
-    prepare_stretch(&im, &in, out);
+    prepare(&im, &in, out);
     floats_are(out, (const float[]){1, 2, 3, 4, 5, 6, 7, 8, 9, 250, 251, 252}, 12);
 
     in.layout = MODEL_NCHW;
-    prepare_stretch(&im, &in, out);
+    prepare(&im, &in, out);
     floats_are(out, (const float[]){1, 4, 7, 250, 2, 5, 8, 251, 3, 6, 9, 252}, 12);
 
     in.channels = MODEL_BGR;
-    prepare_stretch(&im, &in, out);
+    prepare(&im, &in, out);
     floats_are(out, (const float[]){3, 6, 9, 252, 2, 5, 8, 251, 1, 4, 7, 250}, 12);
 
     in.layout = MODEL_NHWC;
     in.mean[0] = 3; /* of blue, which is the first here */
     in.scale[0] = 2;
-    prepare_stretch(&im, &in, out);
+    prepare(&im, &in, out);
     floats_are(out, (const float[]){0, 2, 1, 6, 5, 4, 12, 8, 7, 498, 251, 250}, 12);
 }
 
@@ -237,12 +239,12 @@ static void stretching_is_bilinear(void **state) {
     const struct image im = {.rgb = rgb, .width = 2, .height = 1}, tall_image = {.rgb = tall, .width = 1, .height = 4};
     struct model_input in = input_of(4, 1);
     float out[12];
-    prepare_stretch(&im, &in, out);
+    prepare(&im, &in, out);
     floats_are(out, (const float[]){0, 0, 0, 25, 25, 25, 75, 75, 75, 100, 100, 100}, 12);
 
     for (size_t i = 0; i < 12; i++) tall[i] = (uint8_t)(10 * (i / 3)); /* rows of 0, 10, 20, 30 */
     in = input_of(1, 2);
-    prepare_stretch(&tall_image, &in, out);
+    prepare(&tall_image, &in, out);
     floats_are(out, (const float[]){5, 5, 5, 25, 25, 25}, 6);
 }
 
@@ -252,7 +254,7 @@ static void one_pixel_fills_the_input(void **state) {
     const struct image im = {.rgb = rgb, .width = 1, .height = 1};
     struct model_input in = input_of(2, 2);
     float out[12];
-    prepare_stretch(&im, &in, out);
+    prepare(&im, &in, out);
     floats_are(out, (const float[]){9, 8, 7, 9, 8, 7, 9, 8, 7, 9, 8, 7}, 12);
 }
 

@@ -124,7 +124,8 @@ static void a_wrong_description_is_told_by_field(void **state) {
         {"\"Test\"", "7", "a/model.json: \"name\" must be a text that is not empty"},
         {"\"Test\"", "\"\"", "a/model.json: \"name\" must be a text that is not empty"},
         {"\"object-detection\"", "\"poetry\"",
-         "a/model.json: \"task\" is \"poetry\"; this version knows object-detection"},
+         "a/model.json: \"task\" is \"poetry\"; this version knows object-detection, "
+         "instance-segmentation, keypoint-detection and classification"},
         {"[\"cat\", \"dog\"]", "[]", "a/model.json: \"classes\" is an empty list"},
         {"[\"cat\", \"dog\"]", "[\"cat\", 1]",
          "a/model.json: \"classes\" has an entry that is no text, or an empty one"},
@@ -134,7 +135,8 @@ static void a_wrong_description_is_told_by_field(void **state) {
         {"\"height\": 32", "\"height\": 1.5", "a/model.json: \"input.height\" must be a whole number from 1 to 8192"},
         {"\"nchw\"", "\"chwn\"", "a/model.json: \"input.layout\" is \"chwn\"; this version knows nhwc and nchw"},
         {"[1, 2, 3]", "[1, 2]", "a/model.json: \"input.mean\" must be a list of three numbers"},
-        {"\"centernet\"", "\"yolo\"", "a/model.json: \"decoder\" is \"yolo\"; this version knows centernet"},
+        {"\"centernet\"", "\"yolo\"", "a/model.json: \"decoder\" is \"yolo\"; this version knows centernet, yolov8, detr, "
+         "movenet and scores"},
         {"{\"scores\": \"s\", \"boxes\": \"b\"}", "[]", "a/model.json: \"outputs.scores\" is missing; it is a text"},
         {"\"stride\": 4", "\"stride\": -4", "a/model.json: \"stride\" must be a whole number from 1 to 1024"},
         {"0.3", "1.1", "a/model.json: \"confidence\" must be a number from 0 to 1"},
@@ -344,9 +346,9 @@ static struct infer_job demo_job(const char *id, const struct infer_input *input
         .model_id = str_of(id), .options = INFER_OPTIONS_DEFAULT, .inputs = inputs, .count = count};
 }
 
-static const struct infer_detection *found(const struct infer_result *r, const char *class_name) {
-    for (size_t i = 0; i < r->count; i++)
-        if (str_is(r->detections[i].class_name, class_name)) return &r->detections[i];
+static const struct result_detection *found(const struct infer_result *r, const char *class_name) {
+    for (size_t i = 0; i < r->found.count; i++)
+        if (str_is(r->found.detections[i].class_name, class_name)) return &r->found.detections[i];
     return NULL;
 }
 
@@ -375,12 +377,12 @@ static void a_dog_a_bicycle_a_truck(void **state) {
     around(&found(r, "dog")->box, 125, 207, 313, 543);
     around(&found(r, "bicycle")->box, 111, 125, 564, 446);
     around(&found(r, "truck")->box, 473, 81, 683, 165);
-    for (size_t i = 0; i < r->count; i++) {
-        assert_true(r->detections[i].box.confidence >= job.model->confidence);
-        assert_true(i == 0 || r->detections[i].box.confidence <= r->detections[i - 1].box.confidence);
-        assert_int_equal(strlen(r->detections[i].id), 36);
-        assert_int_equal(r->detections[i].id[14], '4');
-        assert_true(i == 0 || strcmp(r->detections[i].id, r->detections[i - 1].id) != 0);
+    for (size_t i = 0; i < r->found.count; i++) {
+        assert_true(r->found.detections[i].box.confidence >= job.model->confidence);
+        assert_true(i == 0 || r->found.detections[i].box.confidence <= r->found.detections[i - 1].box.confidence);
+        assert_int_equal(strlen(r->found.detections[i].id), 36);
+        assert_int_equal(r->found.detections[i].id[14], '4');
+        assert_true(i == 0 || strcmp(r->found.detections[i].id, r->found.detections[i - 1].id) != 0);
     }
 
     char path[300], hex[65];
@@ -408,7 +410,7 @@ static void options_choose(void **state) {
     job.options.class_filter_count = 2;
     run(s, &job);
     assert_true(job.ok);
-    assert_int_equal(job.results->count, 1);
+    assert_int_equal(job.results->found.count, 1);
     assert_true(found(job.results, "truck"));
     infer_job_free(&job);
 
@@ -416,7 +418,7 @@ static void options_choose(void **state) {
     job.options.confidence = 0; /* every peak there is */
     job.options.max_detections = 7;
     run(s, &job);
-    assert_int_equal(job.results->count, 7);
+    assert_int_equal(job.results->found.count, 7);
     infer_job_free(&job);
 
     job = demo_job("coco/24", &in, 1);
@@ -456,16 +458,16 @@ static void a_batch_is_worked_off_in_order(void **state) {
     run(s, &job);
     if (!job.ok) fail_msg("%s", job.err.msg);
     assert_true(str_eq(job.results[0].bytes, photo));
-    assert_int_equal(job.results[0].count, job.results[2].count);
-    for (size_t i = 0; i < job.results[0].count; i++)
-        assert_float_equal(job.results[0].detections[i].box.confidence, job.results[2].detections[i].box.confidence, 0);
+    assert_int_equal(job.results[0].found.count, job.results[2].found.count);
+    for (size_t i = 0; i < job.results[0].found.count; i++)
+        assert_float_equal(job.results[0].found.detections[i].box.confidence, job.results[2].found.detections[i].box.confidence, 0);
     assert_true(job.results[1].width == 32 && job.results[1].height == 24);
     assert_true(seen[0] == 1 && seen[1] == 1 && seen[2] == 1);
     infer_job_free(&job);
 
     job = (struct infer_job){.model_id = STR("coco/24"), .inputs = &in[1], .count = 1}; /* not upright */
     run(s, &job);
-    assert_true(job.ok && job.results->width == 24 && job.results->height == 32 && job.results->count == 0);
+    assert_true(job.ok && job.results->width == 24 && job.results->height == 32 && job.results->found.count == 0);
     infer_job_free(&job);
 
     in[1].bytes = text;
@@ -500,9 +502,9 @@ static void jobs_at_once(void **state) {
     for (size_t i = 0; i < 6; i++)
         while (sem_wait(&done) != 0) assert_int_equal(errno, EINTR);
     for (size_t i = 0; i < 6; i++) {
-        assert_true(jobs[i].ok && jobs[i].results->count == jobs[0].results->count && jobs[0].results->count > 1);
-        for (size_t k = 0; k < jobs[0].results->count; k++)
-            assert_float_equal(jobs[i].results->detections[k].box.x, jobs[0].results->detections[k].box.x, 0);
+        assert_true(jobs[i].ok && jobs[i].results->found.count == jobs[0].results->found.count && jobs[0].results->found.count > 1);
+        for (size_t k = 0; k < jobs[0].results->found.count; k++)
+            assert_float_equal(jobs[i].results->found.detections[k].box.x, jobs[0].results->found.detections[k].box.x, 0);
     }
     for (size_t i = 0; i < 6; i++) infer_job_free(&jobs[i]);
     sem_destroy(&done);
