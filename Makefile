@@ -57,7 +57,7 @@ MAIN_OBJ := $(BUILD)/obj/main.o
 TEST_SRC := $(wildcard tests/unit/test_*.c)
 ifneq ($(findstring thread,$(SAN)),)
 # ONNX Runtime and libvips are not built for TSan, which takes their locks for none and their speed away.
-TEST_SRC := $(filter-out %/test_infer.c %/test_image.c,$(TEST_SRC))
+TEST_SRC := $(filter-out %/test_infer.c %/test_image.c %/test_draw.c,$(TEST_SRC))
 endif
 TESTS    := $(TEST_SRC:tests/unit/%.c=$(BUILD)/tests/%)
 CRASH    := $(BUILD)/tests/powerloss $(BUILD)/tests/faults $(BUILD)/tests/damage

@@ -42,7 +42,7 @@ static bool read_options(struct request *r, struct inference_call *call) {
     struct infer_options *o = &call->job.options;
     struct str confidence = request_query(r, "confidence"), format = request_query(r, "format");
     bool unmonitored = false, as_stored = false;
-    double most = 300, factor = NAN;
+    double most = 300, factor = NAN, stroke = o->show.stroke;
     struct str mask_format = request_query(r, "response_mask_format");
     struct err e;
     o->model_confidence = str_is(confidence, "best") || str_is(confidence, "default");
@@ -60,10 +60,12 @@ static bool read_options(struct request *r, struct inference_call *call) {
     if (most < 1 || most > 1e6) return respond_fail(r, ERR_INVALID, "max_detections must be from 1 to 1000000"), false;
     if (o->confidence < 0 || o->iou_threshold < 0 || o->confidence > 100 || o->iou_threshold > 100)
         return respond_fail(r, ERR_INVALID, "confidence and overlap must be from 0 to 100"), false;
-    if (str_is(format, "image") || str_is(format, "image_and_json"))
-        return respond_fail(r, ERR_NOT_IMPLEMENTED,
-                            "format=" STR_FMT ": this server draws no pictures; leave format out", STR_ARG(format)),
-               false;
+    call->as_picture = str_is(format, "image");
+    o->show.wanted = call->as_picture || str_is(format, "image_and_json");
+    if (!truth(r, "labels", &o->show.labels) || !number(r, "stroke", &stroke)) return false;
+    if (stroke < 0 || stroke > SHOW_STROKE_MOST)
+        return respond_fail(r, ERR_INVALID, "stroke must be from 0 to %d", SHOW_STROKE_MOST), false;
+    o->show.stroke = (unsigned)stroke;
     o->confidence = share(o->confidence);
     if (o->confidence < 0.01) o->confidence = 0.01;
     o->iou_threshold = share(o->iou_threshold);

@@ -134,7 +134,7 @@ static bool read_images(struct request *r, struct inference_call *call, const js
 struct reading {
     struct request *r;
     struct inference_call *call;
-    bool unmonitored, as_stored, visualize;
+    bool unmonitored, as_stored;
     struct str mask_mode;
     double mask_factor;
 };
@@ -187,7 +187,19 @@ static bool read_agnostic(struct reading *rd, const json_t *v) {
 
 static bool read_orient(struct reading *rd, const json_t *v) { return option_truth_json(v, &rd->as_stored); }
 static bool read_unmonitored(struct reading *rd, const json_t *v) { return option_truth_json(v, &rd->unmonitored); }
-static bool read_visualize(struct reading *rd, const json_t *v) { return option_truth_json(v, &rd->visualize); }
+
+static bool read_visualize(struct reading *rd, const json_t *v) {
+    return option_truth_json(v, &OPTIONS(rd)->show.wanted);
+}
+
+static bool read_labels(struct reading *rd, const json_t *v) { return option_truth_json(v, &OPTIONS(rd)->show.labels); }
+
+static bool read_stroke(struct reading *rd, const json_t *v) {
+    double n;
+    if (!option_number_json(v, &n) || n < 0 || n > SHOW_STROKE_MOST) return false;
+    OPTIONS(rd)->show.stroke = (unsigned)n;
+    return true;
+}
 
 static bool read_mask_mode(struct reading *rd, const json_t *v) {
     rd->mask_mode = text_of(v);
@@ -249,6 +261,8 @@ static const struct {
     {"disable_preproc_auto_orient", ALL, read_orient, TRUTH},
     {"disable_model_monitoring", ALL, read_unmonitored, TRUTH},
     {"visualize_predictions", ALL, read_visualize, TRUTH},
+    {"visualization_labels", OBJECTS, read_labels, TRUTH},
+    {"visualization_stroke_width", ALL, read_stroke, "a number from 0 to 100 is needed"},
     {"source", ALL, read_source, TEXT},
     {"source_info", ALL, read_source_info, TEXT},
 };
@@ -264,10 +278,6 @@ static bool read_options(struct request *r, struct inference_call *call) {
     }
     if (!option_mask(rd.mask_mode, rd.mask_factor, &o->mask_factor, &call->err))
         return respond_error(r, &call->err), false;
-    if (rd.visualize)
-        return respond_fail(r, ERR_NOT_IMPLEMENTED,
-                            "visualize_predictions: this server draws no pictures; leave it out"),
-               false;
     if (call->job.model_id.n == 0) return unprocessable(r, "model_id", "Field required"), false;
     o->auto_orient = !rd.as_stored;
     call->monitored = !rd.unmonitored;

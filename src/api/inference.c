@@ -1,5 +1,6 @@
 #include "api/inference.h"
 
+#include <sodium.h>
 #include <stdlib.h>
 
 #include "api/app.h"
@@ -117,8 +118,17 @@ static void job_done(struct infer_job *job) {
 
 /* ---- the answer, on an HTTP worker ---- */
 
+static void put_base64(struct buf *b, struct str bytes) {
+    size_t room = sodium_base64_ENCODED_LEN(bytes.n, sodium_base64_VARIANT_ORIGINAL);
+    char *text = mem_alloc(room);
+    sodium_bin2base64(text, room, (const unsigned char *)bytes.p, bytes.n, sodium_base64_VARIANT_ORIGINAL);
+    put_str(b, (struct str){text, room - 1});
+    free(text);
+}
+
 static void write_json(struct buf *b, const struct inference_call *call, const struct infer_result *result) {
     put_object(b);
+    if (result->drawing.n) put_key(b, "visualization"), put_base64(b, buf_str(&result->drawing));
     put_key(b, "inference_id"), put_str(b, call->id);
     put_key(b, "time"), put_double(b, call->job.elapsed_s);
     put_key(b, "image"), put_object(b);
@@ -130,11 +140,16 @@ static void write_json(struct buf *b, const struct inference_call *call, const s
 }
 
 static void answer(struct request *r) {
-    struct inference_call *call = r->data;
+    const struct inference_call *call = r->data;
     const struct infer_job *job = &call->job;
     /* A result that could not be stored is not given out: whoever has an id can attach to it. */
     if (call->err.code != ERR_NONE || !job->ok) {
         respond_error(r, call->err.code != ERR_NONE ? &call->err : &job->err);
+        return;
+    }
+    if (call->as_picture) {
+        buf_add_str(&r->out, buf_str(&job->results[0].drawing));
+        respond(r, 200, "image/jpeg");
         return;
     }
     if (call->as_list) put_array(&r->out);

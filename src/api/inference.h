@@ -19,6 +19,7 @@ struct inference_call {
     struct str source, source_info;
     bool monitored;      /* false: nothing is stored */
     bool as_list;        /* the answer is a list */
+    bool as_picture;     /* the answer is the drawing itself */
     struct infer_job job; /* model_id, options, inputs, count */
     json_t *body;        /* that strings above point into; freed with the request */
 

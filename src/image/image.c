@@ -159,6 +159,23 @@ bool image_thumbnail(const struct image *image, struct buf *jpeg, struct err *e)
     return ok;
 }
 
+bool image_jpeg(const struct image *image, struct buf *jpeg, struct err *e) {
+    size_t size = (size_t)image->width * (size_t)image->height * 3, length = 0;
+    void *bytes = NULL;
+    VipsImage *at = vips_image_new_from_memory(image->rgb, size, image->width, image->height, 3, VIPS_FORMAT_UCHAR);
+    bool ok = at && vips_jpegsave_buffer(at, &bytes, &length, "Q", 90, "strip", TRUE, NULL) == 0;
+    if (ok)
+        buf_add(jpeg, bytes, length);
+    else
+        err_set(e, ERR_INTERNAL, "no JPEG of a picture of %d x %d pixels: %s", image->width, image->height,
+                vips_error_buffer());
+    g_free(bytes);
+    if (at) g_object_unref(at);
+    vips_error_clear();
+    vips_thread_shutdown();
+    return ok;
+}
+
 /* Passes over "data:image/jpeg;base64,". */
 static struct str without_prefix(struct str text) {
     struct str head, tail;

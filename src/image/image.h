@@ -41,6 +41,9 @@ enum { IMAGE_THUMBNAIL_SIDE = 320 };
 /* Appends a JPEG of the picture, its longer side at most IMAGE_THUMBNAIL_SIDE pixels; never larger than the picture. */
 bool image_thumbnail(const struct image *image, struct buf *jpeg, struct err *e);
 
+/* Appends the picture as a JPEG of quality 90. */
+bool image_jpeg(const struct image *image, struct buf *jpeg, struct err *e);
+
 /* Appends what the base64 text stands for. A "data:...;base64," before it and blanks and line ends in it are passed
  * over; the alphabet is the standard one and padding is required. */
 bool image_decode_base64(struct str text, size_t max_bytes, struct buf *out, struct err *e);

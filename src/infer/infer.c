@@ -238,6 +238,9 @@ static bool work_picture(struct infer_job *job, size_t i, struct session *sessio
     r->height = pixels.height;
     bool ok = detect(job, session, options, &pixels, tensor, r);
     if (ok && job->each) job->each(job, i, &pixels);
+    if (ok && job->options.show.wanted) /* on the pixels, which nobody needs after that */
+        ok = show_result(&pixels, job->model, &r->found, &job->options.show, infer_confidence(job), &r->drawing,
+                         &job->err);
     image_free(&pixels);
     return ok;
 }
@@ -268,6 +271,7 @@ static bool work(struct infer_job *job) {
         .keypoint_confidence = o->keypoint_confidence,
         .mask_factor = o->mask_factor,
         .runs = o->runs,
+        .outlines = o->show.wanted,
     };
     job->results = arena_alloc(&job->arena, job->count * sizeof *job->results);
     float *tensor = new_tensor(job->model);
@@ -302,7 +306,8 @@ bool infer_submit(struct infer *s, struct infer_job *job, struct err *e) {
 }
 
 void infer_job_free(struct infer_job *job) {
-    for (size_t i = 0; job->results && i < job->count; i++) buf_free(&job->results[i].decoded);
+    for (size_t i = 0; job->results && i < job->count; i++)
+        buf_free(&job->results[i].decoded), buf_free(&job->results[i].drawing);
     job->results = NULL;
     arena_free(&job->arena);
 }

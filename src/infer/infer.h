@@ -22,6 +22,7 @@
 #include "image/image.h"
 #include "infer/model.h"
 #include "infer/result.h"
+#include "infer/show.h"
 
 struct infer;
 
@@ -62,11 +63,12 @@ struct infer_options {
     double keypoint_confidence; /* keypoints below are left out */
     double mask_factor;         /* from 0, masks as coarse as the network gives them, to 1, as fine as its input */
     bool runs;                  /* masks as run lengths, not as outlines */
+    struct show_options show;
     bool auto_orient; /* boxes, width and height are of the upright picture */
 };
 #define INFER_OPTIONS_DEFAULT                                                                                       \
     ((struct infer_options){.confidence = 0.4, .iou_threshold = 0.3, .max_detections = 300, .max_candidates = 3000, \
-                            .mask_factor = 1, .auto_orient = true})
+                            .mask_factor = 1, .show = {.stroke = 1}, .auto_orient = true})
 
 struct infer_input {
     struct str bytes; /* the encoded picture, or its base64 text */
@@ -77,6 +79,7 @@ struct infer_result {
     int width, height;       /* of the picture that the boxes are in */
     struct str bytes;        /* the encoded picture; inside the job, or the input itself */
     struct result found;
+    struct buf drawing;      /* the service's: a JPEG with what was found, when that was asked for */
     struct buf decoded;      /* the service's: holds `bytes` when the input was base64 */
 };
 

@@ -202,7 +202,8 @@ static void read_mask(const struct reading *rd, const struct decode_table *t, st
         d->picture_width = (int)rd->f->width;
         d->picture_height = (int)rd->f->height;
         buf_free(&text);
-    } else {
+    }
+    if (!rd->o->runs || rd->o->outlines) {
         struct decode_point *outline = decode_outline(&mask, rd->f, &d->outline_count);
         d->outline = arena_copy(rd->a, outline, d->outline_count * sizeof *outline);
         free(outline);

@@ -14,6 +14,7 @@ struct result_options {
     double keypoint_confidence; /* keypoints below are left out */
     double mask_factor;         /* decode_mask.h: 0 fast, 1 accurate */
     bool runs;                  /* masks as run lengths, not as outlines */
+    bool outlines;              /* as outlines too */
 };
 
 struct result_keypoint {

@@ -245,6 +245,8 @@ def test_pixels_at_the_limit_and_one_past(make_server):
     ({"Content-Type": "x/y"}, b"aGk=", "?overlap=nan", "overlap must be a number"),
     ({"Content-Type": "x/y"}, b"aGk=", "?confidence=-1", "confidence and overlap must be from 0 to 100"),
     ({"Content-Type": "x/y"}, b"aGk=", "?confidence=101", "confidence and overlap must be from 0 to 100"),
+    ({"Content-Type": "x/y"}, b"aGk=", "?stroke=101", "stroke must be from 0 to 100"),
+    ({"Content-Type": "x/y"}, b"aGk=", "?labels=perhaps", "labels must be true or false"),
     ({"Content-Type": "x/y"}, b"aGk=", "?max_detections=0", "max_detections must be from 1"),
     ({"Content-Type": "x/y"}, b"aGk=", "?disable_model_monitoring=maybe", "disable_model_monitoring must be true or false"),
 ])
@@ -281,7 +283,8 @@ def test_a_form_with_more_than_the_file(server):
     ({"max_detections": 1.5}, "max_detections"), ({"class_filter": "dog"}, "class_filter"), ({"class_filter": [1]}, "class_filter"),
     ({"class_agnostic_nms": "perhaps"}, "class_agnostic_nms"), ({"id": 5}, "id"), ({"id": ""}, "id"), ({"id": "x" * 257}, "id"),
     ({"id": "a\tb"}, "id"), ({"source": {}}, "source"), ({"source_info": "x" * 1025}, "source_info"),
-    ({"disable_model_monitoring": 2}, "disable_model_monitoring"),
+    ({"disable_model_monitoring": 2}, "disable_model_monitoring"), ({"visualize_predictions": "maybe"}, "visualize_predictions"),
+    ({"visualization_stroke_width": 101}, "visualization_stroke_width"), ({"visualization_labels": []}, "visualization_labels"),
 ])
 def test_bad_members_are_named(server, change, field):
     before = count(server)
@@ -302,10 +305,6 @@ def test_a_body_that_is_no_object(server):
 def test_limits_of_id_and_batch(server):
     assert v1(server, picture("rgb.png"), id="x" * 256)["inference_id"] == "x" * 256
     v1(server, [picture("rgb.png")] * 257, status=422)
-
-
-def test_a_drawing_is_refused(server):
-    assert "visualize_predictions" in v1(server, picture("rgb.png"), status=501, visualize_predictions=True)["message"]
 
 
 def test_an_unknown_model(server):
