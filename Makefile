@@ -22,7 +22,7 @@ BUILD   := build$(if $(VARIANT),/$(VARIANT))
 
 # --- flags ---------------------------------------------------------------------------------------------------------
 
-LIBRARIES := libmicrohttpd jansson sqlite3 libsodium vips zlib
+LIBRARIES := libmicrohttpd jansson sqlite3 libsodium vips zlib libcurl
 WARNINGS  := -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wstrict-prototypes -Wmissing-prototypes -Wvla
 SANITIZE  := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
 

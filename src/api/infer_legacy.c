@@ -94,12 +94,10 @@ static bool form_file(struct request *r, struct str *bytes) {
 static bool read_picture(struct request *r, struct inference_call *call) {
     struct infer_input *input = arena_alloc(&r->arena, sizeof *input);
     struct str type = request_header(r, "Content-Type"), image_type = request_query(r, "image_type");
-    if (request_query(r, "image").n)
-        return respond_fail(
-                   r, ERR_INVALID,
-                   "Could not load input image. Cause: Providing images via URL is not enabled on this server; "
-                   "send the picture as base64 in the body, or as the form part `file`."),
-               false;
+    call->job.inputs = input;
+    call->job.count = 1;
+    *input = (struct infer_input){.bytes = request_query(r, "image"), .url = true};
+    if (input->bytes.n) return true;
     if (type.n == 0) return respond_fail(r, ERR_INVALID, "Content-Type header not provided with request."), false;
     if (image_type.n && !str_eq_nocase(image_type, STR("base64")))
         return respond_fail(r, ERR_INVALID,
@@ -112,12 +110,10 @@ static bool read_picture(struct request *r, struct inference_call *call) {
         if (r->body.n == 0)
             return respond_fail(r, ERR_INVALID, "Could not load input image. Cause: Image not found in request body."),
                    false;
-    } else if (!form_file(r, &input->bytes)) {
-        return false;
+        return true;
     }
-    call->job.inputs = input;
-    call->job.count = 1;
-    return true;
+    *input = (struct infer_input){0};
+    return form_file(r, &input->bytes);
 }
 
 static void run_legacy(struct request *r) {

@@ -7,7 +7,6 @@
 #include "api/inference.h"
 #include "api/options.h"
 
-#define NO_URL "Could not load input image. Cause: Providing images via URL is not enabled on this server."
 #define NO_NUMPY \
     "Could not load input image. Cause: NumPy image type is not supported in this configuration of `inference`."
 #define NO_TYPE "Could not load input image. Cause: Image declaration contains not recognised image type."
@@ -100,15 +99,14 @@ static bool read_image(struct request *r, const json_t *v, struct infer_input *i
     const json_t *value = json_object_get(v, "value");
     struct str type = text_of(json_object_get(v, "type"));
     const char *problem = NULL;
-    if (str_eq_nocase(type, STR("url")))
-        problem = NO_URL;
-    else if (str_eq_nocase(type, STR("numpy")) || str_eq_nocase(type, STR("numpy_object")))
+    bool url = str_eq_nocase(type, STR("url"));
+    if (str_eq_nocase(type, STR("numpy")) || str_eq_nocase(type, STR("numpy_object")))
         problem = NO_NUMPY;
-    else if (!str_eq_nocase(type, STR("base64")))
+    else if (!url && !str_eq_nocase(type, STR("base64")))
         problem = NO_TYPE;
     if (problem) return respond_fail(r, ERR_INVALID, "%s", problem), false;
     if (!json_is_string(value)) return unprocessable(r, "image", "value must be a string"), false;
-    *input = (struct infer_input){.bytes = text_of(value), .base64 = true};
+    *input = (struct infer_input){.bytes = text_of(value), .base64 = !url, .url = url};
     return true;
 }
 

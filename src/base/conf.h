@@ -33,6 +33,14 @@
     X(http_workers, NUMBER, "2", 1, 64, "threads that read requests and write answers")                                \
     X(inference_threads, NUMBER, "2", 1, 64, "threads that run models")                                                \
     X(inference_queue, NUMBER, "64", 1, 10000, "inferences that may wait for a thread; past it the answer is 503")     \
+    X(image_url_hosts, TEXT, "", 0, 4000,                                                                              \
+      "hosts that pictures may be fetched from over https when a request names a URL: names with commas between, "    \
+      "*.example.com for all below it, :PORT when it is not 443; empty: none")                                         \
+    X(image_url_timeout_s, NUMBER, "10", 1, 300, "seconds after which such a picture is given up")                     \
+    X(image_url_ca, TEXT, "", 0, 4000, "PEM file of the authorities that those hosts' certificates come from; empty: " \
+      "the machine's")                                                                                                 \
+    X(image_url_private, NUMBER, "0", 0, 1,                                                                            \
+      "1: those hosts may have addresses that are not public; for tests, and for a plant's own network")               \
     X(query_threads, NUMBER, "2", 1, 64, "threads that answer questions to the store")                                 \
     X(query_timeout_s, NUMBER, "30", 1, 3600, "seconds after which a question to the store is given up")               \
     X(slow_query_ms, NUMBER, "1000", 0, 3600000, "a question that takes so many milliseconds is logged with its plan") \

@@ -127,6 +127,10 @@ static bool start_inference(struct server *s, struct err *e) {
         .queue = c->inference_queue,
         .runtime_threads = 1,
         .limits = {.max_bytes = c->max_body_inference, .max_pixels = c->max_image_pixels},
+        .fetch = {.hosts = c->image_url_hosts,
+                  .ca_file = c->image_url_ca,
+                  .private_addresses = c->image_url_private,
+                  .timeout_s = c->image_url_timeout_s},
     };
     s->images = image_start(e);
     return s->images && (s->app.infer = infer_new(&ic, e)) && (s->app.keep = keep_parse(str_of(c->keep_images), e));

@@ -15,6 +15,8 @@
 #include "infer/prepare.h"
 #include "infer/session.h"
 
+enum { FETCH_THREADS = 4 };
+
 /* A model and, once somebody needed it, its session. */
 struct entry {
     struct model *model;
@@ -27,7 +29,8 @@ struct infer {
     struct infer_config config;
     struct entry *entries;
     size_t entry_count;
-    struct pool *pool;
+    struct pool *pool, *fetchers;
+    struct fetch *fetch;
     atomic_bool stopping;
     pthread_mutex_t lock; /* over the three below */
     struct infer_listed *listed;
@@ -86,15 +89,23 @@ static bool read_models(struct infer *s, const char *dir, struct err *e) {
 struct infer *infer_new(const struct infer_config *config, struct err *e) {
     struct infer *s = mem_zero(1, sizeof *s);
     s->config = *config;
-    s->config.models_dir = NULL; /* the caller's text may go */
+    struct fetch_config fetch = config->fetch;
+    if (!fetch.hosts) fetch.hosts = "", fetch.ca_file = "";
+    fetch.max_bytes = config->limits.max_bytes;
+    s->config.models_dir = NULL, s->config.fetch = (struct fetch_config){0}; /* the caller's texts may go */
     CHECK(pthread_mutex_init(&s->lock, NULL) == 0);
-    if (read_models(s, config->models_dir, e) && (s->pool = pool_new("infer", config->threads, config->queue, e)))
+    if (read_models(s, config->models_dir, e) && (s->fetch = fetch_new(&fetch, e)) &&
+        (s->pool = pool_new("infer", config->threads, config->queue, e)) &&
+        (!*fetch.hosts || (s->fetchers = pool_new("fetch", FETCH_THREADS, config->queue, e))))
         return s;
     infer_free(s);
     return NULL;
 }
 
-void infer_stop(struct infer *s) { atomic_store(&s->stopping, true); }
+void infer_stop(struct infer *s) {
+    atomic_store(&s->stopping, true);
+    fetch_stop(s->fetch);
+}
 
 static bool going_on(struct infer *s, struct err *e) {
     return !atomic_load(&s->stopping) || err_set(e, ERR_BUSY, "The server is stopping. Send it again soon.");
@@ -102,7 +113,9 @@ static bool going_on(struct infer *s, struct err *e) {
 
 void infer_free(struct infer *s) {
     if (!s) return;
+    if (s->fetchers) pool_free(s->fetchers); /* whose jobs go on to the other */
     pool_free(s->pool);
+    fetch_free(s->fetch);
     for (size_t i = 0; i < s->entry_count; i++) {
         session_free(s->entries[i].session);
         model_free(s->entries[i].model);
@@ -232,8 +245,16 @@ static bool work_picture(struct infer_job *job, size_t i, struct session *sessio
     struct infer_result *r = &job->results[i];
     struct image pixels;
     if (in->base64 && !image_decode_base64(in->bytes, limits->max_bytes, &r->decoded, &job->err)) return false;
-    r->bytes = in->base64 ? buf_str(&r->decoded) : in->bytes;
-    if (!image_decode(r->bytes, limits, job->options.auto_orient, &pixels, &job->err)) return false;
+    r->bytes = in->base64 || in->url ? buf_str(&r->decoded) : in->bytes;
+    if (!image_decode(r->bytes, limits, job->options.auto_orient, &pixels, &job->err)) {
+        struct str why = str_of(job->err.msg), start = STR("Could not load input image. Cause: ");
+        if (in->url && str_starts(why, start)) {
+            const struct err decoding = job->err;
+            err_set(&job->err, decoding.code, STR_FMT "Data pointed by URL could not be decoded into image. %s",
+                    STR_ARG(start), decoding.msg + start.n);
+        }
+        return false;
+    }
     r->width = pixels.width;
     r->height = pixels.height;
     bool ok = detect(job, session, options, &pixels, tensor, r);
@@ -273,7 +294,6 @@ static bool work(struct infer_job *job) {
         .runs = o->runs,
         .outlines = o->show.wanted,
     };
-    job->results = arena_alloc(&job->arena, job->count * sizeof *job->results);
     float *tensor = new_tensor(job->model);
     bool ok = true;
     for (size_t i = 0; i < job->count && ok; i++) {
@@ -284,25 +304,55 @@ static bool work(struct infer_job *job) {
     return ok;
 }
 
-static void run(void *arg) {
-    struct infer_job *job = arg;
-    job->ok = work(job);
+static void finish(struct infer_job *job, bool ok) {
+    job->ok = ok;
     job->elapsed_s = (double)(clock_mono_us() - job->started_us) / 1e6;
     job->done(job);
 }
 
+static void run(void *arg) {
+    struct infer_job *job = arg;
+    finish(job, work(job));
+}
+
+static bool queue(struct infer *s, struct pool *pool, pool_job *step, struct infer_job *job, struct err *e) {
+    return pool_submit(pool, step, job) ||
+           err_set(e, ERR_BUSY, "The inference queue is full: %u requests wait (inference_queue). Send it again soon.",
+                   s->config.queue);
+}
+
+/* On a thread for fetching: what is told by URL, then on to the models. */
+static void fetch_inputs(void *arg) {
+    struct infer_job *job = arg;
+    struct infer *s = job->service;
+    bool ok = true;
+    for (size_t i = 0; i < job->count && ok; i++) {
+        if (!job->inputs[i].url) continue;
+        ok = going_on(s, &job->err) && fetch_get(s->fetch, job->inputs[i].bytes, &job->results[i].decoded, &job->err);
+        if (!ok) name_picture(&job->err, i, job->count);
+    }
+    if (!ok || !queue(s, s->pool, run, job, &job->err)) finish(job, false);
+}
+
 bool infer_submit(struct infer *s, struct infer_job *job, struct err *e) {
+    bool by_url = false;
     job->model = infer_find(s, job->model_id, e);
     if (!job->model) return false;
     if (job->task && *job->task != job->model->task)
         return err_set(e, ERR_INVALID, "The model \"%.*s\" is for %s; send it to /infer/%s.",
                        (int)(job->model_id.n < 100 ? job->model_id.n : 100), job->model_id.p,
                        model_task_name(job->model->task), model_task_path(job->model->task));
+    for (size_t i = 0; i < job->count; i++) {
+        if (!job->inputs[i].url) continue;
+        by_url = true;
+        if (!fetch_allowed(s->fetch, job->inputs[i].bytes, e)) return name_picture(e, i, job->count), false;
+    }
     job->service = s;
+    job->results = arena_alloc(&job->arena, job->count * sizeof *job->results);
     if (job->started_us == 0) job->started_us = clock_mono_us();
-    if (pool_submit(s->pool, run, job)) return true;
-    return err_set(e, ERR_BUSY, "The inference queue is full: %u requests wait (inference_queue). Send it again soon.",
-                   s->config.queue);
+    if (by_url ? queue(s, s->fetchers, fetch_inputs, job, e) : queue(s, s->pool, run, job, e)) return true;
+    infer_job_free(job);
+    return false;
 }
 
 void infer_job_free(struct infer_job *job) {

@@ -2,7 +2,8 @@
  *
  * A job is one request: a model and its pictures. infer_submit hands it over; a thread of the service loads the
  * model if need be, works the pictures off in order, calls `each` after every picture and `done` at the end. A job
- * without pictures only loads the model, which is what POST /model/add is. When the queue is full, infer_submit says no
+ * without pictures only loads the model, which is what POST /model/add is. Pictures that are told by URL are fetched
+ * first, by threads of their own (fetch.h), so that a slow host keeps nobody's model waiting. When the queue is full, infer_submit says no
  * at once.
  *
  * Owner: the caller makes the job and owns it until infer_submit returns true; then the service does until `done` is
@@ -20,6 +21,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "image/image.h"
+#include "infer/fetch.h"
 #include "infer/model.h"
 #include "infer/result.h"
 #include "infer/show.h"
@@ -32,6 +34,7 @@ struct infer_config {
     unsigned queue;               /* jobs that wait; one more gets ERR_BUSY */
     unsigned runtime_threads;     /* of ONNX Runtime, for each picture */
     struct image_limits limits;
+    struct fetch_config fetch;    /* .hosts NULL: as if empty */
 };
 
 /* After image_start. A model folder that is broken is logged and answers its ids with an error; the service starts all
@@ -71,8 +74,8 @@ struct infer_options {
                             .mask_factor = 1, .show = {.stroke = 1}, .auto_orient = true})
 
 struct infer_input {
-    struct str bytes; /* the encoded picture, or its base64 text */
-    bool base64;
+    struct str bytes; /* the encoded picture, or its base64 text, or its URL */
+    bool base64, url;
 };
 
 struct infer_result {
@@ -80,7 +83,7 @@ struct infer_result {
     struct str bytes;        /* the encoded picture; inside the job, or the input itself */
     struct result found;
     struct buf drawing;      /* the service's: a JPEG with what was found, when that was asked for */
-    struct buf decoded;      /* the service's: holds `bytes` when the input was base64 */
+    struct buf decoded;      /* the service's: holds `bytes` when the input was base64 or a URL */
 };
 
 struct infer_job {
@@ -107,7 +110,8 @@ struct infer_job {
     struct infer *service;
 };
 
-/* False with ERR_NOT_FOUND, ERR_INTERNAL (see infer_find), ERR_INVALID (the model is for another task) or ERR_BUSY: then nothing was taken and nothing is called. */
+/* False with ERR_NOT_FOUND, ERR_INTERNAL (see infer_find), ERR_INVALID (the model is for another task, a URL is
+ * not allowed) or ERR_BUSY: then nothing was taken and nothing is called. */
 bool infer_submit(struct infer *s, struct infer_job *job, struct err *e);
 void infer_job_free(struct infer_job *job); /* what the service put in; the struct itself is the caller's */
 

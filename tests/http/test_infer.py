@@ -206,6 +206,7 @@ def test_sizes_and_boxes_are_of_the_upright_picture(server, dog):
     ({"type": "numpy", "value": "gASV"}, "NumPy image type is not supported"),
     ({"type": "Numpy_Object", "value": "gASV"}, "NumPy image type is not supported"),
     ({"type": "url", "value": "https://example.com/a.jpg"}, "Providing images via URL is not enabled"),
+    ({"type": "URL", "value": ""}, "Providing images via URL is not enabled"),
     ({"type": "file", "value": "/etc/passwd"}, "Image declaration contains not recognised image type."),
     ({"type": "pil", "value": ""}, "Image declaration contains not recognised image type."),
     ({"value": "aGk="}, "Image declaration contains not recognised image type."),
