@@ -10,6 +10,7 @@ static const struct {
 } commands[] = {
     {"serve", cmd_serve, "run the server"},
     {"keys", cmd_keys, "add, list and revoke the keys of a workspace"},
+    {"models", cmd_models, "make a model folder of an ONNX file"},
     {"backup", cmd_backup, "copy a data folder, also while the server runs"},
     {"check", cmd_check, "look through a data folder, and repair it"},
 };

@@ -4,5 +4,6 @@
 
 int cmd_serve(int count, char **args);
 int cmd_keys(int count, char **args);
+int cmd_models(int count, char **args);
 int cmd_backup(int count, char **args);
 int cmd_check(int count, char **args);

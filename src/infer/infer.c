@@ -199,6 +199,20 @@ static struct session *load(const struct infer *s, const struct model *m, struct
     return NULL;
 }
 
+bool infer_try(const char *dir, struct err *e) {
+    const struct infer s = {.config = {.runtime_threads = 1}};
+    struct model *m = model_read(dir, e);
+    struct session *session = NULL;
+    if (m && m->broken.code != ERR_NONE)
+        *e = m->broken;
+    else if (m)
+        session = load(&s, m, e);
+    bool ok = session != NULL;
+    session_free(session);
+    model_free(m);
+    return ok;
+}
+
 static struct session *session_of(struct infer *s, struct entry *entry, struct err *e) {
     char why[LOG_QUOTE];
     pthread_mutex_lock(&entry->lock);

@@ -47,6 +47,9 @@ void infer_free(struct infer *s); /* finishes the jobs that were taken, then fre
  * Loads nothing, lists nothing, waits for nothing. */
 const struct model *infer_find(struct infer *s, struct str id, struct err *e);
 
+/* The folder is whole, its network loads, runs once on nothing, and gives what model.json says. */
+bool infer_try(const char *dir, struct err *e);
+
 /* What GET /model/registry shows: every id that a job asked for, literally, in the order of their first time. */
 struct infer_listed {
     struct str id; /* lives as long as the service */
