@@ -7,7 +7,7 @@
 /* One thread's. */
 struct worker {
     struct table *tables;
-    bool *done; /* by table: nothing more is to be read of the part at hand */
+    bool *had, *left_out; /* by table: from the summary of the part at hand; not to be read now */
     struct batch batch;
     struct table_room room;
     size_t held; /* bytes that the scan knows of */
@@ -18,6 +18,7 @@ struct aggregation {
     size_t table_count;
     bool *derived;      /* by table: it is a sum of another one */
     struct summed *how; /* by table: from summaries */
+    bool any_summed;    /* one can be had from them */
     struct worker *workers;
     unsigned worker_count;
 };
@@ -48,52 +49,55 @@ static bool add_slice(struct aggregation *g, struct worker *w, struct reader *r)
         uint32_t n = count - from < BATCH_ROWS ? count - from : BATCH_ROWS;
         batch_begin(&w->batch, &r->slice, &r->rows, r->room, list + from, n);
         for (size_t i = 0; i < g->table_count; i++)
-            if (!w->done[i] && !table_add(&w->tables[i], &w->batch, &w->room))
+            if (!w->left_out[i] && !table_add(&w->tables[i], &w->batch, &w->room))
                 return too_many(g->scan, w->tables[i].max_groups);
     }
     return hold(g, w);
 }
 
 /* What can be had from the part's summary. */
-static bool add_summary(struct aggregation *g, struct worker *w, const struct part *p) {
-    enum summed_cover cover = summed_cover(g->scan, p);
-    struct summary summary;
-    bool any = false;
-    memcpy(w->done, g->derived, g->table_count * sizeof *w->done);
-    for (size_t i = 0; i < g->table_count; i++) any |= !g->derived[i] && g->how[i].can;
-    if (!any || cover == SUMMED_NOTHING || !segment_summary(p->segment, &summary)) return true;
+static bool add_summary(struct aggregation *g, struct worker *w, const struct part *p, struct summary *summary,
+                        bool *any) {
+    enum summed_cover cover = g->any_summed ? summed_cover(g->scan, p, summary) : SUMMED_NOTHING;
     for (size_t i = 0; i < g->table_count; i++) {
         struct table *t = &w->tables[i];
-        if (w->done[i] || !summed_add(&g->how[i], cover, g->scan, p, &summary, t)) continue;
-        w->done[i] = true;
+        w->had[i] = !g->derived[i] && summed_add(&g->how[i], cover, g->scan, p, summary, t);
+        if (!w->had[i]) continue;
+        *any = true;
         atomic_fetch_add(&g->scan->summed, 1);
         if (!table_allowed(t)) return too_many(g->scan, t->max_groups);
     }
-    return hold(g, w);
+    return !*any || hold(g, w);
 }
 
-static bool all_done(const struct aggregation *g, const struct worker *w) {
-    size_t n = 0;
-    while (n < g->table_count && w->done[n]) n++;
-    return n == g->table_count;
+/* Reads rows for the tables that are not left out; true when there are none. */
+static bool add_slices(struct aggregation *g, struct worker *w, struct reader *r) {
+    bool begun = false, all = true;
+    for (size_t i = 0; i < g->table_count; i++) all &= w->left_out[i];
+    while (!all && reader_step(r)) {
+        if (!bitmap_any(&r->rows)) continue;
+        for (size_t i = 0; i < g->table_count && !begun; i++)
+            if (!w->left_out[i]) table_begin(&w->tables[i], r->part);
+        begun = true;
+        if (!add_slice(g, w, r)) return false;
+    }
+    for (size_t i = 0; i < g->table_count && begun; i++)
+        if (!w->left_out[i]) table_end(&w->tables[i]);
+    return true;
 }
 
 static bool add_part(void *ctx, struct reader *r) {
     struct aggregation *g = ctx;
     struct worker *w = &g->workers[r->thread];
-    bool begun = false;
-    if (!add_summary(g, w, r->part)) return false;
-    if (all_done(g, w)) return reader_skip(r);
-    while (reader_step(r)) {
-        if (!bitmap_any(&r->rows)) continue;
-        for (size_t i = 0; i < g->table_count && !begun; i++)
-            if (!w->done[i]) table_begin(&w->tables[i], r->part);
-        begun = true;
-        if (!add_slice(g, w, r)) return false;
-    }
-    for (size_t i = 0; i < g->table_count && begun; i++)
-        if (!w->done[i]) table_end(&w->tables[i]);
-    return true;
+    struct summary summary;
+    bool any = false;
+    if (!add_summary(g, w, r->part, &summary, &any)) return false;
+    for (size_t i = 0; i < g->table_count; i++) w->left_out[i] = g->derived[i] || w->had[i];
+    if (!add_slices(g, w, r)) return false;
+    if (!any) return true;
+    for (size_t i = 0; i < g->table_count; i++) w->left_out[i] = !w->had[i];
+    reader_around(r, summary.begin, summary.end);
+    return add_slices(g, w, r);
 }
 
 /* ---- tables ---- */
@@ -115,7 +119,8 @@ static void aggregation_begin(struct aggregation *g, struct scan *s, const struc
     for (unsigned n = 0; n < g->worker_count; n++) {
         struct worker *w = &g->workers[n];
         w->tables = arena_alloc(s->arena, count * sizeof *w->tables);
-        w->done = arena_alloc(s->arena, count * sizeof *w->done);
+        w->had = arena_alloc(s->arena, count * sizeof *w->had);
+        w->left_out = arena_alloc(s->arena, count * sizeof *w->left_out);
         for (size_t i = 0; i < count; i++) {
             table_init(&w->tables[i], sources[i].grouping, sources[i].keys, sources[i].by_class, s->arena);
             w->tables[i].max_groups = sources[i].max_groups;
@@ -135,7 +140,10 @@ static struct table *holder(const struct aggregation *g, size_t total) {
 static bool aggregation_run(struct aggregation *g) {
     struct table *tables = g->workers[0].tables;
     for (size_t i = 0; i < g->table_count; i++) g->derived[i] = tables[i].key_count == 0 && holder(g, i);
-    for (size_t i = 0; i < g->table_count; i++) g->how[i] = summed_of(&tables[i]);
+    for (size_t i = 0; i < g->table_count; i++) {
+        g->how[i] = summed_of(&tables[i]);
+        g->any_summed |= !g->derived[i] && g->how[i].can;
+    }
     if (!scan_run(g->scan, add_part, g)) return false;
     for (size_t i = 0; i < g->table_count; i++) {
         if (g->derived[i]) continue;

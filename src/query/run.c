@@ -16,15 +16,13 @@ enum { LINE = 8 };
 
 static bool count_part(void *ctx, struct reader *r) {
     const struct tally *t = ctx;
-    enum summed_cover cover = summed_cover(r->scan, r->part);
     struct summary summary;
     uint64_t n = 0;
-    if (cover && segment_summary(r->part->segment, &summary) && summed_count(cover, r->scan, &summary, &n)) {
+    if (summed_count(summed_cover(r->scan, r->part, &summary), r->scan, &summary, &n)) {
         atomic_fetch_add(&r->scan->summed, 1);
-        (void)reader_skip(r);
-    } else {
-        while (reader_step(r)) n += bitmap_count(&r->rows);
+        reader_around(r, summary.begin, summary.end);
     }
+    while (reader_step(r)) n += bitmap_count(&r->rows);
     t->counts[r->thread * LINE] += n;
     return true;
 }

@@ -97,10 +97,12 @@ static bool reader_open(struct reader *r, const struct part *p) {
     int64_t from = atomic_load_explicit(&s->from_us, memory_order_relaxed);
     const struct segment *g = p->segment;
     r->part = p;
+    r->read = 0;
     r->first = 0;
     r->end = p->rows;
     r->next = part_slices(p);
     r->matcher = NULL;
+    r->known_first = r->known_end = 0;
     if (g) {
         if (g->max_time_us < from || g->min_time_us >= s->to_us) return false;
         guard_blame(g);
@@ -121,13 +123,36 @@ static bool reader_open(struct reader *r, const struct part *p) {
     return true;
 }
 
-/* Rows from .. to of a slice. */
+void reader_around(struct reader *r, uint32_t first, uint32_t end) {
+    r->known_first = first;
+    r->known_end = end;
+    r->next = (r->end + BLOCK_ROWS - 1) / BLOCK_ROWS;
+}
+
+/* Those of rows from .. to of a slice that are in a word. */
+static uint64_t between(uint32_t word, uint32_t from, uint32_t to) {
+    uint32_t low = from > word * 64 ? from - word * 64 : 0, high = to > word * 64 ? to - word * 64 : 0;
+    uint64_t above = low < 64 ? UINT64_MAX << low : 0, below = high < 64 ? (1ULL << high) - 1 : UINT64_MAX;
+    return above & below;
+}
+
 static void fill(struct bitmap *rows, uint32_t from, uint32_t to) {
-    for (uint32_t w = 0; w < BLOCK_WORDS; w++) {
-        uint32_t low = from > w * 64 ? from - w * 64 : 0, high = to > w * 64 ? to - w * 64 : 0;
-        uint64_t above = low < 64 ? UINT64_MAX << low : 0, below = high < 64 ? (1ULL << high) - 1 : UINT64_MAX;
-        rows->words[w] = above & below;
-    }
+    for (uint32_t w = 0; w < BLOCK_WORDS; w++) rows->words[w] = between(w, from, to);
+}
+
+static void leave_out_known(const struct reader *r, struct bitmap *rows) {
+    uint32_t first = r->slice.first;
+    if (r->known_end <= first) return;
+    for (uint32_t w = 0; w < BLOCK_WORDS; w++)
+        rows->words[w] &= ~between(w, r->known_first > first ? r->known_first - first : 0, r->known_end - first);
+}
+
+/* Whether all rows of the next slice that are to be read are known. */
+static bool next_is_known(const struct reader *r) {
+    uint32_t from = (r->next - 1) * BLOCK_ROWS, to = r->next * BLOCK_ROWS;
+    if (from < r->first) from = r->first;
+    if (to > r->end) to = r->end;
+    return from >= r->known_first && to <= r->known_end;
 }
 
 static void keep_in_time(const struct reader *r, struct bitmap *rows) {
@@ -153,12 +178,15 @@ static void keep_visible(const struct reader *r, struct bitmap *rows) {
 }
 
 bool reader_step(struct reader *r) {
+    while (r->next && next_is_known(r)) r->next--;
     if (r->next == 0 || r->next * BLOCK_ROWS <= r->first || stopped(r)) return false;
     r->slice = part_slice(r->part, --r->next);
+    r->read++;
     const struct slice *s = &r->slice;
     uint32_t from = r->first > s->first ? r->first - s->first : 0;
     uint32_t to = r->end - s->first < s->count ? r->end - s->first : s->count;
     fill(&r->rows, from, to);
+    leave_out_known(r, &r->rows);
     if (r->part->chunk)
         keep_in_time(r, &r->rows);
     else if (slice_time(s)[to - 1] < atomic_load_explicit(&r->scan->from_us, memory_order_relaxed))
@@ -166,11 +194,6 @@ bool reader_step(struct reader *r) {
     keep_visible(r, &r->rows);
     if (r->matcher && bitmap_any(&r->rows)) matcher_run(r->matcher, s, r->room, &r->rows);
     return true;
-}
-
-bool reader_skip(struct reader *r) {
-    r->next = part_slices(r->part) - 1;
-    return !stopped(r);
 }
 
 /* ---- all parts ---- */
@@ -211,7 +234,7 @@ static void read_parts(void *ctx, unsigned thread) {
         const struct part *p = &s->parts[n];
         if (p->latest_us < atomic_load_explicit(&s->from_us, memory_order_relaxed)) continue;
         read_guarded(run, &r, p);
-        slices += part_slices(p) - r.next;
+        slices += 1 + r.read;
     }
     detection_room_free(&room);
 }

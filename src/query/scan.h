@@ -46,8 +46,10 @@ struct reader {
     /* The scan's own. */
     struct arena arena; /* of the part */
     const struct matcher *matcher;
-    uint32_t first, end; /* rows that time allows */
-    uint32_t next;       /* slices left, counted from the first */
+    uint32_t first, end;             /* rows that time allows */
+    uint32_t next;                   /* slices left, counted from the first */
+    uint32_t known_first, known_end; /* rows that are left out */
+    uint32_t read;                   /* slices of the part so far */
     unsigned steps;
     struct detection_room *room;
 };
@@ -55,8 +57,8 @@ struct reader {
 /* The next slice; false at the end, and when the query was stopped. */
 bool reader_step(struct reader *r);
 
-/* Instead of all steps: nothing is to be read of the part. It counts as a step; false as for reader_step. */
-bool reader_skip(struct reader *r);
+/* Goes through the part again from its end, leaving out rows first .. end - 1, of which all is known. */
+void reader_around(struct reader *r, uint32_t first, uint32_t end);
 
 /* Calls back for each part that may have rows, under a guard, at most once for each thread at a time. What `part` does
  * it can do again from the beginning: that is what happens after damage, when scan_run returns false and `again` is

@@ -4,12 +4,13 @@
 
 static bool whole_hour(int64_t time_us) { return time_us % SUMMARY_HOUR_US == 0; }
 
-enum summed_cover summed_cover(const struct scan *s, const struct part *p) {
+enum summed_cover summed_cover(const struct scan *s, const struct part *p, struct summary *out) {
     const struct plan *plan = s->plan;
     const struct segment *g = p->segment;
     if (!g || plan->filter || plan->partial || plan->after.set || g->max_seq > s->as_of) return SUMMED_NOTHING;
     if (s->control && s->control->rows_only) return SUMMED_NOTHING;
-    bool from = g->min_time_us >= plan->from_us, to = g->max_time_us < plan->to_us;
+    if (!segment_summary(g, out)) return SUMMED_NOTHING;
+    bool from = out->from_us >= plan->from_us, to = out->to_us < plan->to_us;
     if (from && to) return SUMMED_ALL;
     return (from || whole_hour(plan->from_us)) && (to || whole_hour(plan->to_us)) ? SUMMED_HOURS : SUMMED_NOTHING;
 }

@@ -6,12 +6,13 @@
 #include "record/bins.h"
 #include "store/row.h"
 
-/* The head: the form, how many cells of each kind, how many models and words of bins. */
-enum { FORM = 1, LEFT_OUT = -1, ALIGN = 64 };
+/* The head: the form, how many cells of each kind, how many models and words of bins, of which rows. */
+enum { FORM = 2, LEFT_OUT = -1, ALIGN = 64 };
 struct head {
-    uint32_t form, cells[SUMMARY_KINDS], models, bins, unused[2];
+    uint32_t form, cells[SUMMARY_KINDS], models, bins, begin, end;
+    int64_t from_us, to_us;
 };
-_Static_assert(sizeof(struct head) == 32, "it is as docs/segments.md says");
+_Static_assert(sizeof(struct head) == 48, "it is as docs/segments.md says");
 
 static size_t padded(size_t n) { return (n + ALIGN - 1) / ALIGN * ALIGN; }
 
@@ -168,10 +169,20 @@ static int64_t hour_of(int64_t time_us) {
     return (int64_t)((uint64_t)time_us - (uint64_t)(rest < 0 ? rest + SUMMARY_HOUR_US : rest));
 }
 
-static void add_rows(const struct summary_rows *r, struct cells cells[SUMMARY_KINDS], struct models *models,
-                     struct arena *a) {
-    int64_t hour = r->rows ? hour_of(r->time_us[0]) : 0;
-    for (uint32_t row = 0; row < r->rows; row++) {
+/* The rows that it is of; all of them, if all are suspect. */
+static void choose_rows(const struct summary_rows *r, struct head *h) {
+    h->end = r->rows;
+    while (h->begin < r->rows && r->flags[h->begin] & ROW_CLOCK_SUSPECT) h->begin++;
+    while (h->end > h->begin && r->flags[h->end - 1] & ROW_CLOCK_SUSPECT) h->end--;
+    if (h->begin == h->end) h->begin = 0, h->end = r->rows;
+    h->from_us = r->time_us[h->begin];
+    h->to_us = r->time_us[h->end - 1];
+}
+
+static void add_rows(const struct summary_rows *r, const struct head *h, struct cells cells[SUMMARY_KINDS],
+                     struct models *models, struct arena *a) {
+    int64_t hour = hour_of(h->from_us);
+    for (uint32_t row = h->begin; row < h->end; row++) {
         if (r->flags[row] & ROW_PARTIAL) continue;
         struct one x = row_of(r, row);
         if ((uint64_t)r->time_us[row] - (uint64_t)hour >= SUMMARY_HOUR_US) hour = hour_of(r->time_us[row]);
@@ -204,7 +215,8 @@ struct str summary_make(const struct summary_rows *r, struct arena *a) {
     struct head head = {.form = FORM};
     size_t size = sizeof head, at = size;
     for (int k = 0; k < SUMMARY_KINDS; k++) cells_begin(&cells[k], a);
-    add_rows(r, cells, &models, a);
+    choose_rows(r, &head);
+    add_rows(r, &head, cells, &models, a);
     for (int k = 0; k < SUMMARY_KINDS; k++) {
         head.cells[k] = cells[k].too_many ? (uint32_t)LEFT_OUT : cells[k].count;
         if (cells[k].too_many) cells[k].count = 0;
@@ -229,13 +241,23 @@ struct str summary_make(const struct summary_rows *r, struct arena *a) {
 
 /* ---- reading one ---- */
 
+bool summary_known(struct str bytes) {
+    uint32_t form;
+    memcpy(&form, bytes.p, sizeof form);
+    return form == FORM;
+}
+
 bool summary_read(struct str bytes, struct summary *out) {
     struct head head;
     size_t at = sizeof head;
     *out = (struct summary){.model_count = 0};
     if (bytes.n < at) return false;
     memcpy(&head, bytes.p, at);
-    if (head.form != FORM) return false;
+    if (head.form != FORM || head.begin >= head.end) return false;
+    out->begin = head.begin;
+    out->end = head.end;
+    out->from_us = head.from_us;
+    out->to_us = head.to_us;
     for (int k = 0; k < SUMMARY_KINDS; k++) {
         if (head.cells[k] == (uint32_t)LEFT_OUT) continue;
         if (head.cells[k] > SUMMARY_CELLS_MOST) return false;
@@ -266,6 +288,7 @@ static bool bins_fit(const uint32_t *words, uint32_t count, uint32_t bins) {
 bool summary_fits(const struct summary *s, const struct summary_limits *l) {
     const int64_t most[SUMMARY_KINDS] = {
         [SUMMARY_HOURS] = INT64_MAX, [SUMMARY_DEVICES] = l->devices, [SUMMARY_CLASSES] = l->classes};
+    if (s->end > l->rows) return false;
     for (int k = 0; k < SUMMARY_KINDS; k++)
         for (uint32_t i = 0; i < s->counts[k]; i++) {
             const struct summary_cell *c = &s->cells[k][i];

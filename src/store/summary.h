@@ -3,8 +3,10 @@
  * and goes with it. A question that takes all rows of a segment, or of whole hours of it, can be answered from here;
  * nothing depends on it to be right.
  *
- * Rows from partial sources are not in it. Only such rows are ever hidden, so it stays true whatever is hidden later;
- * and as there is no metadata in it, it stays true whatever is attached.
+ * It is of the rows between the first and the last whose clock is not suspect: those before and behind are few, and
+ * would make the time that it speaks of a year long. Rows from partial sources are not in it. Only such rows are ever
+ * hidden, so it stays true whatever is hidden later; and as there is no metadata in it, it stays true whatever is
+ * attached.
  *
  * Any thread; what is read lies in the segment's mapping, and is read under a guard. Times in microseconds since 1970,
  * latencies in seconds. */
@@ -53,6 +55,8 @@ static inline uint32_t summary_bin(uint32_t word) { return word >> 20; }
 static inline uint32_t summary_count(uint32_t word) { return word & 0xfffff; }
 
 struct summary {
+    uint32_t begin, end;                             /* of these rows of the segment, `begin` included */
+    int64_t from_us, to_us;                          /* the times of the first and the last of them */
     const struct summary_cell *cells[SUMMARY_KINDS]; /* NULL: left out */
     uint32_t counts[SUMMARY_KINDS];
     const struct summary_model *models; /* NULL: left out, with the bins */
@@ -78,11 +82,14 @@ struct summary_rows {
 /* Its bytes, in the arena, a multiple of 64: the same for the same rows. */
 struct str summary_make(const struct summary_rows *r, struct arena *a);
 
-/* Finds its parts, which lie in `bytes`. False: it is none, or one of a later form. */
+/* Whether it is of the form that is made and read here; what is of another one is none. */
+bool summary_known(struct str bytes);
+
+/* Finds its parts, which lie in `bytes`. False: it is none. */
 bool summary_read(struct str bytes, struct summary *out);
 
 /* Whether codes and bins lie within their dictionaries and ranges. */
 struct summary_limits {
-    uint32_t models, names, devices, classes; /* codes up to these */
+    uint32_t rows, models, names, devices, classes; /* rows below, codes up to these */
 };
 bool summary_fits(const struct summary *s, const struct summary_limits *l);

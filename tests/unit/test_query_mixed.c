@@ -60,6 +60,12 @@ static struct value random_value(unsigned field) {
     }
 }
 
+/* Many are equal, none in order, and a few can't be. */
+static int64_t random_time(void) {
+    int64_t time_us = NOON + (int64_t)rnd(3000) * 1000000 - (int64_t)rnd(5) * HOUR;
+    return rnd(60) ? time_us : time_us + (rnd(2) ? 300 : -20000) * 24 * HOUR;
+}
+
 static void add_row(const char *id, uint32_t index, bool partial) {
     struct detection d[MOST_DETECTIONS];
     struct inference inf = {
@@ -70,7 +76,7 @@ static void add_row(const char *id, uint32_t index, bool partial) {
                                : STR("Faster"),
         .index = index,
         .partial = partial,
-        .time_us = NOON + (int64_t)rnd(3000) * 1000000 - (int64_t)rnd(5) * HOUR, /* many are equal, none in order */
+        .time_us = random_time(),
         .latency_s = rnd(6) ? rnd(1000) / 1000.0 : NAN,
         .device_id = str_of(PICK(devices)),
         .source = rnd(2) ? STR("line") : STR(""),
@@ -122,8 +128,8 @@ static void place(unsigned chunks, unsigned segments, bool by_time) {
     }
     for (size_t i = 0; i < kit.row_count; i++) {
         int64_t age = kit.rows[i].inf.time_us - (NOON - 4 * HOUR);
-        unsigned slot = (unsigned)(age * count / (5 * HOUR));
-        kit.rows[i].part = by_time && rnd(30) ? (slot < count ? slot : count - 1) : rnd(count);
+        bool in_order = age >= 0 && age < 5 * HOUR;
+        kit.rows[i].part = by_time && in_order && rnd(30) ? (unsigned)(age * count / (5 * HOUR)) : rnd(count);
     }
     view_kit_build(&kit, parts, count);
 }

@@ -111,11 +111,11 @@ static void take_row(const struct segment *s, enum summary_kind kind, const stru
 static void close_to(double got, double want) { assert_true(fabs(got - want) <= 1e-12 * fabs(want)); }
 
 /* Returns how many rows are in the cell. */
-static uint32_t check_cell(const struct segment_kit *k, const struct segment *s, enum summary_kind kind,
-                           const struct summary_cell *got) {
+static uint32_t check_cell(const struct segment_kit *k, const struct segment *s, const struct summary *sum,
+                           enum summary_kind kind, const struct summary_cell *got) {
     struct summary_cell want = {.by = got->by, .model = got->model};
     struct str name = STR("");
-    for (size_t i = 0; i < k->count; i++) {
+    for (size_t i = sum->begin; i < sum->end; i++) {
         int n = counts_in(s, kind, got, &k->rows[i].inf);
         if (n >= 0) take_row(s, kind, &k->rows[i], n, &want, &name);
     }
@@ -143,7 +143,7 @@ static void check_bins(const struct segment_kit *k, const struct segment *s, con
         const struct summary_model *m = &sum->models[i];
         static uint32_t want[CONFIDENCE_BINS + LATENCY_BINS];
         memset(want, 0, sizeof want);
-        for (size_t n = 0; n < k->count; n++) {
+        for (size_t n = sum->begin; n < sum->end; n++) {
             const struct inference *inf = &k->rows[n].inf;
             double top = NAN;
             if (inf->partial || inf->error.n || !str_eq(inf->model_id, text_of(s, SEG_MODEL, m->model))) continue;
@@ -178,9 +178,10 @@ static void test_numbers(void **state) {
         if (!guard_enter(&g)) fail_msg("%s", g.e.msg);
         struct summary sum = summary_of(s);
         uint32_t all = 0, rows[SUMMARY_KINDS] = {0};
-        for (size_t n = 0; n < k.count; n++) all += !k.rows[n].inf.partial;
+        for (size_t n = sum.begin; n < sum.end; n++) all += !k.rows[n].inf.partial;
         for (enum summary_kind kind = 0; kind < SUMMARY_KINDS; kind++)
-            for (uint32_t n = 0; n < sum.counts[kind]; n++) rows[kind] += check_cell(&k, s, kind, &sum.cells[kind][n]);
+            for (uint32_t n = 0; n < sum.counts[kind]; n++)
+                rows[kind] += check_cell(&k, s, &sum, kind, &sum.cells[kind][n]);
         assert_int_equal(rows[SUMMARY_HOURS], all);
         assert_int_equal(rows[SUMMARY_DEVICES], all);
         check_bins(&k, s, &sum);
@@ -202,6 +203,28 @@ static void test_partial(void **state) {
     assert_true(sum.models && sum.model_count == 0);
     segment_close(s);
     segment_kit_free(&k);
+}
+
+/* Rows with suspect clocks at both ends are not in it; of those in the middle nobody speaks. */
+static void test_ends(void **state) {
+    (void)state;
+    static const struct {
+        const char *suspect; /* a row a letter */
+        uint32_t begin, end;
+    } list[] = {{"........", 0, 8}, {"x.......", 1, 8}, {".....xxx", 0, 5},
+                {"xx.x..xx", 2, 6}, {"xxxxxxxx", 0, 8}, {"xxxxxxx.", 7, 8}};
+    for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
+        struct segment_kit k;
+        segment_kit_make(&k, 1, 8);
+        for (size_t n = 0; n < 8; n++) k.rows[n].flags = list[i].suspect[n] == 'x' ? ROW_CLOCK_SUSPECT : 0;
+        struct segment *s = opened(&k, "ends.arrow");
+        struct summary sum = summary_of(s);
+        assert_int_equal(sum.begin, list[i].begin);
+        assert_int_equal(sum.end, list[i].end);
+        assert_true(sum.from_us == k.rows[sum.begin].inf.time_us && sum.to_us == k.rows[sum.end - 1].inf.time_us);
+        segment_close(s);
+        segment_kit_free(&k);
+    }
 }
 
 /* ---- what is left out ---- */
@@ -256,8 +279,8 @@ static struct segment *changed(const struct segment_kit *k, size_t at, const voi
 
 static void test_unsound(void **state) {
     (void)state;
-    const size_t head = 32, by = 0, model = 8, name = 12, inferences = 16;
-    static const uint32_t big = 1u << 20, other_form = 2, left_out = UINT32_MAX;
+    const size_t head = 48, by = 0, model = 8, name = 12, inferences = 16;
+    static const uint32_t big = 1u << 20, rows = 101, left_out = UINT32_MAX;
     struct segment_kit k;
     segment_kit_make(&k, 3, 100);
     struct segment *s = opened(&k, "good.arrow");
@@ -272,11 +295,12 @@ static void test_unsound(void **state) {
         size_t n;
         bool wrong_only; /* a reader can't see it, the verifier does */
     } list[] = {
-        {0, &other_form, 4, false},
         {4, &big, 4, false},
         {4, &left_out, 4, false},
         {16, &left_out, 4, false},
         {20, &big, 4, false},
+        {24, &rows, 4, false},
+        {28, &rows, 4, false},
         {head + by, "\x01", 1, false},
         {head + model, &big, 4, false},
         {head + name, &big, 4, false},
@@ -299,6 +323,20 @@ static void test_unsound(void **state) {
         assert_non_null(strstr(e.msg, "segment 12.3: its summary"));
         segment_close(s);
     }
+    segment_kit_free(&k);
+}
+
+/* One of another form is none, and nothing is wrong. */
+static void test_other_form(void **state) {
+    (void)state;
+    struct segment_kit k;
+    struct summary sum;
+    struct err e = {0};
+    segment_kit_make(&k, 3, 100);
+    struct segment *s = changed(&k, 0, "\x01", 1);
+    assert_false(segment_summary(s, &sum));
+    assert_true(segment_verify_summary(s, &e));
+    segment_close(s);
     segment_kit_free(&k);
 }
 
@@ -348,8 +386,9 @@ static void test_older_file(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_numbers), cmocka_unit_test(test_partial),        cmocka_unit_test(test_too_many),
-        cmocka_unit_test(test_unsound), cmocka_unit_test(test_cut_while_open), cmocka_unit_test(test_older_file),
+        cmocka_unit_test(test_numbers),        cmocka_unit_test(test_partial),    cmocka_unit_test(test_too_many),
+        cmocka_unit_test(test_unsound),        cmocka_unit_test(test_other_form), cmocka_unit_test(test_ends),
+        cmocka_unit_test(test_cut_while_open), cmocka_unit_test(test_older_file),
     };
     return cmocka_run_group_tests(tests, begin, end);
 }

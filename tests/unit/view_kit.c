@@ -89,10 +89,16 @@ struct value view_kit_value(const struct view_kit *k, struct str id, struct str 
 
 /* ---- parts ---- */
 
+/* As if all had come at noon. */
+static bool is_suspect(int64_t time_us) {
+    return time_us > VIEW_KIT_NOON + 24 * VIEW_KIT_HOUR || time_us < VIEW_KIT_NOON - 365 * 24 * VIEW_KIT_HOUR;
+}
+
 static uint8_t flags_of(const struct kit_row *r, uint64_t until) {
     const struct inference *inf = &r->inf;
     return (uint8_t)((inf->error.n ? ROW_ERROR : 0) | (inf->partial ? ROW_PARTIAL : 0) |
-                     (inf->picture ? ROW_PICTURE : 0) | (r->hidden_at && r->hidden_at <= until ? ROW_HIDDEN : 0));
+                     (inf->picture ? ROW_PICTURE : 0) | (is_suspect(inf->time_us) ? ROW_CLOCK_SUSPECT : 0) |
+                     (r->hidden_at && r->hidden_at <= until ? ROW_HIDDEN : 0));
 }
 
 static void chunk_write_one(struct view_kit *k, struct chunk *c, struct ident *i, const struct kit_write *w) {
