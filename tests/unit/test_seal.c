@@ -262,8 +262,8 @@ static void test_lost(void **state) {
             step(k, STEP_FOLD, 0);
         }
         store_kit_kill(k);
-        struct buf bytes = scratch_read(scratch_path(&k->scratch, name));
-        unlink(scratch_path(&k->scratch, name));
+        struct buf bytes = scratch_read(scratch_path(&k->scratch, "%s", name));
+        unlink(scratch_path(&k->scratch, "%s", name));
         assert_true(store_kit_open(k));
         assert_int_equal(count_between(k, PLAN_FIRST_US, PLAN_LAST_US, &gap), 10);
         assert_true(gap.segment == 1 && gap.rows == 10 && gap.from_us == 1000 && gap.to_us == 1900);
@@ -274,7 +274,7 @@ static void test_lost(void **state) {
         assert_int_equal(count_between(k, PLAN_FIRST_US, 1000, &gap), 0);
         assert_int_equal(gap.rows, 0);
         store_kit_kill(k);
-        scratch_write(scratch_path(&k->scratch, name), buf_str(&bytes));
+        scratch_write(scratch_path(&k->scratch, "%s", name), buf_str(&bytes));
         assert_true(store_kit_open(k));
         assert_int_equal(count_between(k, PLAN_FIRST_US, PLAN_LAST_US, &gap), 20);
         buf_free(&bytes);
@@ -358,7 +358,7 @@ static void test_retention_of_what_is_lost(void **state) {
     for (unsigned n = 1; n < 3; n++) {
         char name[64];
         snprintf(name, sizeof name, "workspaces/%d/segments/%u.1.arrow", STORE_KIT_WORKSPACE, n);
-        scratch_write(scratch_path(&k->scratch, name), STR("no segment"));
+        scratch_write(scratch_path(&k->scratch, "%s", name), STR("no segment"));
     }
     assert_true(store_kit_open(k));
     assert_int_equal(swept(k, NOW + 1000), 2);
