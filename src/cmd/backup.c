@@ -161,16 +161,13 @@ static bool read_order(int count, char **args, const char **data, const char **t
 
 int cmd_backup(int count, char **args) {
     const char *data, *to = NULL;
-    char path[PATH_MAX], catalog[4200];
+    char path[PATH_MAX];
     struct backup_totals t = {0};
     struct err e = {0};
     bool help = false;
     if (!read_order(count + 1, args - 1, &data, &to, &help)) return usage(stderr);
     if (help) return usage(stdout);
-    snprintf(catalog, sizeof catalog, "%s/catalog.db", data);
-    bool ok = (access(catalog, F_OK) == 0 ||
-               err_set(&e, ERR_NOT_FOUND, "%s is no data folder of sightglass: there is no catalog.db in it", data)) &&
-              whole_path(to, path, &e);
+    bool ok = datadir_is(data, &e) && whole_path(to, path, &e);
     if (ok && !ask_server(data, path, &t, &e)) ok = e.code == ERR_NOT_FOUND && backup_here(data, path, &t, &e);
     if (!ok) {
         fprintf(stderr, "sightglass backup: %s\n", e.msg);

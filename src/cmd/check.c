@@ -19,11 +19,11 @@ static int usage(FILE *to) {
         to,
         "sightglass check --data DIR [--pictures] [--repair]\n\n"
         "Reads everything in a data folder that no server uses: catalog, manifest, logs, journal, segments; every\n"
-        "checksum, and whether they agree with each other. With --pictures, also every kept picture: whether each that\n"
-        "an inference names is there and holds what its name says. Prints a line for each thing that is wrong, with\n"
-        "file and offset. With --repair, what is damaged is set aside in DIR/set-aside, what can still be read of it is\n"
-        "kept, and what is lost is named. DIR can also come from SIGHTGLASS_DATA. Exit code 0: all is well, or well\n"
-        "again.\n");
+        "checksum, and whether they agree with each other. With --pictures, also every kept picture: whether each\n"
+        "that an inference names is there and holds what its name says. Prints a line for each thing that is wrong,\n"
+        "with file and offset. With --repair, what is damaged is set aside in DIR/set-aside, what can still be read\n"
+        "of it is kept, and what is lost is named. DIR can also come from SIGHTGLASS_DATA. Exit code 0: all is well,\n"
+        "or well again.\n");
     return to == stdout ? 0 : 2;
 }
 
@@ -60,10 +60,8 @@ static bool read_order(int count, char **args, const char **data, bool *repair, 
 /* An unfinished backup is told as such; a finished one stays one. */
 static bool check_all(const char *data, struct check *c, struct image_check *images, uint64_t *catalog_problems,
                       struct err *e) {
-    char uuid[UUID_TEXT], path[4200];
-    snprintf(path, sizeof path, "%s/catalog.db", data);
-    if (access(path, F_OK) != 0)
-        return err_set(e, ERR_NOT_FOUND, "%s is no data folder of sightglass: there is no catalog.db in it", data);
+    char uuid[UUID_TEXT];
+    if (!datadir_is(data, e)) return false;
     int lock = datadir_lock(data, e);
     if (lock < 0) return false;
     bool ok = backup_finished(data, e) && catalog_verify(data, uuid, catalog_wrong, catalog_problems, e);

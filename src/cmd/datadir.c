@@ -35,6 +35,13 @@ static bool make_dir(const char *dir, struct err *e) {
            err_errno(e, "syncing the folder above %s", dir);
 }
 
+bool datadir_is(const char *dir, struct err *e) {
+    char path[4200];
+    snprintf(path, sizeof path, "%s/catalog.db", dir);
+    return access(path, F_OK) == 0 ||
+           err_set(e, ERR_NOT_FOUND, "%s is no data folder of sightglass: there is no catalog.db in it", dir);
+}
+
 int datadir_lock(const char *dir, struct err *e) {
     char path[4200];
     if (!make_dir(dir, e)) return -1;

@@ -6,18 +6,13 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "query/filter_fields.h"
 
-enum kind { KIND_TEXT, KIND_NUMBER, KIND_TIME, KIND_BOOL, KIND_CLASS, KIND_METADATA };
-
-static const struct builtin {
-    const char *name;
-    enum kind kind;
-} builtins[] = {
+const struct filter_builtin filter_builtins[FIELD_METADATA] = {
 #define X(name, text, kind) [FIELD_##name] = {text, KIND_##kind},
     FILTER_FIELD_MAP(X)
 #undef X
 };
-enum { BUILTINS = sizeof builtins / sizeof *builtins };
 
 static const char number_expected[] = "a number";
 static const char time_expected[] = "a time such as 2026-11-21 or \"2026-11-21T06:00:00Z\"";
@@ -274,10 +269,10 @@ static bool class_rest(struct parser *p, struct filter_test *t) {
 /* ---- tests ---- */
 
 static void resolve(const struct word *name, struct filter_test *t, enum kind *kind) {
-    for (size_t i = 0; i < BUILTINS && !name->metadata; i++)
-        if (str_is(name->text, builtins[i].name)) {
+    for (size_t i = 0; i < FIELD_METADATA && !name->metadata; i++)
+        if (str_is(name->text, filter_builtins[i].name)) {
             t->field = (enum filter_field)i;
-            *kind = builtins[i].kind;
+            *kind = filter_builtins[i].kind;
             return;
         }
     t->field = FIELD_METADATA;
@@ -305,7 +300,7 @@ static bool named_test(struct parser *p, const struct word *name, struct filter_
         return values(p, kind, t) && (kind != KIND_CLASS || class_rest(p, t));
     }
     if (kind == KIND_TEXT || kind == KIND_BOOL || kind == KIND_CLASS)
-        return fail(p, p->at, "':' (%s has no order)", builtins[t->field].name);
+        return fail(p, p->at, "':' (%s has no order)", filter_builtins[t->field].name);
     struct match m = {.kind = MATCH_RANGE, .range = {-INFINITY, INFINITY}};
     return compare(p, kind, &m.range) && add_match(p, t, m, name->at);
 }
@@ -454,8 +449,8 @@ bool filter_parse(struct arena *a, struct str text, const struct filter **out, s
 
 bool filter_is_name(struct str name) {
     if (str_starts(name, STR("metadata."))) return name.n > strlen("metadata.");
-    for (size_t i = 0; i < BUILTINS; i++)
-        if (str_is(name, builtins[i].name)) return true;
+    for (size_t i = 0; i < FIELD_METADATA; i++)
+        if (str_is(name, filter_builtins[i].name)) return true;
     return false;
 }
 

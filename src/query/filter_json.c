@@ -5,19 +5,9 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "query/filter_fields.h"
 
-enum kind { KIND_TEXT, KIND_NUMBER, KIND_TIME, KIND_BOOL, KIND_CLASS, KIND_METADATA };
-static const struct {
-    const char *name;
-    enum kind kind;
-} builtins[] = {
-#define X(name, text, kind) [FIELD_##name] = {text, KIND_##kind},
-    FILTER_FIELD_MAP(X)
-#undef X
-};
-static const size_t builtin_count = sizeof builtins / sizeof *builtins;
-
-static enum kind kind_of(enum filter_field f) { return f < builtin_count ? builtins[f].kind : KIND_METADATA; }
+static enum kind kind_of(enum filter_field f) { return f < FIELD_METADATA ? filter_builtins[f].kind : KIND_METADATA; }
 
 /* ---- where ---- */
 
@@ -147,7 +137,7 @@ static bool read_match(struct reader *r, enum filter_field field, const json_t *
                  *glob = json_object_get(json, "glob");
     if (!present && !written && !glob) {
         if (text && kind != KIND_METADATA)
-            return WRONG(r, at, "\"text\", \"glob\" or \"present\" (%s has no order)", builtins[field].name);
+            return WRONG(r, at, "\"text\", \"glob\" or \"present\" (%s has no order)", filter_builtins[field].name);
         m->kind = MATCH_RANGE;
         if (kind == KIND_BOOL) return WRONG(r, at, "true or false");
         if (!read_range(r, kind, json, at, &m->range)) return false;
@@ -191,8 +181,8 @@ static bool read_field(struct reader *r, const json_t *json, const struct json_a
         t->name = copy(r->arena, str_from(name, strlen("metadata.")));
         return true;
     }
-    for (t->field = 0; t->field < builtin_count; t->field++)
-        if (str_is(name, builtins[t->field].name)) return true;
+    for (t->field = 0; t->field < FIELD_METADATA; t->field++)
+        if (str_is(name, filter_builtins[t->field].name)) return true;
     return WRONG(r, at, "the name of a column, or metadata.NAME");
 }
 
@@ -376,7 +366,7 @@ static void add_test(struct buf *to, const struct filter_test *t) {
     }
     put_key(to, "field");
     struct buf name = {0};
-    buf_addz(&name, t->field == FIELD_METADATA ? "metadata." : builtins[t->field].name);
+    buf_addz(&name, t->field == FIELD_METADATA ? "metadata." : filter_builtins[t->field].name);
     if (t->field == FIELD_METADATA) buf_add_str(&name, t->name);
     put_str(to, buf_str(&name));
     buf_free(&name);

@@ -11,7 +11,6 @@
 #include <cmocka.h>
 #include <sodium.h>
 
-#include "base/guard.h"
 #include "base/hash.h"
 #include "query/facet.h"
 #include "query/lane.h"
@@ -25,23 +24,8 @@
 static struct view_kit kit;
 static struct arena arena;
 
-static int setup(void **state) {
-    (void)state;
-    guard_init();
-    view_kit_begin(&kit);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    view_kit_end(&kit);
-    arena_free(&arena);
-    return 0;
-}
-
-static struct inference inference(const char *id) {
-    return (struct inference){.id = str_of(id), .model_id = STR("coco/24"), .time_us = NOON, .latency_s = NAN};
-}
+static int setup(void **state) { return (void)state, view_kit_setup(&kit); }
+static int teardown(void **state) { return (void)state, view_kit_teardown(&kit, &arena); }
 
 static struct grouping grouping(const struct measure *measures, size_t count) {
     return (struct grouping){.measures = measures, .measure_count = count, .max_groups = 1000};
@@ -81,20 +65,20 @@ static void statistics_count_as_defined(void **state) {
     (void)state;
     struct detection two[] = {{.class_name = STR("dog"), .class_id = -1, .confidence = 0.9},
                               {.class_name = STR("cat"), .class_id = -1, .confidence = 0.6}};
-    struct inference inf = inference("two");
+    struct inference inf = at_noon("two");
     inf.latency_s = 0.2;
     inf.detections = two;
     inf.detection_count = 2;
     inf.model_name = STR("demo");
     view_kit_row(&kit, &inf);
-    struct inference empty = inference("empty");
+    struct inference empty = at_noon("empty");
     empty.time_us = NOON + 1;
     view_kit_row(&kit, &empty);
-    struct inference failed = inference("failed");
+    struct inference failed = at_noon("failed");
     failed.error = STR("broken");
     failed.latency_s = 9;
     view_kit_row(&kit, &failed);
-    struct inference partial = inference("partial");
+    struct inference partial = at_noon("partial");
     partial.partial = true;
     view_kit_row(&kit, &partial);
     for (int sealed = 0; sealed < 2; sealed++) {
@@ -139,7 +123,7 @@ static void an_inference_counts_once_a_class(void **state) {
                                 {.class_name = STR("dog"), .class_id = -1, .confidence = 0.7},
                                 {.class_name = STR("cow"), .class_id = -1, .confidence = 0.7},
                                 {.class_name = STR("emu"), .class_id = -1, .confidence = 0.7}};
-    struct inference inf = inference("three");
+    struct inference inf = at_noon("three");
     inf.detections = three;
     inf.detection_count = 5;
     view_kit_row(&kit, &inf);
@@ -172,7 +156,7 @@ static void totals_are_those_of_all_rows(void **state) {
     static const char *const models[] = {"a", "b", "c"};
     struct detection d = {.class_name = STR("dog"), .class_id = -1, .confidence = 0.5};
     for (int i = 0; i < 300; i++) {
-        struct inference inf = inference(arena_printf(&arena, "i%d", i));
+        struct inference inf = at_noon(arena_printf(&arena, "i%d", i));
         inf.model_id = str_of(models[i % 3]);
         inf.latency_s = i / 100.0;
         inf.detections = &d;
@@ -209,7 +193,7 @@ static void too_many_groups_are_an_error(void **state) {
     by_time.key_count = 1;
     by_time.max_groups = 3;
     for (int i = 0; i < 4; i++) {
-        struct inference inf = inference(arena_printf(&arena, "i%d", i));
+        struct inference inf = at_noon(arena_printf(&arena, "i%d", i));
         struct answer a;
         struct err e = {0};
         inf.time_us = NOON + i * HOUR;
@@ -225,7 +209,7 @@ static void too_many_groups_are_an_error(void **state) {
 static void memory_has_a_bound(void **state) {
     (void)state;
     for (int i = 0; i < 3000; i++) {
-        struct inference inf = inference(arena_printf(&arena, "i%d", i));
+        struct inference inf = at_noon(arena_printf(&arena, "i%d", i));
         view_kit_row(&kit, &inf);
         view_kit_write(&kit, inf.id.p, "serial", S(arena_printf(&arena, "SN%d", i)));
     }
@@ -267,7 +251,7 @@ static void sums_lose_nothing(void **state) {
     /* So for metadata, which may be below 0. */
     double values[] = {1e16, 0.1, 0.2, 0.3, -1e16};
     for (int i = 0; i < 5; i++) {
-        struct inference inf = inference(arena_printf(&arena, "i%d", i));
+        struct inference inf = at_noon(arena_printf(&arena, "i%d", i));
         view_kit_row(&kit, &inf);
         view_kit_write(&kit, inf.id.p, "v", N(values[i]));
     }
@@ -312,7 +296,7 @@ static void quantiles_keep_their_bounds(void **state) {
         /* Between neighbours that widen the range, so that the answer is a bin's, not the least or greatest. */
         for (int k = -1; k <= 1; k++) {
             struct detection d = {.class_name = STR("dog"), .class_id = -1, .confidence = (i * 37 % 997) / 997.0 + k};
-            struct inference inf = inference(arena_printf(&arena, "i%d %d", i, k));
+            struct inference inf = at_noon(arena_printf(&arena, "i%d %d", i, k));
             inf.model_id = str_of(arena_printf(&arena, "m%02d", i));
             inf.latency_s = ldexp(1 + (i * 131 % 1000) / 1000.0, i % 30 - 17 + k);
             inf.detections = &d;
@@ -350,7 +334,7 @@ static struct facet *facets(struct facets asked, size_t *count) {
 static void fields_are_counted_by_inference(void **state) {
     (void)state;
     for (int i = 0; i < 40; i++) {
-        struct inference inf = inference(arena_printf(&arena, "i%d", i));
+        struct inference inf = at_noon(arena_printf(&arena, "i%d", i));
         inf.partial = i == 39;
         view_kit_row(&kit, &inf);
         view_kit_write(&kit, inf.id.p, "n", i % 4 ? N(i % 13) : S("text"));

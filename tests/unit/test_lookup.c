@@ -8,7 +8,6 @@
 #include <cmocka.h>
 #include <sodium.h>
 
-#include "base/guard.h"
 #include "base/hash.h"
 #include "query/lookup.h"
 #include "store_kit.h"
@@ -19,19 +18,8 @@
 static struct view_kit kit;
 static struct arena arena;
 
-static int setup(void **state) {
-    (void)state;
-    guard_init();
-    view_kit_begin(&kit);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    view_kit_end(&kit);
-    arena_free(&arena);
-    return 0;
-}
+static int setup(void **state) { return (void)state, view_kit_setup(&kit); }
+static int teardown(void **state) { return (void)state, view_kit_teardown(&kit, &arena); }
 
 static void add(const char *id, const char *model, uint32_t index, bool partial) {
     struct inference inf = {.id = str_of(id),

@@ -13,7 +13,6 @@
 #include <sodium.h>
 
 #include "base/clock.h"
-#include "base/guard.h"
 #include "base/hash.h"
 #include "query/crew.h"
 #include "query/lookup.h"
@@ -26,26 +25,11 @@
 static struct view_kit kit;
 static struct arena arena;
 
-static int setup(void **state) {
-    (void)state;
-    guard_init();
-    view_kit_begin(&kit);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    view_kit_end(&kit);
-    arena_free(&arena);
-    return 0;
-}
-
-static struct inference inference(const char *id) {
-    return (struct inference){.id = str_of(id), .model_id = STR("coco/24"), .time_us = NOON, .latency_s = NAN};
-}
+static int setup(void **state) { return (void)state, view_kit_setup(&kit); }
+static int teardown(void **state) { return (void)state, view_kit_teardown(&kit, &arena); }
 
 static void add(const char *id, int64_t time_us) {
-    struct inference inf = inference(id);
+    struct inference inf = at_noon(id);
     inf.time_us = time_us;
     view_kit_row(&kit, &inf);
 }
@@ -200,7 +184,7 @@ static void a_page_of_large_rows_ends_early(void **state) {
     for (int i = 0; i < LARGE; i++)
         many[i] = (struct detection){.class_name = STR("dog"), .class_id = -1, .confidence = 0.5};
     for (int i = 0; i < COUNT; i++) {
-        struct inference inf = inference(arena_printf(&arena, "i%d", i));
+        struct inference inf = at_noon(arena_printf(&arena, "i%d", i));
         inf.detections = many;
         inf.detection_count = LARGE;
         view_kit_row(&kit, &inf);
@@ -253,7 +237,7 @@ static void rows_that_came_after_as_of_are_left_out(void **state) {
 
 static void partial_rows_are_listed_when_asked_for_and_hidden_ones_never(void **state) {
     (void)state;
-    struct inference half = inference("half"), whole = inference("both");
+    struct inference half = at_noon("half"), whole = at_noon("both");
     half.partial = true;
     view_kit_row(&kit, &half);
     struct inference shadow = whole;
@@ -285,7 +269,7 @@ static void a_hit_tells_all(void **state) {
                           .y = 2,
                           .width = 3,
                           .height = 4};
-    struct inference inf = inference("one");
+    struct inference inf = at_noon("one");
     inf.time_us = TIME_UNKNOWN;
     inf.index = 2;
     inf.detections = &d;
@@ -310,7 +294,7 @@ static void a_hit_tells_all(void **state) {
 static void answers_outlive_the_view(void **state) {
     (void)state;
     struct detection d = {.class_name = STR("dog"), .class_id = -1, .confidence = 0.5, .other = STR("{\"a\":1}")};
-    struct inference inf = inference("one");
+    struct inference inf = at_noon("one");
     inf.detections = &d;
     inf.detection_count = 1;
     inf.error = STR("broken");
@@ -470,7 +454,7 @@ static void *write_rows(void *arg) {
         char id[16], value[16];
         struct str s = {id, (size_t)snprintf(id, sizeof id, "w%d", i)};
         snprintf(value, sizeof value, "v%d", i % 100);
-        struct inference inf = inference("");
+        struct inference inf = at_noon("");
         inf.id = s;
         inf.time_us = NOON + i;
         inf.latency_s = 0.1;

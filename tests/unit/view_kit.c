@@ -344,3 +344,20 @@ void view_kit_damage_column(struct view_kit *k, size_t sealed, enum segment_colu
     CHECK(pwrite(fd, &byte, 1, at) == 1);
     close(fd);
 }
+
+int view_kit_setup(struct view_kit *k) {
+    guard_init();
+    view_kit_begin(k);
+    return 0;
+}
+
+int view_kit_teardown(struct view_kit *k, struct arena *a) {
+    view_kit_end(k);
+    arena_free(a);
+    return 0;
+}
+
+struct inference at_noon(const char *id) {
+    return (struct inference){
+        .id = str_of(id), .model_id = STR("coco/24"), .time_us = VIEW_KIT_NOON, .latency_s = NAN};
+}

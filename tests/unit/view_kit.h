@@ -67,6 +67,12 @@ struct view_kit {
 void view_kit_begin(struct view_kit *k);
 void view_kit_end(struct view_kit *k);
 
+/* The same before and after a test of cmocka's, with the arena that it uses. */
+int view_kit_setup(struct view_kit *k);
+int view_kit_teardown(struct view_kit *k, struct arena *a);
+
+struct inference at_noon(const char *id); /* of coco/24, and nothing else is said of it */
+
 /* Both count seq up by one. What they point to is copied. A row is hidden as the store would hide it; it goes to part 0
  * unless changed. */
 struct kit_row *view_kit_row(struct view_kit *k, const struct inference *inf);
