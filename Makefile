@@ -41,6 +41,7 @@ endif
 CFLAGS  := -std=c17 -D_GNU_SOURCE -O2 -g -ffp-contract=off -fvisibility=hidden $(WARNINGS) $(EXTRA) $(SANITIZE) -Isrc $(PKG_CFLAGS:-I%=-isystem %) \
            -DSIGHTGLASS_VERSION='"$(VERSION)"'
 LDFLAGS := $(SANITIZE)
+export LSAN_OPTIONS ?= suppressions=$(CURDIR)/tests/lsan.supp:print_suppressions=0
 LDLIBS  := $(PKG_LIBS) -l:libonnxruntime.so.1 -lpthread -lm
 
 # ONNX Runtime comes in an npm package; the program looks for it in lib/ beside itself or beside its variant's folder.
