@@ -23,6 +23,7 @@ struct app {
     struct keep *keep;    /* which pictures are kept */
     struct pool *queries; /* threads for what reads the store and may take long */
     struct crew *crew;    /* threads that help those along */
+    struct pool *ingest;  /* threads that read long bodies, and wait for what they store */
     char device_id[256];  /* of this machine, for the inferences computed here */
     char listen[320];     /* HOST:PORT as served, the port the real one */
     bool loopback;        /* only this machine can reach it */

@@ -23,6 +23,12 @@ void post_metadata(struct request *r);
 void put_metadata(struct request *r);
 void delete_metadata(struct request *r);
 
+/* pingback.c */
+void post_pingback(struct request *r);
+
+/* set_aside.c */
+void get_set_aside(struct request *r);
+
 /* infer_v1.c */
 void get_registry(struct request *r);
 void post_model_add(struct request *r);

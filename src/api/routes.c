@@ -5,9 +5,12 @@
 #include "api/handlers.h"
 #include "base/check.h"
 
-/* The body limit of a route: a setting of that name, or one of the two that need none. */
+/* The body limit of a route: a setting of that name, or one of the two that need none. SPOOLED: and a long body lies in
+ * a file. */
 #define LIMIT_SETTING(name) offsetof(struct conf, name)
-enum { NO_BODY = -1, SMALL_BODY = -2, SMALL = 65536 };
+#define SPOOLED(name) (LIMIT_SETTING(name) | SPOOL)
+enum { NO_BODY = -1, SMALL_BODY = -2, SMALL = 65536, SPOOL = 1 << 20 };
+_Static_assert(sizeof(struct conf) < SPOOL, "places in it leave the bit free");
 
 struct row {
     const char *method, *pattern;
@@ -51,6 +54,8 @@ static const struct row table[] = {
      "A small JPEG of its picture"},
     {"GET", "/api/v1/:workspace/fields", get_fields, NO_BODY, SHAPE_ERROR, CORS_NONE,
      "The metadata fields, and what waits for its inference"},
+    {"GET", "/api/v1/:workspace/set-aside", get_set_aside, NO_BODY, SHAPE_ERROR, CORS_NONE,
+     "Reported items that could not be stored, with the reason"},
     {"GET", "/api/v1/:workspace/stats", get_stats, NO_BODY, SHAPE_ERROR, CORS_NONE,
      "Statistics of a time range and the one before it"},
     {"GET", "/api/v1/:workspace/facets", get_facets, NO_BODY, SHAPE_ERROR, CORS_NONE,
@@ -80,6 +85,8 @@ static const struct row table[] = {
      "What the model does, on the picture in the body"},
 
     /* The platform's monitoring calls. */
+    {"POST", "/inference-stats", post_pingback, SPOOLED(max_body_pingback), SHAPE_ERROR, CORS_NONE,
+     "What an inference server reports of itself and its inferences"},
     {"POST", "/:workspace/inference-stats/metadata", post_metadata, LIMIT_SETTING(max_body_metadata), SHAPE_ERROR,
      CORS_ANY, "Attach metadata to inferences by id"},
 };
@@ -134,8 +141,10 @@ size_t routes_make(struct route routes[ROUTES_MOST], const struct conf *c) {
     for (size_t i = 0; i < COUNT; i++) {
         const struct row *row = &table[i];
         size_t limit = row->limit == NO_BODY ? 0 : SMALL;
-        if (row->limit >= 0) limit = (size_t) * (const uint64_t *)(const void *)((const char *)c + row->limit);
-        routes[i] = (struct route){row->method, row->pattern, row->run, limit, row->shape, row->cors, row->summary};
+        if (row->limit >= 0)
+            limit = (size_t) * (const uint64_t *)(const void *)((const char *)c + (row->limit & ~(long)SPOOL));
+        routes[i] = (struct route){row->method, row->pattern, row->run,     limit,
+                                   row->shape,  row->cors,    row->summary, row->limit > 0 && row->limit & SPOOL};
     }
     return COUNT;
 }

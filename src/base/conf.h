@@ -41,6 +41,7 @@
       "the machine's")                                                                                                 \
     X(image_url_private, NUMBER, "0", 0, 1,                                                                            \
       "1: those hosts may have addresses that are not public; for tests, and for a plant's own network")               \
+    X(ingest_threads, NUMBER, "2", 1, 64, "threads that read what inference servers report")                           \
     X(query_threads, NUMBER, "2", 1, 64, "threads that answer questions to the store")                                 \
     X(query_timeout_s, NUMBER, "30", 1, 3600, "seconds after which a question to the store is given up")               \
     X(slow_query_ms, NUMBER, "1000", 0, 3600000, "a question that takes so many milliseconds is logged with its plan") \
@@ -53,6 +54,8 @@
     X(max_body_metadata, SIZE, "20M", 1024, 1 << 30, "largest body of a metadata request, packed and unpacked")        \
     X(max_body_inference, SIZE, "32M", 1024, 1 << 30, "largest body of an inference request")                          \
     X(max_body_ingest, SIZE, "32M", 1024, 1 << 30, "largest body of inferences sent in")                               \
+    X(max_body_pingback, SIZE, "64M", 1024, 1 << 30,                                                                   \
+      "largest body that an inference server reports in; it is kept in a file while it is read")                       \
     X(max_image_pixels, SIZE, "100000000", 1, 1000000000,                                                              \
       "most pixels of a picture (width x height), seen before decoding")                                               \
     X(max_ids_per_request, SIZE, "1000000", 1, 10000000, "most inference ids in one metadata request")                 \
@@ -63,6 +66,8 @@
     X(max_pending, SIZE, "1000000", 1, 100000000, "ids of one workspace with metadata but no inference yet")           \
     X(pending_ttl_days, NUMBER, "90", 0, 36500,                                                                        \
       "days after its last change that metadata waits for its inference; 0: for ever")                                 \
+    X(set_aside_most, NUMBER, "1000", 1, 1000000,                                                                      \
+      "reported items of a workspace that could not be stored and are kept with the reason, the newest ones")          \
     X(max_per_id, NUMBER, "1024", 1, 4000, "inferences under one id: images of a batch, models")                       \
     X(segment_rows, NUMBER, "65536", 16, 65536, "inferences of a full segment; fewer make more, smaller files")        \
     X(seal_idle_s, NUMBER, "3600", 1, 1000000000,                                                                      \

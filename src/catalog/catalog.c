@@ -2,7 +2,6 @@
 
 #include <pthread.h>
 #include <sodium.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -11,6 +10,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "catalog/internal.h"
 #include "catalog/lookup.h"
 
 enum { BUSY_MS = 5000, LOOK_MS = 250, SECRET = 32 };
@@ -45,31 +45,12 @@ static const char schema[] =
     "STRICT;"
     "CREATE UNIQUE INDEX IF NOT EXISTS keys_live ON keys (hash) WHERE revoked_us IS NULL;";
 
-/* --- small helpers over SQLite; the caller holds `lock` --- */
+/* --- small helpers; the caller holds `lock` --- */
 
-static bool db_error(struct catalog *c, struct err *e, const char *what) {
-    return err_set(e, sqlite3_errcode(c->db) == SQLITE_FULL ? ERR_NO_SPACE : ERR_IO, "catalog: %s: %s", what,
-                   sqlite3_errmsg(c->db));
-}
-
-static bool run(struct catalog *c, const char *sql, struct err *e) {
-    return sqlite3_exec(c->db, sql, NULL, NULL, NULL) == SQLITE_OK || db_error(c, e, "writing");
-}
-
-static sqlite3_stmt *prepare(struct catalog *c, const char *sql) {
-    sqlite3_stmt *s = NULL;
-    CHECK(sqlite3_prepare_v2(c->db, sql, -1, &s, NULL) == SQLITE_OK && "our SQL, on our schema");
-    return s;
-}
-
-static void bind_text(sqlite3_stmt *s, int at, struct str v) {
-    sqlite3_bind_text(s, at, v.p ? v.p : "", (int)v.n, SQLITE_TRANSIENT);
-}
+static sqlite3_stmt *prepare(struct catalog *c, const char *sql) { return db_prepare(c->db, sql); }
 
 static bool step_and_finish(struct catalog *c, sqlite3_stmt *s, struct err *e) {
-    bool ok = sqlite3_step(s) == SQLITE_DONE || db_error(c, e, "writing");
-    sqlite3_finalize(s);
-    return ok;
+    return db_step_and_finish(c->db, s, e);
 }
 
 /* At most size - 1 bytes of a text column. */
@@ -119,7 +100,7 @@ static bool load_table(struct catalog *c, struct err *e) {
     }
     if (step != SQLITE_DONE) {
         lookup_free(fresh);
-        return db_error(c, e, "reading");
+        return db_error(c->db, e, "reading");
     }
     lookup_finish(fresh);
     pthread_rwlock_wrlock(&c->table_lock);
@@ -162,7 +143,7 @@ static bool first_values(struct catalog *c, struct err *e) {
     char id[UUID_TEXT];
     randombytes_buf(secret, sizeof secret);
     sqlite3_stmt *s = prepare(c, "INSERT OR IGNORE INTO store (one, version, id, secret) VALUES (1, 1, ?, ?)");
-    bind_text(s, 1, str_of(uuid_v4(id)));
+    db_bind_text(s, 1, str_of(uuid_v4(id)));
     sqlite3_bind_blob(s, 2, secret, sizeof secret, SQLITE_TRANSIENT);
     return step_and_finish(c, s, e);
 }
@@ -172,7 +153,7 @@ static bool load_store(struct catalog *c, struct err *e) {
     bool ok = sqlite3_step(s) == SQLITE_ROW;
     int64_t version = ok ? sqlite3_column_int64(s, 0) : 0;
     if (!ok) {
-        db_error(c, e, "reading");
+        db_error(c->db, e, "reading");
     } else if (version != 1) {
         ok = err_set(e, ERR_DAMAGED, "catalog.db has version %lld, this program knows 1: use the newer program",
                      (long long)version);
@@ -195,7 +176,7 @@ static bool open_database(struct catalog *c, const char *dir, struct err *e) {
     int opened =
         sqlite3_open_v2(path, &c->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX, NULL);
     if (opened == SQLITE_OK) sqlite3_busy_timeout(c->db, BUSY_MS);
-    bool ok = opened == SQLITE_OK ? run(c, schema, e) : db_error(c, e, "opening");
+    bool ok = opened == SQLITE_OK ? (db_run(c->db, schema, e) && db_run(c->db, aside_schema, e)) : db_error(c->db, e, "opening");
     umask(mask);
     return (ok && first_values(c, e) && load_store(c, e) && load_table(c, e)) || err_wrap(e, "%.200s", path);
 }
@@ -235,6 +216,13 @@ void catalog_close(struct catalog *c) {
     sodium_memzero(c, sizeof *c);
     free(c);
 }
+
+sqlite3 *catalog_lock(struct catalog *c) {
+    pthread_mutex_lock(&c->lock);
+    return c->db;
+}
+
+void catalog_unlock(struct catalog *c) { pthread_mutex_unlock(&c->lock); }
 
 /* --- lookups --- */
 
@@ -310,7 +298,7 @@ bool catalog_workspace_add(struct catalog *c, struct str slug, struct workspace 
     pthread_mutex_lock(&c->lock);
     sqlite3_stmt *s =
         prepare(c, "INSERT INTO workspaces (slug, created_us) VALUES (?, ?) ON CONFLICT (slug) DO NOTHING");
-    bind_text(s, 1, slug);
+    db_bind_text(s, 1, slug);
     sqlite3_bind_int64(s, 2, clock_now_us());
     bool ok = step_and_finish(c, s, e) && load_table(c, e);
     pthread_mutex_unlock(&c->lock);
@@ -333,8 +321,8 @@ static bool insert_key(struct catalog *c, uint32_t workspace, struct str key, st
                                  " ON CONFLICT DO NOTHING");
     sqlite3_bind_int64(s, 1, workspace);
     sqlite3_bind_blob(s, 2, hash, sizeof hash, SQLITE_TRANSIENT);
-    bind_text(s, 3, (struct str){key.p, shown});
-    bind_text(s, 4, name);
+    db_bind_text(s, 3, (struct str){key.p, shown});
+    db_bind_text(s, 4, name);
     sqlite3_bind_int64(s, 5, clock_now_us());
     return step_and_finish(c, s, e) && load_table(c, e);
 }
@@ -372,7 +360,7 @@ bool catalog_keys(struct catalog *c, uint32_t workspace, struct arena *a, struct
         k->created_us = sqlite3_column_int64(s, 3);
         k->revoked_us = sqlite3_column_int64(s, 4);
     }
-    bool ok = step == SQLITE_DONE || db_error(c, e, "reading");
+    bool ok = step == SQLITE_DONE || db_error(c->db, e, "reading");
     sqlite3_finalize(s);
     pthread_mutex_unlock(&c->lock);
     return ok;

@@ -23,7 +23,7 @@
 #include "store/backup.h"
 #include "store/store.h"
 
-enum { GRACE_MS = 3500, QUERY_QUEUE = 256 };
+enum { GRACE_MS = 3500, QUERY_QUEUE = 256, INGEST_QUEUE = 1024 };
 
 struct server {
     struct conf conf;
@@ -71,6 +71,7 @@ static bool listen_here(struct server *s, struct err *e) {
         .max_connections = s->conf.max_connections,
         .routes = s->routes,
         .route_count = routes_make(s->routes, &s->conf),
+        .spool = s->conf.data,
         .app = &s->app,
     };
     bool ipv6 = strchr(host, ':') != NULL;
@@ -151,6 +152,7 @@ static bool start(struct server *s, struct err *e) {
            open_store(s, e) && start_inference(s, e) &&
            (s->app.crew = crew_new(helpers(), e)) &&
            (s->app.queries = pool_new("query", s->conf.query_threads, QUERY_QUEUE, e)) &&
+           (s->app.ingest = pool_new("ingest", s->conf.ingest_threads, INGEST_QUEUE, e)) &&
            (s->sweep = sweep_start(&s->app)) && (s->control = control_start(&s->app, s->sweep, e)) && listen_here(s, e);
 }
 
@@ -158,6 +160,7 @@ static void stop(struct server *s) {
     http_stop(s->http, GRACE_MS);
     if (s->control) control_stop(s->control);
     if (s->sweep) sweep_stop(s->sweep);
+    if (s->app.ingest) pool_free(s->app.ingest);
     if (s->app.queries) pool_free(s->app.queries);
     if (s->app.crew) crew_free(s->app.crew);
     if (s->app.infer) infer_stop(s->app.infer), infer_free(s->app.infer);

@@ -50,6 +50,7 @@ struct route {
     enum error_shape shape;
     enum cors cors;
     const char *summary; /* one line; `sightglass` prints the table, docs/api.md lists it */
+    bool spool; /* a long body is kept in a file and mapped (body.h): the handler reads it under a guard, off the worker */
 };
 
 struct pair {
@@ -83,6 +84,8 @@ struct str request_param(const struct request *r, const char *name);
 struct str request_query(const struct request *r, const char *name);
 struct str request_header(const struct request *r, const char *name);
 struct str request_cookie(const struct request *r, const char *name);
+/* Of a body that is mapped: what stands before `to` is not looked at again soon, and gives its memory back. */
+void request_body_passed(const struct request *r, const char *to);
 
 /* Multipart form data (RFC 7578): the part with that name; only parts that carry a filename count as files. */
 struct part {
@@ -121,6 +124,7 @@ struct http_config {
     unsigned max_connections;
     const struct route *routes;
     size_t route_count;
+    const char *spool; /* folder for bodies of routes that spool; NULL: they are held in memory */
     void *app;
 };
 

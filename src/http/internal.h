@@ -9,8 +9,9 @@
 #include <stdatomic.h>
 #include <sys/socket.h>
 
-#include "http/http.h"
+#include "http/body.h"
 #include "http/closer.h"
+#include "http/http.h"
 
 enum wait_state { RUNNING, WAITING, WOKEN, ABANDONED };
 
@@ -65,8 +66,8 @@ struct exchange {
     struct exchange *next, *prev;
     struct MHD_Connection *connection;
     enum stage stage;
-    struct buf body; /* as it came; after unpacking, r.body points into body or into unpacked */
-    struct buf unpacked;
+    struct body body; /* as it came; after unpacking, r.body points into body or into unpacked */
+    struct body unpacked;
     size_t dropped; /* body bytes read and thrown away */
     int refused;    /* a status: no handler will run, `refusal` is the answer once the body is out of the way */
     struct err refusal;
@@ -119,4 +120,4 @@ void respond_refusal(struct exchange *x);
 void respond_raw(struct exchange *x, struct buf *to);
 
 /* gzip.c: ERR_TOO_LARGE over `most`, ERR_INVALID for what is no gzip. */
-bool gzip_unpack(struct str packed, size_t most, struct buf *to, struct err *e);
+bool gzip_unpack(const struct body *packed, size_t most, struct body *to, struct err *e);

@@ -45,8 +45,8 @@ void exchange_unref(struct exchange *x) {
     if (x->watched >= 0) close(x->watched);
     arena_free(&x->r.arena);
     buf_free(&x->r.out);
-    buf_free(&x->body);
-    buf_free(&x->unpacked);
+    body_free(&x->body);
+    body_free(&x->unpacked);
     bell_unref(x->bell);
     free(x);
 }
@@ -64,6 +64,7 @@ static bool route(struct exchange *x) {
                           sizeof x->allow);
     if (r->route) {
         x->cors = r->route->cors;
+        if (r->route->spool) x->body.spool = x->unpacked.spool = c->spool;
         route_params(r);
         return true;
     }
@@ -116,7 +117,7 @@ static bool framing(struct exchange *x) {
     }
     if (length.p && !str_to_u64(length, &n)) return too_large(x); /* what is no number was refused before */
     if (n > body_limit(x)) return too_large(x);
-    if (!x->refused && x->r.route->max_body) buf_reserve(&x->body, n);
+    if (!x->refused && x->r.route->max_body) body_expect(&x->body, n);
     return true;
 }
 
@@ -162,24 +163,24 @@ static enum MHD_Result body(struct exchange *x, const char *data, size_t *size) 
         too_large(x);
         return cut(x);
     }
-    if (wanted)
-        buf_add(&x->body, data, n);
-    else
+    if (!wanted)
         x->dropped += n;
+    else if (!body_add(&x->body, data, n, &x->refusal))
+        return refuse(x, 0), cut(x);
     return MHD_YES;
 }
 
 static bool unpack(struct exchange *x) {
     struct str encoding = request_header(&x->r, "Content-Encoding");
-    x->r.body = buf_str(&x->body);
-    if (x->r.body.n == 0 || encoding.n == 0 || str_eq_nocase(encoding, STR("identity"))) return true;
+    if (x->body.n == 0 || encoding.n == 0 || str_eq_nocase(encoding, STR("identity")))
+        return body_whole(&x->body, &x->r.body, &x->refusal) || refuse(x, 0);
     if (!str_eq_nocase(encoding, STR("gzip")) && !str_eq_nocase(encoding, STR("x-gzip"))) {
         err_set(&x->refusal, ERR_UNSUPPORTED, "Content-Encoding must be gzip or identity");
         return refuse(x, 0);
     }
-    if (!gzip_unpack(x->r.body, body_limit(x), &x->unpacked, &x->refusal)) return refuse(x, 0);
-    x->r.body = buf_str(&x->unpacked);
-    return true;
+    if (!gzip_unpack(&x->body, body_limit(x), &x->unpacked, &x->refusal)) return refuse(x, 0);
+    body_free(&x->body);
+    return body_whole(&x->unpacked, &x->r.body, &x->refusal) || refuse(x, 0);
 }
 
 static void answer_refusal(struct exchange *x) {
@@ -212,6 +213,11 @@ static bool handle(struct exchange *x, request_handler *run) {
     }
     atomic_store(&w->busy, false);
     return start;
+}
+
+void request_body_passed(const struct request *r, const char *to) {
+    const struct exchange *x = (const struct exchange *)r;
+    body_passed(x->unpacked.map ? &x->unpacked : &x->body, to);
 }
 
 static bool end_wait(struct exchange *x) {

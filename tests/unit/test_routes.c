@@ -37,6 +37,9 @@ static const struct {
     {"GET", "/infer/object_detection", NULL, 405},
 
     /* Three segments: monitoring, never legacy. */
+    {"POST", "/inference-stats", "/inference-stats", 200},
+    {"POST", "//inference-stats/", "/inference-stats", 200},
+    {"GET", "/inference-stats", NULL, 405},
     {"POST", "/demo/inference-stats/metadata", "/:workspace/inference-stats/metadata", 200},
     {"GET", "/demo/inference-stats/metadata", NULL, 405},
     {"POST", "/demo/24/metadata", NULL, 404},
