@@ -25,6 +25,7 @@ void delete_metadata(struct request *r);
 
 /* pingback.c */
 void post_pingback(struct request *r);
+void post_report(struct request *r);
 
 /* set_aside.c */
 void get_set_aside(struct request *r);

@@ -1,4 +1,5 @@
-/* POST /inference-stats: what an inference server tells of itself and of what it computed (protocol 3.2).
+/* POST /inference-stats: what an inference server tells of itself and of what it computed (protocol 3.2). And
+ * POST /:workspace/inference-stats, by which a workflow reports (3.3, aggregator.c); servers may, too.
  *
  * The sender gives up after 10 s, never tries again and reads nothing of the answer, so an item is the unit: one that is
  * bad is set aside with the reason, and the others are stored. Only a body that is not JSON, or whose inference_results
@@ -7,7 +8,7 @@
  * A long body lies in a file (http/body.h). It is read twice on an ingest thread, under a guard: once to see that all of
  * it is JSON and who sends it, once item by item, stored in batches, so that what a body takes of memory doesn't grow
  * with it. */
-#include "api/pingback.h"
+#include "api/report.h"
 
 #include <time.h>
 
@@ -23,7 +24,6 @@
 #include "store/store.h"
 
 enum {
-    BATCH_ITEMS = 2048,
     BATCH_BYTES = 1 << 20,   /* of records */
     SCRATCH_MOST = 2 << 20,
     PASS_BYTES = 1 << 20, /* of a body, between two times that memory is given back */
@@ -31,41 +31,9 @@ enum {
     BUSY_MOST_US = 8 * 1000 * 1000,
 };
 
-/* A workspace that items go to. */
-struct target {
-    struct target *next;
-    uint32_t workspace;
-    struct store_write w;
-    struct str *items; /* of the batch, as they stood */
-    size_t count, room;
-    struct aside *asides;
-    size_t aside_count, aside_room;
-};
-
-struct pingback {
-    struct request *r;
-    struct arena scratch; /* of the batch */
-    struct buf room;
-    struct pingback_sender from;
-    struct str key;     /* the outer one */
-    struct str results; /* the text of inference_results; empty: none */
-    struct identity who;
-    bool known;  /* the outer key opens who's workspace */
-    bool header; /* it came in the query or a header, which beat the body */
-    char last_key[KEY_MAX]; /* the last item's, whose owner is last_who */
-    size_t last_key_n;
-    struct identity last_who;
-    bool last_known;
-    struct target *targets;
-    struct store_write single;
-    size_t batch;
-    uint64_t created, unchanged, conflicts, aside, nobodys;
-    struct err e, no_key;
-};
-
 /* ---- who sends it ---- */
 
-static struct str kept(struct pingback *p, struct str text) {
+static struct str kept(struct report *p, struct str text) {
     struct err bad;
     if (!check_text(text, "", &bad)) return (struct str){0};
     return (struct str){arena_copy(&p->r->arena, text.p, text.n), text.n};
@@ -75,18 +43,20 @@ static struct {
     const char *name;
     size_t at;
 } const texts[] = {
-    {"device_id", offsetof(struct pingback_sender, device_id)},
-    {"inference_server_id", offsetof(struct pingback_sender, server_id)},
-    {"inference_server_version", offsetof(struct pingback_sender, server_version)},
-    {"hostname", offsetof(struct pingback_sender, hostname)},
-    {"ip_address", offsetof(struct pingback_sender, ip_address)},
-    {"platform", offsetof(struct pingback_sender, platform)},
-    {"platform_release", offsetof(struct pingback_sender, platform_release)},
-    {"architecture", offsetof(struct pingback_sender, architecture)},
+    {"device_id", offsetof(struct report_sender, device_id)},
+    {"inference_server_id", offsetof(struct report_sender, server_id)},
+    {"inference_server_version", offsetof(struct report_sender, server_version)},
+    {"hostname", offsetof(struct report_sender, hostname)},
+    {"ip_address", offsetof(struct report_sender, ip_address)},
+    {"platform", offsetof(struct report_sender, platform)},
+    {"platform_release", offsetof(struct report_sender, platform_release)},
+    {"architecture", offsetof(struct report_sender, architecture)},
+    {"source", offsetof(struct report_sender, source)},
+    {"source_info", offsetof(struct report_sender, source_info)},
 };
 
 /* A list of names, those that are empty left out, as JSON. */
-static bool read_tags(struct pingback *p, struct json_pull *j) {
+static bool read_tags(struct report *p, struct json_pull *j) {
     p->room.n = 0;
     put_array(&p->room);
     while (json_next(j) != PULL_ARRAY_END && j->token != PULL_ERROR) {
@@ -101,7 +71,7 @@ static bool read_tags(struct pingback *p, struct json_pull *j) {
 }
 
 /* Passes over a list as json_skip does, and gives memory back on the way. */
-static bool skip_list(struct pingback *p, struct json_pull *j, struct str *raw) {
+static bool skip_list(struct report *p, struct json_pull *j, struct str *raw) {
     const char *begin = j->start + j->at, *passed = begin;
     unsigned level = j->depth;
     while (j->depth >= level && json_next(j) != PULL_ERROR) {
@@ -113,7 +83,18 @@ static bool skip_list(struct pingback *p, struct json_pull *j, struct str *raw) 
     return j->token != PULL_ERROR;
 }
 
-static bool read_member(struct pingback *p, struct json_pull *j, struct str name) {
+/* Of a server the seconds at which its process began; of a workflow its local time, which says little without a zone. */
+static void read_timestamp(struct report *p, struct str text) {
+    double start;
+    if (str_to_double(text, &start) && start > 0 && start < 1e11) {
+        p->from.started_us = (int64_t)(start * 1e6);
+    } else if (text.n > 19 && (text.p[text.n - 1] == 'Z' || text.p[text.n - 6] == '+' || text.p[text.n - 6] == '-') &&
+               !clock_parse(text, &p->from.time_us)) {
+        p->from.time_us = TIME_UNKNOWN;
+    }
+}
+
+static bool read_member(struct report *p, struct json_pull *j, struct str name) {
     if (str_is(name, "inference_results")) {
         p->results = (struct str){0};
         if (j->token == PULL_NULL) return true;
@@ -123,9 +104,7 @@ static bool read_member(struct pingback *p, struct json_pull *j, struct str name
     if (j->token == PULL_ARRAY && str_is(name, "tags")) return read_tags(p, j);
     if (j->token == PULL_STRING) {
         if (str_is(name, "api_key")) p->key = kept(p, j->text);
-        double start;
-        if (str_is(name, "timestamp") && str_to_double(j->text, &start) && start > 0 && start < 1e11)
-            p->from.started_us = (int64_t)(start * 1e6);
+        if (str_is(name, "timestamp")) read_timestamp(p, j->text);
         for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
             if (str_is(name, texts[i].name)) *(struct str *)((char *)&p->from + texts[i].at) = kept(p, j->text);
     }
@@ -133,7 +112,7 @@ static bool read_member(struct pingback *p, struct json_pull *j, struct str name
 }
 
 /* All of the body, so that nothing of one that breaks off is stored. */
-static bool read_outer(struct pingback *p) {
+static bool read_outer(struct report *p) {
     struct json_pull j;
     json_pull_init(&j, p->r->body, &p->scratch);
     if (json_next(&j) == PULL_OBJECT) {
@@ -153,7 +132,7 @@ static bool read_outer(struct pingback *p) {
 
 /* ---- where items go ---- */
 
-static struct target *target_of(struct pingback *p, uint32_t workspace) {
+struct target *report_target(struct report *p, uint32_t workspace) {
     for (struct target *t = p->targets; t; t = t->next)
         if (t->workspace == workspace) return t;
     struct target *t = arena_alloc(&p->r->arena, sizeof *t);
@@ -164,7 +143,7 @@ static struct target *target_of(struct pingback *p, uint32_t workspace) {
 }
 
 /* The workspace of an item's key; without one that of the pingback's. */
-static bool whose(struct pingback *p, struct str key, struct identity *out) {
+static bool whose(struct report *p, struct str key, struct identity *out) {
     if (key.n == 0 || str_is(key, "None")) {
         *out = p->who;
         return p->known;
@@ -178,7 +157,7 @@ static bool whose(struct pingback *p, struct str key, struct identity *out) {
     return p->last_known;
 }
 
-static void *grown(struct pingback *p, void *list, size_t count, size_t *room, size_t size) {
+static void *grown(struct report *p, void *list, size_t count, size_t *room, size_t size) {
     if (count < *room) return list;
     size_t more = *room ? *room * 2 : 32;
     void *to = arena_alloc(&p->scratch, more * size);
@@ -187,7 +166,7 @@ static void *grown(struct pingback *p, void *list, size_t count, size_t *room, s
     return to;
 }
 
-static void set_aside(struct pingback *p, struct target *t, struct str raw, const char *reason) {
+void report_aside(struct report *p, struct target *t, struct str raw, const char *reason) {
     p->aside++;
     t->asides = grown(p, t->asides, t->aside_count, &t->aside_room, sizeof *t->asides);
     struct str item = {0};
@@ -195,7 +174,7 @@ static void set_aside(struct pingback *p, struct target *t, struct str raw, cons
     if (item.n > ASIDE_ITEM_MOST) item = (struct str){0};
     t->asides[t->aside_count++] = (struct aside){
         .time_us = clock_now_us(),
-        .source = STR("pingback"),
+        .source = str_is(p->from.source, "workflow") ? STR("workflow") : STR("pingback"),
         .device_id = p->from.device_id,
         .server_id = p->from.server_id,
         .reason = str_of(arena_printf(&p->scratch, "%s", reason)),
@@ -205,8 +184,7 @@ static void set_aside(struct pingback *p, struct target *t, struct str raw, cons
 
 /* ---- storing ---- */
 
-/* Waits. A store that is busy is asked again for a while: the sender will not. */
-static bool submit(struct pingback *p, struct store_write *w, struct err *e) {
+bool report_submit(struct report *p, struct store_write *w, struct err *e) {
     while (!store_write_now(app_of(p->r)->store, w, e)) {
         if (e->code != ERR_BUSY || clock_mono_us() - p->r->started_us > BUSY_MOST_US) return false;
         nanosleep(&(struct timespec){.tv_nsec = BUSY_NAP_US * 1000}, NULL);
@@ -219,7 +197,7 @@ static bool submit(struct pingback *p, struct store_write *w, struct err *e) {
     return true;
 }
 
-static bool about_content(const struct err *e) { return e->code == ERR_INVALID || e->code == ERR_TOO_LARGE; }
+bool report_is_fault(const struct err *e) { return e->code == ERR_INVALID || e->code == ERR_TOO_LARGE; }
 
 static bool encode(struct store_write *w, const struct pingback_item *item, struct err *e) {
     for (size_t i = 0; i < item->count; i++)
@@ -227,7 +205,7 @@ static bool encode(struct store_write *w, const struct pingback_item *item, stru
     return true;
 }
 
-static struct inference like(const struct pingback *p) {
+static struct inference like(const struct report *p) {
     return (struct inference){.time_us = TIME_UNKNOWN,
                               .latency_s = NAN,
                               .device_id = p->from.device_id,
@@ -236,26 +214,26 @@ static struct inference like(const struct pingback *p) {
 }
 
 /* A batch that was refused for what is in it: each item by itself, to find the ones. */
-static bool store_singly(struct pingback *p, struct target *t) {
+static bool store_singly(struct report *p, struct target *t) {
     struct inference with = like(p);
     for (size_t i = 0; i < t->count; i++) {
         struct pingback_item item;
         struct err e = {0};
         write_begin(&p->single, t->workspace);
         bool ok = pingback_item_read(t->items[i], &with, &p->scratch, &p->room, &item, &e) &&
-                  encode(&p->single, &item, &e) && submit(p, &p->single, &e);
+                  encode(&p->single, &item, &e) && report_submit(p, &p->single, &e);
         write_free(&p->single);
-        if (!ok && !about_content(&e)) return p->e = e, false;
-        if (!ok) set_aside(p, t, t->items[i], e.msg);
+        if (!ok && !report_is_fault(&e)) return p->e = e, false;
+        if (!ok) report_aside(p, t, t->items[i], e.msg);
     }
     return true;
 }
 
-static bool store_target(struct pingback *p, struct target *t) {
+static bool store_target(struct report *p, struct target *t) {
     struct app *app = app_of(p->r);
     struct err e = {0};
-    bool ok = t->w.records == 0 || submit(p, &t->w, &e);
-    if (!ok) ok = about_content(&e) ? store_singly(p, t) : (p->e = e, false);
+    bool ok = t->w.records == 0 || report_submit(p, &t->w, &e);
+    if (!ok) ok = report_is_fault(&e) ? store_singly(p, t) : (p->e = e, false);
     if (ok && t->aside_count)
         ok = aside_add(app->catalog, t->workspace, t->asides, t->aside_count, t->aside_count,
                        app->conf->set_aside_most, &p->e);
@@ -265,7 +243,7 @@ static bool store_target(struct pingback *p, struct target *t) {
     return ok;
 }
 
-static bool flush(struct pingback *p, const char *upto) {
+bool report_flush(struct report *p, const char *upto) {
     bool ok = true;
     for (struct target *t = p->targets; t && ok; t = t->next) ok = store_target(p, t);
     p->batch = 0;
@@ -274,7 +252,7 @@ static bool flush(struct pingback *p, const char *upto) {
     return ok;
 }
 
-static void take(struct pingback *p, struct str raw) {
+static void take(struct report *p, struct str raw) {
     struct pingback_item item;
     struct identity who;
     struct err e = {0};
@@ -285,23 +263,23 @@ static void take(struct pingback *p, struct str raw) {
         p->nobodys++;
         return;
     }
-    struct target *t = target_of(p, known ? who.workspace_id : p->who.workspace_id);
+    struct target *t = report_target(p, known ? who.workspace_id : p->who.workspace_id);
     size_t at = t->w.chain.n, records = t->w.records;
     uint64_t most = t->w.most.inferences;
     if (!known) {
-        set_aside(p, t, raw, "request: api_key is not known here, or was revoked");
+        report_aside(p, t, raw, "request: api_key is not known here, or was revoked");
     } else if (!ok || !encode(&t->w, &item, &e)) {
         t->w.chain.n = at;
         t->w.records = records;
         t->w.most.inferences = most;
-        set_aside(p, t, raw, e.msg);
+        report_aside(p, t, raw, e.msg);
     } else {
         t->items = grown(p, t->items, t->count, &t->room, sizeof *t->items);
         t->items[t->count++] = raw;
     }
 }
 
-static bool take_all(struct pingback *p) {
+static bool take_all(struct report *p) {
     struct json_pull j;
     size_t bytes = 0;
     if (p->results.n == 0) return true;
@@ -313,26 +291,34 @@ static bool take_all(struct pingback *p) {
         take(p, raw);
         bytes += raw.n;
         if (++p->batch < BATCH_ITEMS && bytes < BATCH_BYTES && p->scratch.total < SCRATCH_MOST) continue;
-        if (!flush(p, j.p)) return false;
+        if (!report_flush(p, j.p)) return false;
         bytes = 0;
     }
-    return flush(p, j.p);
+    return report_flush(p, j.p);
 }
 
 /* ---- the route ---- */
 
-static void work(struct pingback *p) {
+static void work(struct report *p) {
     if (!read_outer(p)) return;
     struct str key = str_is(p->key, "None") ? (struct str){0} : p->key;
     if (!p->header && key.n) {
         p->known = catalog_key(app_of(p->r)->catalog, key, &p->who);
         if (!p->known) err_set(&p->no_key, ERR_UNAUTHORIZED, "this api_key is not known here, or was revoked");
     }
-    if (take_all(p) && !p->known && !p->targets) p->e = p->no_key;
+    if (p->slug.n && p->known && !str_is(p->slug, p->who.slug))
+        p->known = err_set(&p->no_key, ERR_UNAUTHORIZED, "this key opens the workspace '%s', not the one in the path",
+                           p->who.slug);
+    if (p->slug.n && !p->known)
+        p->e = p->no_key;
+    else if (p->slug.n && str_is(p->from.source, "workflow"))
+        aggregate(p, report_target(p, p->who.workspace_id));
+    else if (take_all(p) && !p->known && !p->targets)
+        p->e = p->no_key;
 }
 
 static void run(void *arg) {
-    struct pingback *p = arg;
+    struct report *p = arg;
     struct guard g;
     if (guard_enter(&g)) {
         work(p);
@@ -352,7 +338,7 @@ static void count_member(struct buf *to, const char *name, uint64_t n) {
 }
 
 static void answer(struct request *r) {
-    const struct pingback *p = r->data;
+    const struct report *p = r->data;
     if (p->nobodys)
         log_event(LOG_WARN, "unknown_keys", "request=%016llx items=%llu", (unsigned long long)r->id,
                   (unsigned long long)p->nobodys);
@@ -370,9 +356,11 @@ static void answer(struct request *r) {
     respond_json(r, 200);
 }
 
-void post_pingback(struct request *r) {
-    struct pingback *p = arena_alloc(&r->arena, sizeof *p);
+static void start(struct request *r, struct str slug) {
+    struct report *p = arena_alloc(&r->arena, sizeof *p);
     p->r = r;
+    p->slug = slug;
+    p->from.time_us = TIME_UNKNOWN;
     p->from.tags = STR("[]");
     p->header = auth_has_key(r);
     p->known = authenticate(r, (struct str){0}, &p->who, &p->no_key);
@@ -382,3 +370,7 @@ void post_pingback(struct request *r) {
     err_set(&p->e, ERR_BUSY, "too many bodies wait to be read; nothing was stored");
     request_wake(r);
 }
+
+void post_pingback(struct request *r) { start(r, (struct str){0}); }
+
+void post_report(struct request *r) { start(r, request_param(r, "workspace")); }

@@ -87,6 +87,8 @@ static const struct row table[] = {
     /* The platform's monitoring calls. */
     {"POST", "/inference-stats", post_pingback, SPOOLED(max_body_pingback), SHAPE_ERROR, CORS_NONE,
      "What an inference server reports of itself and its inferences"},
+    {"POST", "/:workspace/inference-stats", post_report, SPOOLED(max_body_pingback), SHAPE_ERROR, CORS_NONE,
+     "What a workflow reports of its inferences"},
     {"POST", "/:workspace/inference-stats/metadata", post_metadata, LIMIT_SETTING(max_body_metadata), SHAPE_ERROR,
      CORS_ANY, "Attach metadata to inferences by id"},
 };
