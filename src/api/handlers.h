@@ -27,6 +27,13 @@ void delete_metadata(struct request *r);
 void post_pingback(struct request *r);
 void post_report(struct request *r);
 
+/* usage.c */
+void post_usage(struct request *r);
+void get_usage_plan(struct request *r);
+
+/* errors.c */
+void get_errors(struct request *r);
+
 /* set_aside.c */
 void get_set_aside(struct request *r);
 

@@ -7,7 +7,8 @@
 #include "base/pool.h"
 #include "query/plan_json.h"
 
-enum { SLOW_PLAN = 1500 /* bytes of it that are logged */ };
+#define SECOND INT64_C(1000000)
+enum { SLOW_PLAN = 1500 /* bytes of it that are logged */, BUCKETS_WANTED = 170 };
 
 static bool gone(void *request) { return request_gone(request); }
 
@@ -126,6 +127,15 @@ bool read_plan(struct read *rd, const char *const *names) {
     p->filter = filter_and(&r->arena, written, spelled);
     p->partial = filter_mentions(p->filter, FIELD_PARTIAL);
     return true;
+}
+
+int64_t read_usual_bucket(int64_t range_us) {
+    static const int64_t seconds[] = {60,    120,   300,   600,   900,    1800,    3600,        7200,
+                                      10800, 21600, 43200, 86400, 604800, 2592000, 365 * 86400, INT64_C(36500) * 86400};
+    enum { LAST = sizeof seconds / sizeof *seconds - 1 };
+    int i = 0;
+    while (i < LAST && range_us / (seconds[i] * SECOND) > BUCKETS_WANTED) i++;
+    return seconds[i] * SECOND;
 }
 
 /* ---- the query thread ---- */

@@ -46,6 +46,9 @@ bool read_only(struct read *rd, const char *const *names);
  * before. */
 bool read_plan(struct read *rd, const char *const *names);
 
+/* The shortest of the usual lengths that makes no more buckets of a range than a chart can show. */
+int64_t read_usual_bucket(int64_t range_us);
+
 /* `answer` runs on the HTTP worker when `work` was done; NULL: r->out as JSON. An error of `work` is answered here. */
 void read_run(struct read *rd, read_work *work, request_handler *answer);
 

@@ -54,6 +54,8 @@ static const struct row table[] = {
      "A small JPEG of its picture"},
     {"GET", "/api/v1/:workspace/fields", get_fields, NO_BODY, SHAPE_ERROR, CORS_NONE,
      "The metadata fields, and what waits for its inference"},
+    {"GET", "/api/v1/:workspace/errors", get_errors, NO_BODY, SHAPE_ERROR, CORS_NONE,
+     "Failed inferences that servers reported, by model, host, type and time"},
     {"GET", "/api/v1/:workspace/set-aside", get_set_aside, NO_BODY, SHAPE_ERROR, CORS_NONE,
      "Reported items that could not be stored, with the reason"},
     {"GET", "/api/v1/:workspace/stats", get_stats, NO_BODY, SHAPE_ERROR, CORS_NONE,
@@ -87,6 +89,9 @@ static const struct row table[] = {
     /* The platform's monitoring calls. */
     {"POST", "/inference-stats", post_pingback, SPOOLED(max_body_pingback), SHAPE_ERROR, CORS_NONE,
      "What an inference server reports of itself and its inferences"},
+    {"POST", "/usage/inference", post_usage, LIMIT_SETTING(max_body_metadata), SHAPE_ERROR, CORS_ANY,
+     "What an inference server counted; failures are kept"},
+    {"GET", "/usage/plan", get_usage_plan, NO_BODY, SHAPE_ERROR, CORS_ANY, "No quotas"},
     {"POST", "/:workspace/inference-stats", post_report, SPOOLED(max_body_pingback), SHAPE_ERROR, CORS_NONE,
      "What a workflow reports of its inferences"},
     {"POST", "/:workspace/inference-stats/metadata", post_metadata, LIMIT_SETTING(max_body_metadata), SHAPE_ERROR,

@@ -1,13 +1,14 @@
 /* Statistics over a time range and the equally long one before it: two plans, and their answers side by side. */
 #include <stdlib.h>
 
+#include "api/errors.h"
 #include "api/handlers.h"
 #include "api/inference_json.h"
 #include "api/read.h"
 
 #define SECOND INT64_C(1000000)
 #define DAY (86400 * SECOND)
-enum { BUCKETS_MOST = 2000, BUCKETS_WANTED = 170, MODELS_MOST = 4096, CLASSES_MOST = 65536 };
+enum { BUCKETS_MOST = 2000, MODELS_MOST = 4096, CLASSES_MOST = 65536 };
 
 /* What is asked of a range, by place in its plan. */
 enum { ALL, BY_MODEL, BY_TIME, BY_CLASS, GROUPINGS };
@@ -50,11 +51,11 @@ static void add_count(struct buf *to, const char *name, const struct cell *c) {
     put_key(to, name), put_int(to, c ? (int64_t)c->count : 0);
 }
 
-static void add_totals(struct buf *to, const char *name, const struct group_list *list) {
+static void add_totals(struct buf *to, const char *name, const struct group_list *list, uint64_t failures) {
     const struct cell *c = list->groups[0].cells;
     put_key(to, name), put_object(to);
     add_count(to, "inferences", &c[STATS_INFERENCES]);
-    add_count(to, "errors", &c[STATS_ERRORS]);
+    put_key(to, "errors"), put_int(to, (int64_t)(c[STATS_ERRORS].count + failures));
     add_count(to, "detections", &c[STATS_DETECTIONS]);
     add_count(to, "empty", &c[STATS_EMPTY]);
     put_key(to, "monitoring"), put_object(to);
@@ -75,7 +76,7 @@ static void add_totals(struct buf *to, const char *name, const struct group_list
 /* ---- the series ---- */
 
 /* Every bucket that the range touches, those with nothing in them too. */
-static void add_series(struct buf *to, const struct plan *p, const struct group_list *list) {
+static void add_series(struct buf *to, const struct plan *p, const struct group_list *list, const struct errors *x) {
     const struct key *k = &p->groupings[BY_TIME].keys[0];
     size_t at = 0;
     put_key(to, "series"), put_array(to);
@@ -85,7 +86,8 @@ static void add_series(struct buf *to, const struct plan *p, const struct group_
         put_object(to);
         put_key(to, "time"), put_time(to, t);
         add_count(to, "inferences", c ? &c[STATS_INFERENCES] : NULL);
-        add_count(to, "errors", c ? &c[STATS_ERRORS] : NULL);
+        put_key(to, "errors");
+        put_int(to, (int64_t)((c ? c[STATS_ERRORS].count : 0) + errors_at(x, t / k->width_us)));
         add_count(to, "detections", c ? &c[STATS_DETECTIONS] : NULL);
         add_number(to, "avg_confidence", c ? &c[STATS_CONFIDENCE] : NULL);
         add_number(to, "avg_latency_s", c ? &c[STATS_LATENCY] : NULL);
@@ -101,6 +103,7 @@ struct model {
     const struct cell *now, *before; /* either may be NULL */
     const struct group *classes;
     size_t class_count;
+    uint64_t failures; /* that servers told of */
 };
 
 /* As groups are ordered: "none" last. */
@@ -118,8 +121,8 @@ static int by_inferences(const void *x, const void *y) {
 
 /* Merges the groups of both ranges and the classes, all in order of model. */
 static struct model *merge_models(struct arena *a, const struct group_list *now, const struct group_list *before,
-                                  const struct group_list *classes, size_t *count) {
-    struct model *models = arena_alloc(a, (now->count + before->count) * sizeof *models);
+                                  const struct group_list *classes, size_t more, size_t *count) {
+    struct model *models = arena_alloc(a, (now->count + before->count + more) * sizeof *models);
     size_t i = 0, k = 0, c = 0;
     for (*count = 0; i < now->count || k < before->count; ++*count) {
         struct model *m = &models[*count];
@@ -133,6 +136,19 @@ static struct model *merge_models(struct arena *a, const struct group_list *now,
             if (by_model(&classes->groups[c].keys[CLASS_MODEL], m->id) != 0) break;
     }
     return models;
+}
+
+/* What servers said of their failures, beside the model's own; a model may have nothing else. `models` has room. */
+static void merge_failures(struct arena *a, struct model *models, size_t *count, const struct errors *x) {
+    size_t sorted = *count, i = 0;
+    for (size_t k = 0; k < x->model_count; k++) {
+        struct key_value *id = arena_alloc(a, sizeof *id);
+        *id = (struct key_value){.kind = KEY_VALUE, .value = {.type = VALUE_STRING, .text = x->models[k].text}};
+        while (i < sorted && by_model(models[i].id, id) < 0) i++;
+        struct model *m = i < sorted && by_model(models[i].id, id) == 0 ? &models[i] : &models[(*count)++];
+        m->id = id;
+        m->failures = x->models[k].count;
+    }
 }
 
 static void add_text(struct buf *to, const char *name, bool known, struct str text) {
@@ -166,7 +182,7 @@ static void add_model(struct buf *to, const struct model *m) {
     add_text(to, "model_name", named->known, named->text);
     add_count(to, "inferences", &c[STATS_INFERENCES]);
     put_key(to, "prev_inferences"), put_int(to, (int64_t)inferences(m->before));
-    add_count(to, "errors", &c[STATS_ERRORS]);
+    put_key(to, "errors"), put_int(to, (int64_t)(c[STATS_ERRORS].count + m->failures));
     add_count(to, "detections", &c[STATS_DETECTIONS]);
     add_number(to, "avg_confidence", &c[STATS_CONFIDENCE]);
     add_number(to, "median_confidence", &c[STATS_CONFIDENCE_P50]);
@@ -180,9 +196,11 @@ static void add_model(struct buf *to, const struct model *m) {
     put_object_end(to);
 }
 
-static void add_models(struct buf *to, struct arena *a, const struct group_list *now, const struct group_list *before) {
+static void add_models(struct buf *to, struct arena *a, const struct group_list *now, const struct group_list *before,
+                       const struct errors *x) {
     size_t count;
-    struct model *models = merge_models(a, &now[BY_MODEL], &before[BY_MODEL], &now[BY_CLASS], &count);
+    struct model *models = merge_models(a, &now[BY_MODEL], &before[BY_MODEL], &now[BY_CLASS], x->model_count, &count);
+    merge_failures(a, models, &count, x);
     if (count) qsort(models, count, sizeof *models, by_inferences);
     put_key(to, "models"), put_array(to);
     for (size_t i = 0; i < count; i++) add_model(to, &models[i]);
@@ -215,29 +233,22 @@ static bool show_stats(struct read *rd, const struct view *v, struct err *e) {
     quick[BY_MODEL].measure_count = STATS_MEANS; /* of a model's earlier range only its count is shown */
     earlier.groupings = quick;
     earlier.grouping_count = GROUPINGS_BEFORE;
-    if (!read_ask(rd, v, p, &now, e) || !read_ask(rd, v, &earlier, &before, e)) return false;
+    struct errors x;
+    int64_t width_us = p->groupings[BY_TIME].keys[0].width_us;
+    if (!read_ask(rd, v, p, &now, e) || !read_ask(rd, v, &earlier, &before, e) || !errors_of(rd, width_us, &x, e))
+        return false;
     put_object(to);
     put_key(to, "from"), put_time(to, p->from_us);
     put_key(to, "to"), put_time(to, p->to_us);
     put_key(to, "as_of"), put_time(to, rd->now_us);
-    put_key(to, "bucket_s"), put_int(to, p->groupings[BY_TIME].keys[0].width_us / SECOND);
-    add_totals(to, "current", &now.lists[ALL]);
-    add_totals(to, "previous", &before.lists[ALL]);
-    add_series(to, p, &now.lists[BY_TIME]);
-    add_models(to, &r->arena, now.lists, before.lists);
+    put_key(to, "bucket_s"), put_int(to, width_us / SECOND);
+    add_totals(to, "current", &now.lists[ALL], x.all);
+    add_totals(to, "previous", &before.lists[ALL], x.before);
+    add_series(to, p, &now.lists[BY_TIME], &x);
+    add_models(to, &r->arena, now.lists, before.lists, &x);
     add_incomplete(to, &r->arena, &now, &before);
     put_object_end(to);
     return true;
-}
-
-/* The shortest of the usual lengths that makes no more buckets than a chart can show. */
-static int64_t usual_bucket(int64_t range_us) {
-    static const int64_t seconds[] = {60,    120,   300,   600,   900,    1800,    3600,        7200,
-                                      10800, 21600, 43200, 86400, 604800, 2592000, 365 * 86400, INT64_C(36500) * 86400};
-    enum { LAST = sizeof seconds / sizeof *seconds - 1 };
-    int i = 0;
-    while (i < LAST && range_us / (seconds[i] * SECOND) > BUCKETS_WANTED) i++;
-    return seconds[i] * SECOND;
 }
 
 void get_stats(struct request *r) {
@@ -257,7 +268,7 @@ void get_stats(struct request *r) {
     struct grouping *list = arena_alloc(&r->arena, sizeof groupings);
     memcpy(list, groupings, sizeof groupings);
     struct key *k = &list[BY_TIME].keys[0];
-    k->width_us = bucket ? (int64_t)bucket * SECOND : usual_bucket(p->to_us - p->from_us);
+    k->width_us = bucket ? (int64_t)bucket * SECOND : read_usual_bucket(p->to_us - p->from_us);
     if ((p->to_us - 1 - key_bucket(k, p->from_us)) / k->width_us >= BUCKETS_MOST) {
         respond_fail(r, ERR_INVALID, "bucket: at most %d buckets, and this range has more; take a longer bucket",
                      BUCKETS_MOST);

@@ -176,7 +176,9 @@ static bool open_database(struct catalog *c, const char *dir, struct err *e) {
     int opened =
         sqlite3_open_v2(path, &c->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX, NULL);
     if (opened == SQLITE_OK) sqlite3_busy_timeout(c->db, BUSY_MS);
-    bool ok = opened == SQLITE_OK ? (db_run(c->db, schema, e) && db_run(c->db, aside_schema, e)) : db_error(c->db, e, "opening");
+    const char *const parts[] = {schema, aside_schema, failures_schema};
+    bool ok = opened == SQLITE_OK || db_error(c->db, e, "opening");
+    for (size_t i = 0; ok && i < sizeof parts / sizeof *parts; i++) ok = db_run(c->db, parts[i], e);
     umask(mask);
     return (ok && first_values(c, e) && load_store(c, e) && load_table(c, e)) || err_wrap(e, "%.200s", path);
 }
