@@ -92,6 +92,8 @@ static const struct row table[] = {
     {"POST", "/usage/inference", post_usage, LIMIT_SETTING(max_body_metadata), SHAPE_ERROR, CORS_ANY,
      "What an inference server counted; failures are kept"},
     {"GET", "/usage/plan", get_usage_plan, NO_BODY, SHAPE_ERROR, CORS_ANY, "No quotas"},
+    {"GET", "/:workspace/inference-stats", get_monitoring, NO_BODY, SHAPE_ERROR, CORS_ANY,
+     "Statistics of Model Monitoring: by model and predicted class"},
     {"POST", "/:workspace/inference-stats", post_report, SPOOLED(max_body_pingback), SHAPE_ERROR, CORS_NONE,
      "What a workflow reports of its inferences"},
     {"POST", "/:workspace/inference-stats/metadata", post_metadata, LIMIT_SETTING(max_body_metadata), SHAPE_ERROR,

@@ -40,6 +40,7 @@ static const struct {
     {"POST", "/inference-stats", "/inference-stats", 200},
     {"POST", "//inference-stats/", "/inference-stats", 200},
     {"GET", "/inference-stats", NULL, 405},
+    {"GET", "/demo/inference-stats", "/:workspace/inference-stats", 200},
     {"POST", "/usage/inference", "/usage/inference", 200},
     {"GET", "/usage/plan", "/usage/plan", 200},
     {"POST", "/demo/inference-stats", "/:workspace/inference-stats", 200},
