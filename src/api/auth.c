@@ -33,6 +33,11 @@ static struct str given_key(const struct request *r) {
     return key.n ? key : key_or_none(bearer(r));
 }
 
+bool auth_given(const struct request *r, struct identity *out) {
+    struct str key = given_key(r);
+    return key.n && catalog_key(app_of(r)->catalog, key, out);
+}
+
 bool auth_has_key(const struct request *r) { return given_key(r).n > 0; }
 
 /* The Origin header names this host; the scheme may differ, for a proxy in front may speak TLS. */

@@ -18,6 +18,9 @@ bool authorize_workspace(struct request *r, struct str slug, struct str body_key
 /* The same as authenticate, but without a key the workspace of the setting open_inference, if any (key_id is 0). */
 bool authenticate_inference(struct request *r, struct str body_key, struct identity *out, struct err *e);
 
+/* Whom the key in query or headers lets in, if there is one and it is known. */
+bool auth_given(const struct request *r, struct identity *out);
+
 /* A key is somewhere in query or headers, so that the body need not be looked at for one. */
 bool auth_has_key(const struct request *r);
 

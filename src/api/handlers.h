@@ -31,6 +31,9 @@ void post_report(struct request *r);
 void post_usage(struct request *r);
 void get_usage_plan(struct request *r);
 
+/* devices.c */
+void get_devices(struct request *r);
+
 /* monitoring.c */
 void get_monitoring(struct request *r);
 

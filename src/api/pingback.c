@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "base/pool.h"
 #include "catalog/aside.h"
+#include "catalog/devices.h"
 #include "store/store.h"
 
 enum {
@@ -168,6 +169,7 @@ static void *grown(struct report *p, void *list, size_t count, size_t *room, siz
 
 void report_aside(struct report *p, struct target *t, struct str raw, const char *reason) {
     p->aside++;
+    t->set_aside++;
     t->asides = grown(p, t->asides, t->aside_count, &t->aside_room, sizeof *t->asides);
     struct str item = {0};
     if (raw.n <= 2 * ASIDE_ITEM_MOST) item = pingback_item_without_keys(raw, &p->scratch, &p->room);
@@ -189,8 +191,11 @@ bool report_submit(struct report *p, struct store_write *w, struct err *e) {
         if (e->code != ERR_BUSY || clock_mono_us() - p->r->started_us > BUSY_MOST_US) return false;
         nanosleep(&(struct timespec){.tv_nsec = BUSY_NAP_US * 1000}, NULL);
     }
+    struct target *t = report_target(p, w->workspace);
     for (size_t i = 0; i < w->records; i++) {
-        p->created += w->results[i].outcome == OUTCOME_CREATED;
+        bool created = w->results[i].outcome == OUTCOME_CREATED;
+        p->created += created;
+        t->stored += created;
         p->unchanged += w->results[i].outcome == OUTCOME_UNCHANGED;
         p->conflicts += w->results[i].outcome == OUTCOME_CONFLICT;
     }
@@ -297,6 +302,35 @@ static bool take_all(struct report *p) {
     return report_flush(p, j.p);
 }
 
+/* ---- that it was seen ---- */
+
+/* By each workspace that had something of it, and by the outer key's in any case: a report without items says that the
+ * server is alive. */
+static void note_sender(struct report *p) {
+    const struct report_sender *from = &p->from;
+    if (p->known) report_target(p, p->who.workspace_id);
+    for (const struct target *t = p->targets; t; t = t->next) {
+        struct sighting s = {
+            .workspace = t->workspace,
+            .time_us = clock_now_us(),
+            .device_id = from->device_id,
+            .server_id = from->server_id,
+            .version = from->server_version,
+            .hostname = from->hostname,
+            .ip_address = from->ip_address,
+            .platform = from->platform,
+            .platform_release = from->platform_release,
+            .architecture = from->architecture,
+            .peer = p->r->peer,
+            .tags = from->tags,
+            .started_us = from->started_us,
+            .inferences = t->stored,
+            .set_aside = t->set_aside,
+        };
+        devices_seen(app_of(p->r)->catalog, &s);
+    }
+}
+
 /* ---- the route ---- */
 
 static void work(struct report *p) {
@@ -315,6 +349,7 @@ static void work(struct report *p) {
         aggregate(p, report_target(p, p->who.workspace_id));
     else if (take_all(p) && !p->known && !p->targets)
         p->e = p->no_key;
+    if (p->e.code == ERR_NONE) note_sender(p);
 }
 
 static void run(void *arg) {
@@ -361,7 +396,6 @@ static void start(struct request *r, struct str slug) {
     p->r = r;
     p->slug = slug;
     p->from.time_us = TIME_UNKNOWN;
-    p->from.tags = STR("[]");
     p->header = auth_has_key(r);
     p->known = authenticate(r, (struct str){0}, &p->who, &p->no_key);
     r->data = p;

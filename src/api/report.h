@@ -27,6 +27,7 @@ struct target {
     size_t count, room;
     struct aside *asides;
     size_t aside_count, aside_room;
+    uint64_t stored, set_aside; /* of the whole report: new inferences, and bad items */
 };
 
 struct report {

@@ -54,6 +54,8 @@ static const struct row table[] = {
      "A small JPEG of its picture"},
     {"GET", "/api/v1/:workspace/fields", get_fields, NO_BODY, SHAPE_ERROR, CORS_NONE,
      "The metadata fields, and what waits for its inference"},
+    {"GET", "/api/v1/:workspace/devices", get_devices, NO_BODY, SHAPE_ERROR, CORS_NONE,
+     "Devices and the inference servers on them, when they were last heard of, and what they run"},
     {"GET", "/api/v1/:workspace/errors", get_errors, NO_BODY, SHAPE_ERROR, CORS_NONE,
      "Failed inferences that servers reported, by model, host, type and time"},
     {"GET", "/api/v1/:workspace/set-aside", get_set_aside, NO_BODY, SHAPE_ERROR, CORS_NONE,

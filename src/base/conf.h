@@ -68,6 +68,8 @@
       "days after its last change that metadata waits for its inference; 0: for ever")                                 \
     X(set_aside_most, NUMBER, "1000", 1, 1000000,                                                                      \
       "reported items of a workspace that could not be stored and are kept with the reason, the newest ones")          \
+    X(device_silent_s, NUMBER, "0", 0, 31536000,                                                                       \
+      "seconds without a report after which a device counts as silent; 0: three times its own interval")               \
     X(failures_most, NUMBER, "100000", 1, 100000000,                                                                   \
       "counts of failed inferences of a workspace that servers reported and that are kept, the newest ones")           \
     X(max_per_id, NUMBER, "1024", 1, 4000, "inferences under one id: images of a batch, models")                       \

@@ -13,7 +13,7 @@
 #include "catalog/internal.h"
 #include "catalog/lookup.h"
 
-enum { BUSY_MS = 5000, LOOK_MS = 250, SECRET = 32 };
+enum { BUSY_MS = 5000, LOOK_MS = 250, LOOKS_A_WRITE = 8, SECRET = 32 };
 
 struct catalog {
     pthread_mutex_t lock; /* one at a time uses the database; guards `version` and `stop` too */
@@ -26,6 +26,7 @@ struct catalog {
     pthread_rwlock_t table_lock; /* guards the pointer; written only when something changed */
     struct lookup *table;
     bool (*reserved)(struct str slug);
+    struct sightings sightings;
     char store_id[UUID_TEXT];
     unsigned char key_hash_key[crypto_generichash_KEYBYTES], mac_key[crypto_auth_KEYBYTES];
 };
@@ -122,7 +123,8 @@ static void *watch(void *arg) {
     struct catalog *c = arg;
     pthread_setname_np(pthread_self(), "catalog");
     pthread_mutex_lock(&c->lock);
-    while (!c->stop) {
+    for (unsigned looks = 1; !c->stop; looks++) {
+        if (looks % LOOKS_A_WRITE == 0) sightings_write(&c->sightings, c->db);
         int64_t version = data_version(c);
         struct err e;
         if (version != c->version && load_table(c, &e)) c->version = version;
@@ -176,7 +178,7 @@ static bool open_database(struct catalog *c, const char *dir, struct err *e) {
     int opened =
         sqlite3_open_v2(path, &c->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX, NULL);
     if (opened == SQLITE_OK) sqlite3_busy_timeout(c->db, BUSY_MS);
-    const char *const parts[] = {schema, aside_schema, failures_schema};
+    const char *const parts[] = {schema, aside_schema, failures_schema, devices_schema};
     bool ok = opened == SQLITE_OK || db_error(c->db, e, "opening");
     for (size_t i = 0; ok && i < sizeof parts / sizeof *parts; i++) ok = db_run(c->db, parts[i], e);
     umask(mask);
@@ -194,6 +196,7 @@ struct catalog *catalog_open(const char *dir, bool (*reserved)(struct str slug),
     pthread_condattr_destroy(&monotonic);
     pthread_rwlock_init(&c->table_lock, NULL);
     c->reserved = reserved;
+    sightings_init(&c->sightings);
     if (open_database(c, dir, e)) {
         c->watching = pthread_create(&c->watcher, NULL, watch, c) == 0;
         if (c->watching) return c;
@@ -210,6 +213,8 @@ void catalog_close(struct catalog *c) {
     pthread_cond_signal(&c->stopping);
     pthread_mutex_unlock(&c->lock);
     if (c->watching) pthread_join(c->watcher, NULL);
+    if (c->watching) sightings_write(&c->sightings, c->db);
+    sightings_free(&c->sightings);
     sqlite3_close(c->db);
     lookup_free(c->table);
     pthread_rwlock_destroy(&c->table_lock);
@@ -225,6 +230,7 @@ sqlite3 *catalog_lock(struct catalog *c) {
 }
 
 void catalog_unlock(struct catalog *c) { pthread_mutex_unlock(&c->lock); }
+struct sightings *catalog_sightings(struct catalog *c) { return &c->sightings; }
 
 /* --- lookups --- */
 

@@ -1,6 +1,7 @@
 /* What the files of catalog/ share, and nobody else sees: the database, one user at a time, and the little that makes
  * SQLite short to use. */
 #pragma once
+#include <pthread.h>
 #include <sqlite3.h>
 
 #include "catalog/catalog.h"
@@ -10,7 +11,7 @@ sqlite3 *catalog_lock(struct catalog *c);
 void catalog_unlock(struct catalog *c);
 
 /* Of each file that has tables of its own; catalog_open runs them. */
-extern const char aside_schema[], failures_schema[];
+extern const char aside_schema[], failures_schema[], devices_schema[];
 
 bool db_error(sqlite3 *db, struct err *e, const char *what); /* false */
 bool db_run(sqlite3 *db, const char *sql, struct err *e);
@@ -23,3 +24,15 @@ int64_t db_number(sqlite3_stmt *s); /* of the one row of a question for a number
 struct str db_column(sqlite3_stmt *s, int at, struct arena *a);
 /* Ends a transaction that `BEGIN` has begun: with COMMIT when all went well, else with ROLLBACK. Gives `ok` back. */
 bool db_end(sqlite3 *db, bool ok, struct err *e);
+
+/* devices.c: what was seen and is not written yet. */
+struct waiting;
+struct sightings {
+    pthread_mutex_t lock; /* innermost; held for a few instructions */
+    struct waiting *first, **end;
+    size_t count;
+};
+void sightings_init(struct sightings *q);
+void sightings_free(struct sightings *q);
+void sightings_write(struct sightings *q, sqlite3 *db); /* between catalog_lock and catalog_unlock */
+struct sightings *catalog_sightings(struct catalog *c);

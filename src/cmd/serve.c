@@ -6,6 +6,7 @@
 
 #include "api/app.h"
 #include "api/routes.h"
+#include "api/unserved.h"
 #include "base/check.h"
 #include "base/guard.h"
 #include "base/hash.h"
@@ -73,6 +74,7 @@ static bool listen_here(struct server *s, struct err *e) {
         .route_count = routes_make(s->routes, &s->conf),
         .spool = s->conf.data,
         .app = &s->app,
+        .answered = unserved_note,
     };
     bool ipv6 = strchr(host, ':') != NULL;
     s->app.loopback = strcmp(host, "localhost") == 0 || strcmp(host, "::1") == 0 || strncmp(host, "127.", 4) == 0;
@@ -146,6 +148,7 @@ static unsigned helpers(void) {
 static bool start(struct server *s, struct err *e) {
     gethostname(s->app.device_id, sizeof s->app.device_id - 1);
     s->app.conf = &s->conf;
+    s->app.unserved = unserved_new();
     s->lock_fd = datadir_lock(s->conf.data, e);
     if (s->lock_fd < 0 || !backup_take(s->conf.data, e)) return false;
     return (s->app.catalog = catalog_open(s->conf.data, routes_reserved, e)) && make_workspace(s, e) &&
@@ -169,6 +172,7 @@ static void stop(struct server *s) {
     if (s->app.blobs) blobs_free(s->app.blobs);
     if (s->images) image_stop();
     catalog_close(s->app.catalog);
+    unserved_free(s->app.unserved);
     if (s->lock_fd >= 0) close(s->lock_fd);
     conf_free(&s->conf);
 }

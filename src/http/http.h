@@ -126,6 +126,8 @@ struct http_config {
     size_t route_count;
     const char *spool; /* folder for bodies of routes that spool; NULL: they are held in memory */
     void *app;
+    /* Called for each answer, on its HTTP worker, before it goes out; NULL: nobody listens. Must not wait. */
+    void (*answered)(const struct request *r, int status);
 };
 
 /* In two steps, so that the port can be told to those who serve before the first of them runs: http_listen takes the

@@ -31,6 +31,7 @@ static void send_response(struct request *r, int status, const char *content_typ
     x->stage = STAGE_ANSWERED;
     x->status = status;
     x->sent = size;
+    if (x->http->config.answered) x->http->config.answered(r, status);
     char id[REQUEST_ID_SIZE];
     format_id(x, id);
     if (content_type) MHD_add_response_header(response, "Content-Type", content_type);
