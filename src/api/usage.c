@@ -37,7 +37,7 @@ struct usage {
 
 static struct str text_or_none(struct str text) {
     struct err bad;
-    return check_text(text, "", &bad) ? text : (struct str){0};
+    return text.n && check_text(text, "", &bad) ? text : (struct str){0};
 }
 
 /* {"billable": true, "error": "...", "error_type": "...", "error_status_code": 500}; true: it tells of a failure. */
