@@ -57,6 +57,7 @@ struct run {
     int64_t clock_us, floor_us; /* floor: the clock is not set back behind what has expired by it */
     int64_t received_us, other_received_us, doubt_received_us;
     uint32_t accidents, interruptions; /* percent of the steps */
+    bool twins; /* few ids, many rows of each, of one model: partial ones, assigned indexes */
     uint64_t operations[OPERATIONS]; /* of the disk: what each took last */
     unsigned syncs[STEPS];
     bool nested; /* a write in the middle of a step */

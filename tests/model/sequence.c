@@ -84,6 +84,8 @@ static void choose_options(struct run *r) {
     r->accidents = chance(d, 15) ? 0 : 5 + roll(d, 20);
     r->interruptions = 15 + roll(d, 40);
     r->rows_only = chance(d, 20);
+    r->twins = chance(d, 15);
+    if (r->twins) r->tested.o.max_per_id += 20;
 }
 
 static void move_clock(struct run *r) {

@@ -321,17 +321,19 @@ void step_ingest(struct run *r, struct space *s) {
     struct request q = {0};
     struct dice *d = &r->dice;
     unsigned count = chance(d, 75) ? 1 : 1 + roll(d, 7);
+    uint32_t fresh = r->twins ? 15 : 75, special = r->twins ? 40 : 8;
     bool batch = chance(d, 40);
-    struct str id = chance(d, 75) ? new_id(r, s) : some_id(r, s);
+    struct str id = chance(d, fresh) ? new_id(r, s) : some_id(r, s);
     for (unsigned i = 0; i < count; i++) {
         struct inference *inf = more_inference(&q, random_inference(r, s, id));
         if (batch)
             inf->index = i;
         else
-            id = chance(d, 75) ? new_id(r, s) : some_id(r, s);
-        if (chance(d, 8))
+            id = chance(d, fresh) ? new_id(r, s) : some_id(r, s);
+        if (r->twins && chance(d, 75)) inf->model_id = STR("plain");
+        if (chance(d, special))
             inf->partial = true;
-        else if (chance(d, 8))
+        else if (chance(d, special))
             inf->assign_index = true;
     }
     send(r, s, &q, random_accident(r));
