@@ -234,7 +234,7 @@ static void read_parts(void *ctx, unsigned thread) {
         const struct part *p = &s->parts[n];
         if (p->latest_us < atomic_load_explicit(&s->from_us, memory_order_relaxed)) continue;
         read_guarded(run, &r, p);
-        slices += 1 + r.read;
+        slices += r.read ? r.read : 1;
     }
     detection_room_free(&room);
 }
