@@ -43,6 +43,9 @@ void get_errors(struct request *r);
 /* set_aside.c */
 void get_set_aside(struct request *r);
 
+/* inference.c */
+void get_metrics(struct request *r);
+
 /* infer_v1.c */
 void get_registry(struct request *r);
 void post_model_add(struct request *r);

@@ -63,6 +63,7 @@ void get_registry(struct request *r) {
 
 static void added(struct request *r) {
     const struct inference_call *call = r->data;
+    respond_model_headers(r, &call->job);
     if (call->err.code != ERR_NONE || !call->job.ok)
         respond_error(r, call->err.code != ERR_NONE ? &call->err : &call->job.err);
     else
@@ -84,6 +85,7 @@ void post_model_add(struct request *r) {
         return;
     }
     job->done = loaded;
+    job->account = (uint64_t)call->who.workspace_id;
     request_wait(r, added);
     if (!infer_submit(app_of(r)->infer, job, &call->err)) request_wake(r);
 }

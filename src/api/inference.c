@@ -4,6 +4,8 @@
 #include <stdlib.h>
 
 #include "api/app.h"
+#include "api/auth.h"
+#include "api/handlers.h"
 #include "api/result_json.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -139,9 +141,28 @@ static void write_json(struct buf *b, const struct inference_call *call, const s
     put_object_end(b);
 }
 
+void respond_model_headers(struct request *r, const struct infer_job *job) {
+    struct buf details = {0};
+    bool loaded = job->load_s > 0;
+    respond_header(r, "x-inference-engine", "sightglass");
+    respond_header(r, "X-Model-Cold-Start", loaded ? "true" : "false");
+    respond_header(r, "X-Model-Cold-Start-Count", loaded ? "1" : "0");
+    if (!job->model) return;
+    respond_header(r, "X-Model-Id", arena_printf(&r->arena, STR_FMT, STR_ARG(job->model_id)));
+    if (!loaded) return;
+    put_array(&details), put_object(&details);
+    put_key(&details, "m"), put_str(&details, job->model_id);
+    put_key(&details, "t"), put_double(&details, job->load_s);
+    put_object_end(&details), put_array_end(&details);
+    respond_header(r, "X-Model-Load-Time", arena_printf(&r->arena, "%.6f", job->load_s));
+    respond_header(r, "X-Model-Load-Details", arena_printf(&r->arena, STR_FMT, (int)details.n, details.p));
+    buf_free(&details);
+}
+
 static void answer(struct request *r) {
     const struct inference_call *call = r->data;
     const struct infer_job *job = &call->job;
+    respond_model_headers(r, job);
     /* A result that could not be stored is not given out: whoever has an id can attach to it. */
     if (call->err.code != ERR_NONE || !job->ok) {
         respond_error(r, call->err.code != ERR_NONE ? &call->err : &job->err);
@@ -168,12 +189,26 @@ void inference_run(struct inference_call *call) {
     call->pictures = arena_alloc(&r->arena, job->count * sizeof *call->pictures);
     call->kept = arena_alloc(&r->arena, job->count * sizeof *call->kept);
     write_begin(&call->write, call->who.workspace_id);
+    job->account = (uint64_t)call->who.workspace_id;
     job->each = picture_done;
     job->done = job_done;
     request_wait(r, answer);
     if (infer_submit(app_of(r)->infer, job, &job->err)) return;
     job->elapsed_s = (double)(clock_mono_us() - r->started_us) / 1e6;
     job_done(job);
+}
+
+/* ---- GET /metrics (protocol 2.1) ---- */
+
+void get_metrics(struct request *r) {
+    struct identity who;
+    struct err e = {0};
+    if (!authenticate_inference(r, (struct str){0}, &who, &e)) {
+        respond_error(r, &e);
+        return;
+    }
+    infer_meter(app_of(r)->infer, (uint64_t)who.workspace_id, &r->out);
+    respond(r, 200, "text/plain; version=0.0.4; charset=utf-8");
 }
 
 /* ---- the registry (protocol 2.2) ---- */
@@ -183,7 +218,11 @@ static void write_listed(struct buf *b, struct arena *a, const struct infer_list
     put_object(b);
     put_key(b, "model_id"), put_str(b, listed->id);
     put_key(b, "task_type"), put_strz(b, model_task_name(m->task));
-    put_key(b, "batch_size"), put_int(b, 1);
+    put_key(b, "batch_size");
+    if (listed->batch)
+        put_int(b, (int64_t)listed->batch);
+    else
+        put_null(b);
     put_key(b, "input_height"), put_int(b, m->input.height);
     put_key(b, "input_width"), put_int(b, m->input.width);
     put_key(b, "vram_bytes"), put_null(b);

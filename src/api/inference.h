@@ -38,5 +38,8 @@ struct inference_call *inference_call_new(struct request *r);
 /* Waits, runs, stores, answers. */
 void inference_run(struct inference_call *call);
 
+/* Which model answered, and whether it had to be loaded for it (protocol 2.1). */
+void respond_model_headers(struct request *r, const struct infer_job *job);
+
 /* GET /model/registry and what /model/add answers. */
 void respond_registry(struct request *r);

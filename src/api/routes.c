@@ -82,6 +82,9 @@ static const struct row table[] = {
     {"POST", "/infer/:task", post_infer, LIMIT_SETTING(max_body_inference), SHAPE_MESSAGE, CORS_ANY,
      "The same for instance_segmentation, keypoints_detection and classification"},
 
+    {"GET", "/metrics", get_metrics, NO_BODY, SHAPE_MESSAGE, CORS_ANY,
+     "Inferences and failures of the last 10 seconds by model, for Prometheus"},
+
     /* Inference, the hosted API's way; reserved first segments are 404. */
     {"GET", "/:project/:version", get_legacy, LIMIT_SETTING(max_body_inference), SHAPE_MESSAGE, CORS_ANY,
      "The same as POST; without a picture, the platform's dataset look-up"},
@@ -125,7 +128,6 @@ static const char *const protocol[] = {
     "inference-stats",
     "logs",
     "lora_bases",
-    "metrics",
     "model",
     "models",
     "notebook",

@@ -30,9 +30,9 @@ struct infer;
 
 struct infer_config {
     const char *models_dir;       /* each folder in it is a model; one that is not there means no models */
-    unsigned threads;             /* jobs worked on at once */
+    unsigned threads;             /* jobs worked on at once; a model may have its own */
     unsigned queue;               /* jobs that wait; one more gets ERR_BUSY */
-    unsigned runtime_threads;     /* of ONNX Runtime, for each picture */
+    unsigned runtime_threads;     /* of ONNX Runtime, for each run */
     struct image_limits limits;
     struct fetch_config fetch;    /* .hosts NULL: as if empty */
 };
@@ -54,6 +54,7 @@ bool infer_try(const char *dir, struct err *e);
 struct infer_listed {
     struct str id; /* lives as long as the service */
     const struct model *model;
+    size_t batch; /* pictures a run takes; 0: any number */
 };
 struct infer_listed *infer_registry(struct infer *s, struct arena *a, size_t *count); /* in the arena */
 
@@ -96,6 +97,7 @@ struct infer_job {
     struct infer_options options;
     const struct infer_input *inputs;
     size_t count;
+    uint64_t account;   /* whose it is, for infer_meter */
     int64_t started_us; /* clock_mono_us when the request came; 0: when it is submitted */
     /* After each picture, while its pixels are there: for a thumbnail, for keeping it. May be NULL. */
     void (*each)(struct infer_job *job, size_t index, const struct image *pixels);
@@ -106,12 +108,16 @@ struct infer_job {
     const struct model *model;
     const char *model_sha256;     /* of the network file, hexadecimal; NULL when it could not be loaded */
     struct infer_result *results; /* one a picture; a picture that cannot be loaded fails the whole job */
+    double load_s;                /* the network was loaded for this job, in so many seconds; 0: it was there */
     bool ok;
     struct err err;    /* when not ok */
     double elapsed_s;  /* from started_us to the end, the same for all pictures of the job */
     struct arena arena;
     struct infer *service;
 };
+
+/* What GET /metrics tells to the account (meter.h). */
+void infer_meter(struct infer *s, uint64_t account, struct buf *out);
 
 /* False with ERR_NOT_FOUND, ERR_INTERNAL (see infer_find), ERR_INVALID (the model is for another task, a URL is
  * not allowed) or ERR_BUSY: then nothing was taken and nothing is called. */

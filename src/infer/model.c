@@ -7,7 +7,7 @@
 
 #include "base/io.h"
 
-enum { JSON_MOST = 1 << 20, SIDE_MOST = 8192, STRIDE_MOST = 1024, CLASSES_MOST = 65536 };
+enum { JSON_MOST = 1 << 20, SIDE_MOST = 8192, STRIDE_MOST = 1024, CLASSES_MOST = 65536, THREADS_MOST = 64, QUEUE_MOST = 10000 };
 
 /* Where the reader stands, for errors that name file and field. */
 struct reader {
@@ -68,6 +68,10 @@ static bool read_int(struct reader *r, const json_t *root, const char *field, in
                        field, most);
     *out = (int)json_integer_value(v);
     return true;
+}
+
+static bool read_optional(struct reader *r, const json_t *root, const char *field, int most, int *out) {
+    return !member(root, field) || read_int(r, root, field, most, out);
 }
 
 static bool read_three(struct reader *r, const json_t *root, const char *field, double out[3]) {
@@ -173,6 +177,11 @@ static bool read_rest(struct reader *r, const json_t *root) {
     const json_t *multi_label = json_object_get(root, "multi_label");
     if (multi_label && !json_is_boolean(multi_label)) return wrong(r, "multi_label", "must be true or false");
     m->multi_label = json_is_true(multi_label);
+    if (!read_optional(r, root, "threads", THREADS_MOST, &m->threads) ||
+        !read_optional(r, root, "queue", QUEUE_MOST, &m->queue) ||
+        !read_optional(r, root, "runtime_threads", THREADS_MOST, &m->runtime_threads))
+        return false;
+    if (m->queue && !m->threads) return wrong(r, "queue", "is that of its own \"threads\", which are missing");
     const json_t *confidence = json_object_get(root, "confidence");
     m->confidence = confidence ? json_number_value(confidence) : 0.4;
     if ((confidence && !json_is_number(confidence)) || m->confidence < 0 || m->confidence > 1)

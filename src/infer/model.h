@@ -55,6 +55,8 @@ struct model {
     bool multi_label;           /* classification: each class for itself */
     int stride;                 /* centernet: input pixels a cell */
     double confidence;          /* what "best" and "default" stand for; 0.4 when the file does not say */
+    int threads, queue;         /* of its own, for its jobs; 0: the service's */
+    int runtime_threads;        /* of ONNX Runtime, for a run; 0: the service's */
     struct err broken;          /* code ERR_NONE: it is whole */
 };
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/io.h"
+#include "infer/onnx_file.h"
 #include "infer/ort.h"
 
 enum { NETWORK_MOST = 1 << 30 };
@@ -14,6 +15,7 @@ struct session {
     struct OrtEnv *env;
     struct OrtSession *session;
     struct OrtMemoryInfo *memory;
+    struct session_batch batch;
     char sha256[2 * crypto_hash_sha256_BYTES + 1];
 };
 
@@ -47,6 +49,30 @@ static bool open_session(struct session *s, const char *bytes, size_t n, unsigne
     return ok;
 }
 
+/* From the first dimensions of the input and of the outputs that are read. A file that cannot be read so is left to the
+ * runtime to refuse. */
+static struct session_batch batch_of(const struct model *m, struct str bytes) {
+    struct session_batch batch = {.most = 1};
+    struct arena a = {0};
+    struct onnx_file f;
+    struct err e;
+    int64_t first = 1;
+    if (onnx_read(bytes, &a, &f, &e)) {
+        for (size_t i = 0; i < f.input_count; i++)
+            if (str_eq(f.inputs[i].name, m->input.name) && f.inputs[i].rank == 4) first = f.inputs[i].shape[0];
+        for (size_t i = 0; i < f.output_count && first == ONNX_OPEN; i++)
+            for (size_t k = 0; k < m->output_count; k++)
+                if (str_eq(f.outputs[i].name, m->outputs[k]) && f.outputs[i].rank && f.outputs[i].shape[0] != ONNX_OPEN)
+                    first = 1; /* whatever goes in, one comes out */
+    }
+    if (first == ONNX_OPEN) batch.most = SESSION_BATCH_MOST;
+    if (first > 1 && first <= 256) batch = (struct session_batch){(size_t)first, true};
+    arena_free(&a);
+    return batch;
+}
+
+struct session_batch session_batch(const struct session *s) { return s->batch; }
+
 struct session *session_load(const struct model *m, unsigned threads, struct err *e) {
     unsigned char hash[crypto_hash_sha256_BYTES];
     struct arena a = {0};
@@ -64,6 +90,7 @@ struct session *session_load(const struct model *m, unsigned threads, struct err
     }
     s = mem_zero(1, sizeof *s);
     s->m = m;
+    s->batch = batch_of(m, (struct str){bytes, n});
     crypto_hash_sha256(hash, (const unsigned char *)bytes, n);
     sodium_bin2hex(s->sha256, sizeof s->sha256, hash, sizeof hash);
     if (!open_session(s, bytes, n, threads, e)) {

@@ -51,7 +51,7 @@ def describe(name, task, decoder, outputs, classes, **more):
     entry = {"name": "images", "width": SIDE, "height": SIDE, "layout": "nchw", "channels": "rgb", "resize": "letterbox",
              "mean": [0, 0, 0], "scale": [1 / 255] * 3}
     entry.update({k[6:]: more.pop(k) for k in list(more) if k.startswith("input_")})
-    return {"name": name, "ids": [name + "/1"], "aliases": [], "task": task, "classes": classes, "input": entry, "decoder": decoder,
+    return {"name": name, "ids": more.pop("ids", [name + "/1"]), "aliases": more.pop("aliases", []), "task": task, "classes": classes, "input": entry, "decoder": decoder,
             "outputs": outputs, **more}
 
 
