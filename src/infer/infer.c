@@ -440,17 +440,17 @@ static void fetch_inputs(void *arg) {
 
 static bool submit(struct infer *s, struct infer_job *job, struct err *e) {
     bool by_url = false;
+    for (size_t i = 0; i < job->count; i++) { /* before the model: the protocol's order */
+        if (!job->inputs[i].url) continue;
+        by_url = true;
+        if (!fetch_allowed(s->fetch, job->inputs[i].bytes, e)) return name_picture(e, i, job->count);
+    }
     job->model = infer_find(s, job->model_id, e);
     if (!job->model) return false;
     if (job->task && *job->task != job->model->task)
         return err_set(e, ERR_INVALID, "The model \"%.*s\" is for %s; send it to /infer/%s.",
                        (int)(job->model_id.n < 100 ? job->model_id.n : 100), job->model_id.p,
                        model_task_name(job->model->task), model_task_path(job->model->task));
-    for (size_t i = 0; i < job->count; i++) {
-        if (!job->inputs[i].url) continue;
-        by_url = true;
-        if (!fetch_allowed(s->fetch, job->inputs[i].bytes, e)) return name_picture(e, i, job->count), false;
-    }
     job->service = s;
     job->results = arena_alloc(&job->arena, job->count * sizeof *job->results);
     if (job->started_us == 0) job->started_us = clock_mono_us();

@@ -145,6 +145,13 @@ def test_hosts_that_are_not_allowed_are_never_asked(server, host):
     assert host.seen == []
 
 
+def test_the_url_is_looked_at_before_the_model(server, host):
+    """The original's order of checks."""
+    answer = server.get("/nobody/1", params={"image": "https://other.test/a.jpg"})
+    assert answer.status_code == 400 and answer.json()["message"].startswith(CAUSE)
+    assert server.get("/nobody/1", params={"image": host.url("/dog.jpg")}).status_code == 404
+
+
 def test_a_failure_is_a_record(server):
     body = {"model_id": MODEL, "id": "by-url", "image": {"type": "url", "value": "https://other.test/a.jpg"}}
     message = server.post("/infer/object_detection", json=body).json()["message"]
