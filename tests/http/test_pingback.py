@@ -362,6 +362,8 @@ def test_bodies_do_not_grow_memory(make_server):
     """Sixteen of 12 MB at once: held in memory they would be 190 MB. Everything in them was stored before."""
     server = make_server(workspace="acme", api_key=KEY)
     server.key = KEY
+    if "libasan" in pathlib.Path(f"/proc/{server.process.pid}/maps").read_text():
+        pytest.skip("the sanitizer keeps what was freed")
     data, n = long_body(12_000_000)
     assert post(server, data)[1] == counts(created=n)
     assert post(server, data)[1] == counts(unchanged=n)
