@@ -162,33 +162,34 @@ static void check_bins(const struct segment_kit *k, const struct segment *s, con
     assert_ptr_equal(word, sum->bins + sum->bin_count);
 }
 
+static void check_numbers(uint64_t seed, size_t count, int64_t step_us) {
+    struct segment_kit k;
+    struct guard g;
+    segment_kit_make(&k, seed, count);
+    stretch(&k, step_us);
+    struct segment *s = opened(&k, "rows.arrow");
+    if (!guard_enter(&g)) fail_msg("%s", g.e.msg);
+    struct summary sum = summary_of(s);
+    uint32_t all = 0, rows[SUMMARY_KINDS] = {0};
+    for (size_t n = sum.begin; n < sum.end; n++) all += !k.rows[n].inf.partial;
+    for (enum summary_kind kind = 0; kind < SUMMARY_KINDS; kind++)
+        for (uint32_t n = 0; n < sum.counts[kind]; n++)
+            rows[kind] += check_cell(&k, s, &sum, kind, &sum.cells[kind][n]);
+    assert_int_equal(rows[SUMMARY_HOURS], all);
+    assert_int_equal(rows[SUMMARY_DEVICES], all);
+    check_bins(&k, s, &sum);
+    guard_leave(&g);
+    segment_close(s);
+    segment_kit_free(&k);
+}
+
 static void test_numbers(void **state) {
     (void)state;
-    static const struct {
-        uint64_t seed;
-        size_t rows;
-        int64_t step_us;
-    } list[] = {{1, 1, 0}, {2, 12, 0}, {3, 300, 90000000}, {4, 700, 60000000}, {5, 900, 0}};
-    for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
-        struct segment_kit k;
-        struct guard g;
-        segment_kit_make(&k, list[i].seed, list[i].rows);
-        stretch(&k, list[i].step_us);
-        struct segment *s = opened(&k, "rows.arrow");
-        if (!guard_enter(&g)) fail_msg("%s", g.e.msg);
-        struct summary sum = summary_of(s);
-        uint32_t all = 0, rows[SUMMARY_KINDS] = {0};
-        for (size_t n = sum.begin; n < sum.end; n++) all += !k.rows[n].inf.partial;
-        for (enum summary_kind kind = 0; kind < SUMMARY_KINDS; kind++)
-            for (uint32_t n = 0; n < sum.counts[kind]; n++)
-                rows[kind] += check_cell(&k, s, &sum, kind, &sum.cells[kind][n]);
-        assert_int_equal(rows[SUMMARY_HOURS], all);
-        assert_int_equal(rows[SUMMARY_DEVICES], all);
-        check_bins(&k, s, &sum);
-        guard_leave(&g);
-        segment_close(s);
-        segment_kit_free(&k);
-    }
+    check_numbers(1, 1, 0);
+    check_numbers(2, 12, 0);
+    check_numbers(3, 300, 90000000);
+    check_numbers(4, 700, 60000000);
+    check_numbers(5, 900, 0);
 }
 
 /* Rows that are all partial have an empty one. */
