@@ -4,7 +4,7 @@
   BENCH_ROUNDS       rounds; the table holds their medians (5)
   BENCH_SECONDS      length of a measurement of W1 and W2 (20)
   BENCH_W1_SECONDS   of W1 alone; BENCH_W2_SECONDS of W2 with 1 item alone, 600 as the goal says
-  BENCH_ROWS         groups of rows: "questions,attach,mixed,restart,ingest,small" (the first five)
+  BENCH_ROWS         groups of rows: "questions,attach,mixed,restart,ingest,small,pingbacks" (the first five)
   BENCH_ENGINES      "bare,sightglass,postgresql,duckdb"
   BENCH_SIZES        the plot's sizes, "1000000,10000000,50000000" (none: no plot)
   BENCH_DIR          folder on the disk to measure (/var/tmp); everything goes into a new folder in it

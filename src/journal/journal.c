@@ -16,7 +16,7 @@
 
 static const char magic[8] = "SGJRNL1\n";
 
-enum { GROUP_KEEP = 8 << 20, ZERO_STEP = 1 << 20, MOST_FILES = 4096 };
+enum { GROUP_KEEP = 8 << 20, ZERO_STEP = 1 << 20, MOST_FILES = 4096, PIECE = 4 << 20 };
 
 struct file {
     char name[32];
@@ -149,15 +149,39 @@ static char *file_bytes(const struct file *f, uint64_t at, uint64_t size, struct
     return NULL;
 }
 
-/* A file's records from *at (number *seq) to its end, or up to `stop`, into c. `last`: where they end is for the file to
- * say, and nobody else. */
+/* Where the record at `at` ends, if there is one, as far as its header tells. */
+static uint64_t record_end(const char *bytes, uint64_t at) {
+    struct record_header h;
+    memcpy(&h, bytes + at, sizeof h);
+    return at + sizeof h + h.length;
+}
+
+/* A file's records from *at (number *seq) on into c, up to the first that is not the next one or does not end before
+ * `size`. The file is read in pieces, so that a keeper's checkpoint does not take a file's size of memory. */
+static bool replay_pieces(const struct file *f, uint64_t *at, uint64_t *seq, uint64_t size, struct chains *c) {
+    for (uint64_t needed = 0; *at < size && !c->failed;) {
+        uint64_t began = *at, end = *at + PIECE > needed ? *at + PIECE : needed;
+        end = (end + JOURNAL_SECTOR - 1) & ~(uint64_t)(JOURNAL_SECTOR - 1);
+        if (end > size) end = size;
+        char *bytes = file_bytes(f, began, end, c->e);
+        if (!bytes) return false;
+        scan_from((struct str){bytes, end}, f->number, at, seq, chains_record, c);
+        needed = *at == began && end - began >= sizeof(struct record_header) ? record_end(bytes, began) : 0;
+        free(bytes);
+        if (end == size || (*at == began && (needed <= end || needed > size))) break;
+    }
+    return !c->failed;
+}
+
+/* The same; `last`: where the records end is for this file to say, and nobody else. */
 static bool replay_file(const struct file *f, uint64_t *at, uint64_t *seq, uint64_t size, bool last, struct chains *c) {
     uint64_t later;
     if (f->after_recovery && *at == JOURNAL_DATA) c->records.n = 0;
+    if (!replay_pieces(f, at, seq, size, c)) return false;
+    if (!last) return true;
     char *bytes = file_bytes(f, *at, size, c->e);
     if (!bytes) return false;
-    scan_from((struct str){bytes, size}, f->number, at, seq, chains_record, c);
-    if (last && !c->failed && journal_goes_on((struct str){bytes, size}, f->number, *at, *seq, &later))
+    if (journal_goes_on((struct str){bytes, size}, f->number, *at, *seq, &later))
         c->failed = !err_set(c->e, ERR_DAMAGED,
                              "journal file %s is damaged at offset %llu: record %llu is not there, and record %llu, "
                              "which was written after that was acknowledged, is; see `sightglass check`",

@@ -205,6 +205,22 @@ static void a_group_that_fills_its_file_to_the_last_byte(void **state) {
     assert_string_equal(kit_reopen(k, 0), "a.0 b.0 c.0 ");
 }
 
+/* A long file is read in pieces of 4 MiB: of records that lie over an edge, and of one that is longer than a piece, both
+ * halves are seen. */
+static void a_file_of_several_pieces(void **state) {
+    struct kit *k = *state;
+    enum { PIECE = 4 << 20 };
+    k->o.file_size = 4 * PIECE;
+    kit_open(k, 0);
+    kit_put(k, "a", 3, PIECE / 2); /* the second ends behind the first edge */
+    kit_put(k, "b", 1, PIECE + 1000);
+    kit_put(k, "c", 1, 2 * PIECE - PIECE / 2 - 3 * 1000);
+    kit_put(k, "d", 4, 600 << 10);
+    assert_non_null(kit_file(k, 2));
+    assert_string_equal(kit_reopen(k, 0), "a.0 a.1 a.2 b.0 c.0 d.0 d.1 d.2 d.3 ");
+    assert_string_equal(kit_reopen(k, 4), "c.0 d.0 d.1 d.2 d.3 ");
+}
+
 static void a_file_of_no_whole_sectors(void **state) {
     struct kit *k = *state;
     k->o.file_size = KIT_FILE + 100;
@@ -501,6 +517,7 @@ int main(void) {
         TEST(rotation),
         TEST(a_record_as_large_as_a_file),
         TEST(a_group_that_fills_its_file_to_the_last_byte),
+        TEST(a_file_of_several_pieces),
         TEST(a_file_of_no_whole_sectors),
         TEST(a_chain_over_several_files),
         TEST(a_chain_larger_than_all_files),
