@@ -470,8 +470,11 @@ size_t lane_add(struct lane *l, struct batch *b, const struct elements *x) {
     WRONG("a lane of no kind");
 }
 
+/* A window ends with its part, so that a sum is of the same terms whichever thread took which part, and the same question
+ * has the same answer to the last digit. Of more groups than that a part has too few rows to pay for it. */
 void lane_end(struct lane *l, uint32_t groups) {
     if (l->kind == LANE_NEWEST) resolve_newest(l, groups);
+    if (l->kind == LANE_NUMBERS && groups <= WINDOW_LEAST / 4) close_windows(l, groups, true);
 }
 
 void lane_finish(struct lane *l, uint32_t groups) {

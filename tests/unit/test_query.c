@@ -437,6 +437,28 @@ static void an_id_in_a_damaged_segment_is_told_of(void **state) {
     assert_true(!one.known && one.gap_count == 1);
 }
 
+/* ---- sums ---- */
+
+/* One thread adds up what it took of each part by itself, as if others had taken the rest: so a sum does not tell who took
+ * what. The million is in the part that is read first; a running sum would keep nothing of what comes after it. */
+static void a_sum_is_of_each_part_by_itself(void **state) {
+    (void)state;
+    struct kit_part parts[VIEW_KIT_PARTS];
+    for (unsigned i = 0; i < VIEW_KIT_PARTS; i++) {
+        add(arena_printf(&arena, "id-%u", i), i ? NOON : NOON + HOUR);
+        kit.rows[i].inf.latency_s = i ? 4e-11 : 1e6;
+        kit.rows[i].part = i;
+        parts[i] = (struct kit_part){.sealed = true};
+    }
+    view_kit_build(&kit, parts, VIEW_KIT_PARTS);
+    struct measure latency = {.kind = MEASURE_AVG, .of = {.of = OF_LATENCY}};
+    struct grouping all = {.measures = &latency, .measure_count = 1};
+    struct plan p = plan(PLAN_GROUPS, "-class:none"); /* so that no summary answers */
+    p.groupings = &all;
+    p.grouping_count = 1;
+    assert_true(run(&p).lists[0].groups[0].cells[0].number == (1e6 + (VIEW_KIT_PARTS - 1) * 4e-11) / VIEW_KIT_PARTS);
+}
+
 /* ---- beside the writer ---- */
 
 enum { WRITTEN = 3 * BLOCK_ROWS };
@@ -566,6 +588,7 @@ int main(void) {
         TEST(a_workspace_without_anything_answers),
         TEST(a_damaged_segment_is_left_out_and_named),
         TEST(an_id_in_a_damaged_segment_is_told_of),
+        TEST(a_sum_is_of_each_part_by_itself),
         TEST(readers_run_beside_the_writer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
