@@ -124,7 +124,6 @@ static void put_groups(struct buf *to, const struct plan *p, const struct groupi
 /* ---- facets ---- */
 
 void put_facet(struct buf *to, const char *name_key, struct str name, const struct facet *f) {
-    put_object(to);
     put_key(to, name_key), put_str(to, name);
     if (f->of.of == OF_METADATA) {
         put_key(to, "types"), put_object(to);
@@ -144,7 +143,6 @@ void put_facet(struct buf *to, const char *name_key, struct str name, const stru
         put_object_end(to);
     }
     put_array_end(to);
-    put_object_end(to);
 }
 
 static void put_facets(struct buf *to, const struct answer *a) {
@@ -152,7 +150,9 @@ static void put_facets(struct buf *to, const struct answer *a) {
     put_key(to, "facets"), put_array(to);
     for (size_t i = 0; i < a->facet_count; i++, name.n = 0) {
         subject_write(&name, &a->facets[i].of);
+        put_object(to);
         put_facet(to, "of", buf_str(&name), &a->facets[i]);
+        put_object_end(to);
     }
     put_array_end(to);
     buf_free(&name);

@@ -6,4 +6,5 @@
 /* Runs the plan of the request and writes its answer: work for read_run, of routes that are a plan and nothing else. */
 read_work show_answer;
 
+/* The members, without the braces. */
 void put_facet(struct buf *to, const char *name_key, struct str name, const struct facet *f);

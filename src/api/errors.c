@@ -8,23 +8,25 @@
 #define DAY (86400 * SECOND)
 enum { BUCKETS_MOST = 2000 };
 
-bool errors_of(const struct read *rd, int64_t width_us, struct errors *out, struct err *e) {
+bool errors_of(const struct read *rd, const struct plan *other, int64_t width_us, struct errors *out, struct err *e) {
     struct catalog *c = app_of(rd->request)->catalog;
     struct arena *a = &rd->request->arena;
     const struct plan *p = &rd->plan;
     struct failure_range range = {p->workspace, p->from_us, p->to_us, true};
-    struct failure_range earlier = {p->workspace, p->from_us - (p->to_us - p->from_us), p->from_us, true};
+    struct failure_range before_range = {other->workspace, other->from_us, other->to_us, true};
     struct failure_sum *all, *before;
     size_t n;
     *out = (struct errors){0};
+    if (!other->filter) {
+        if (!failures_sum(c, &before_range, FAILURE_ALL, 0, a, &before, &n, e)) return false;
+        out->before = before->count;
+    }
     if (p->filter) return true;
     if (!failures_sum(c, &range, FAILURE_ALL, 0, a, &all, &n, e) ||
-        !failures_sum(c, &earlier, FAILURE_ALL, 0, a, &before, &n, e) ||
         !failures_sum(c, &range, FAILURE_MODEL, 0, a, &out->models, &out->model_count, e) ||
         (width_us && !failures_sum(c, &range, FAILURE_TIME, width_us, a, &out->buckets, &out->bucket_count, e)))
         return false;
     out->all = all->count;
-    out->before = before->count;
     return true;
 }
 
@@ -78,9 +80,10 @@ static bool show(struct read *rd, const struct view *v, struct err *e) {
     (void)v;
     struct buf *to = &rd->request->out;
     const struct plan *p = &rd->plan;
+    const struct plan earlier = {.workspace = p->workspace, .from_us = 2 * p->from_us - p->to_us, .to_us = p->from_us};
     const int64_t *width_us = rd->own;
     struct errors x;
-    if (!errors_of(rd, *width_us, &x, e)) return false;
+    if (!errors_of(rd, &earlier, *width_us, &x, e)) return false;
     put_object(to);
     put_key(to, "from"), put_time(to, p->from_us);
     put_key(to, "to"), put_time(to, p->to_us);

@@ -238,7 +238,7 @@ static bool show(struct read *rd, const struct view *v, struct err *e) {
 /* ---- what is asked ---- */
 
 /* "YYYY-MM-DD HH:mm:ss", and what else is a time; empty is absent. */
-static bool read_time(struct read *rd, const char *name, int64_t *us) {
+static bool read_utc(struct read *rd, const char *name, int64_t *us) {
     struct str text;
     if (!read_param(rd, name, &text) || clock_parse(text, us)) return true;
     respond_fail(rd->request, ERR_INVALID, "%s: expected a time such as 2026-11-21 06:00:00 (UTC)", name);
@@ -276,7 +276,7 @@ void get_monitoring(struct request *r) {
     struct str *names = rd->own = arena_alloc(&r->arena, (NAMES_MOST + 1) * sizeof *names);
     p->to_us = rd->now_us;
     p->from_us = rd->now_us - DAY;
-    if (!read_time(rd, "startTime", &p->from_us) || !read_time(rd, "endTime", &p->to_us) || !read_names(rd, names))
+    if (!read_utc(rd, "startTime", &p->from_us) || !read_utc(rd, "endTime", &p->to_us) || !read_names(rd, names))
         return;
     if (p->from_us >= p->to_us) {
         respond_fail(r, ERR_INVALID, "startTime: must be before endTime");

@@ -79,7 +79,7 @@ bool read_only(struct read *rd, const char *const *names) {
     return true;
 }
 
-static bool read_time(struct read *rd, const char *name, int64_t *us) {
+bool read_time(struct read *rd, const char *name, int64_t *us) {
     struct str text;
     if (!read_param(rd, name, &text) || clock_parse(text, us)) return true;
     respond_fail(rd->request, ERR_INVALID,
@@ -114,17 +114,22 @@ static bool read_spellings(struct read *rd, const char *const *names, const stru
     return true;
 }
 
-bool read_plan(struct read *rd, const char *const *names) {
+bool read_filter(struct read *rd, const char *name, const struct filter **out) {
     struct request *r = rd->request;
-    struct plan *p = &rd->plan;
-    const struct filter *written, *spelled;
     struct filter_error where;
     struct err e = {0};
-    if (!read_time(rd, "from", &p->from_us) || !read_time(rd, "to", &p->to_us) || !read_spellings(rd, names, &spelled))
+    if (filter_parse(&r->arena, request_query(r, name), out, &where, &e)) return true;
+    refuse_filter(r, &where, &e);
+    return false;
+}
+
+bool read_plan(struct read *rd, const char *const *names) {
+    struct plan *p = &rd->plan;
+    const struct filter *written, *spelled;
+    if (!read_time(rd, "from", &p->from_us) || !read_time(rd, "to", &p->to_us) ||
+        !read_spellings(rd, names, &spelled) || !read_filter(rd, "filter", &written))
         return false;
-    if (!filter_parse(&r->arena, request_query(r, "filter"), &written, &where, &e))
-        return refuse_filter(r, &where, &e), false;
-    p->filter = filter_and(&r->arena, written, spelled);
+    p->filter = filter_and(&rd->request->arena, written, spelled);
     p->partial = filter_mentions(p->filter, FIELD_PARTIAL);
     return true;
 }

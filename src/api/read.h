@@ -37,6 +37,10 @@ bool read_param(const struct read *rd, const char *name, struct str *value);
  * given. */
 bool read_number(struct read *rd, const char *name, uint64_t least, uint64_t most, uint64_t *value);
 
+/* The same as a time, and as a filter (NULL when absent: everything). */
+bool read_time(struct read *rd, const char *name, int64_t *us);
+bool read_filter(struct read *rd, const char *name, const struct filter **out);
+
 /* True when the query string holds no parameter but these and api_key; false: the answer has been given. `names` ends
  * with NULL. Parameters that begin with '_' are nobody's. */
 bool read_only(struct read *rd, const char *const *names);

@@ -61,7 +61,7 @@ static const struct row table[] = {
     {"GET", "/api/v1/:workspace/set-aside", get_set_aside, NO_BODY, SHAPE_ERROR, CORS_NONE,
      "Reported items that could not be stored, with the reason"},
     {"GET", "/api/v1/:workspace/stats", get_stats, NO_BODY, SHAPE_ERROR, CORS_NONE,
-     "Statistics of a time range and the one before it"},
+     "Statistics of a time range, and of the one before it or another one"},
     {"GET", "/api/v1/:workspace/facets", get_facets, NO_BODY, SHAPE_ERROR, CORS_NONE,
      "The most frequent values of columns and metadata fields"},
     {"POST", "/api/v1/:workspace/query", post_query, SMALL_BODY, SHAPE_ERROR, CORS_NONE,

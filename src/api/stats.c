@@ -1,4 +1,5 @@
-/* Statistics over a time range and the equally long one before it: two plans, and their answers side by side. */
+/* Statistics over a time range and what it is compared with, by default the equally long range before it: two plans,
+ * and their answers side by side. */
 #include <stdlib.h>
 
 #include "api/errors.h"
@@ -225,21 +226,23 @@ static void add_incomplete(struct buf *to, struct arena *a, const struct answer 
 static bool show_stats(struct read *rd, const struct view *v, struct err *e) {
     struct request *r = rd->request;
     struct buf *to = &r->out;
-    struct plan *p = &rd->plan, earlier = *p;
+    struct plan *p = &rd->plan, earlier = *(const struct plan *)rd->own;
     struct grouping quick[GROUPINGS_BEFORE] = {groupings[ALL], groupings[BY_MODEL]};
     struct answer now, before;
-    earlier.from_us = p->from_us - (p->to_us - p->from_us);
-    earlier.to_us = p->from_us;
     quick[BY_MODEL].measure_count = STATS_MEANS; /* of a model's earlier range only its count is shown */
+    earlier.kind = PLAN_GROUPS;
     earlier.groupings = quick;
     earlier.grouping_count = GROUPINGS_BEFORE;
     struct errors x;
     int64_t width_us = p->groupings[BY_TIME].keys[0].width_us;
-    if (!read_ask(rd, v, p, &now, e) || !read_ask(rd, v, &earlier, &before, e) || !errors_of(rd, width_us, &x, e))
+    if (!read_ask(rd, v, p, &now, e) || !read_ask(rd, v, &earlier, &before, e) ||
+        !errors_of(rd, &earlier, width_us, &x, e))
         return false;
     put_object(to);
     put_key(to, "from"), put_time(to, p->from_us);
     put_key(to, "to"), put_time(to, p->to_us);
+    put_key(to, "previous_from"), put_time(to, earlier.from_us);
+    put_key(to, "previous_to"), put_time(to, earlier.to_us);
     put_key(to, "as_of"), put_time(to, rd->now_us);
     put_key(to, "bucket_s"), put_int(to, width_us / SECOND);
     add_totals(to, "current", &now.lists[ALL], x.all);
@@ -251,8 +254,26 @@ static bool show_stats(struct read *rd, const struct view *v, struct err *e) {
     return true;
 }
 
+/* What the range is compared with. compare_filter stands for the filter and every clause of the request, also when it
+ * is empty; without times beside it, it is of the same range. One time alone is an end of an equally long range. */
+static bool read_compared(struct read *rd, struct plan *out) {
+    const struct plan *p = &rd->plan;
+    int64_t length = p->to_us - p->from_us;
+    struct str text;
+    bool from = read_param(rd, "compare_from", &text), to = read_param(rd, "compare_to", &text);
+    bool filter = request_query(rd->request, "compare_filter").p != NULL;
+    *out = (struct plan){.workspace = p->workspace, .from_us = p->from_us, .to_us = p->to_us, .filter = p->filter};
+    if (!from && !to && !filter) out->from_us -= length, out->to_us -= length;
+    if (!read_time(rd, "compare_from", &out->from_us) || !read_time(rd, "compare_to", &out->to_us)) return false;
+    if (from && !to) out->to_us = out->from_us + length;
+    if (to && !from) out->from_us = out->to_us - length;
+    if (out->from_us < out->to_us) return !filter || read_filter(rd, "compare_filter", &out->filter);
+    respond_fail(rd->request, ERR_INVALID, "compare_from: must be before compare_to");
+    return false;
+}
+
 void get_stats(struct request *r) {
-    static const char *const names[] = {"bucket", NULL};
+    static const char *const names[] = {"bucket", "compare_from", "compare_to", "compare_filter", NULL};
     struct read *rd = read_begin(r);
     struct str from, to;
     uint64_t bucket = 0;
@@ -265,6 +286,7 @@ void get_stats(struct request *r) {
         respond_fail(r, ERR_INVALID, "from: must be before to%s", read_param(rd, "to", &to) ? "" : ", which is now");
         return;
     }
+    if (!read_compared(rd, rd->own = arena_alloc(&r->arena, sizeof(struct plan)))) return;
     struct grouping *list = arena_alloc(&r->arena, sizeof groupings);
     memcpy(list, groupings, sizeof groupings);
     struct key *k = &list[BY_TIME].keys[0];

@@ -283,12 +283,27 @@ def test_fields(make_server):
     server = make_server()
     ingest(server, *[{"inference_id": f"i{n}", "model_id": "m/1", "predictions": [], "metadata": {"n": n % 3, "s": "x" if n else 1}} for n in range(6)])
     fields = {f["name"]: f for f in get(server, "fields")["fields"]}
-    assert fields["n"] == {"name": "n", "types": {"string": 0, "number": 6, "boolean": 0}, "inferences": 6, "values": 3, "estimated": False,
+    assert fields["n"] == {"name": "n", "types": {"string": 0, "number": 6, "boolean": 0}, "inferences": 6, "values": 3, "estimated": False, "near": [],
                            "top": [{"value": v, "count": 2} for v in (0, 1, 2)]}
     assert fields["s"]["types"] == {"string": 5, "number": 1, "boolean": 0}
     assert fields["s"]["top"] == [{"value": "x", "count": 5}, {"value": 1, "count": 1}]
     some = {f["name"]: f for f in get(server, "fields", filter="n:1")["fields"]}
     assert some["n"]["inferences"] == 2 and some["n"]["top"] == [{"value": 1, "count": 2}]
+
+
+def test_fields_that_are_easily_mistaken_for_one_another(make_server):
+    server = make_server()
+    names = ["my_location", "My_location", "my location", "MyLocation", "my_locations", "Prüfer", "PRÜFER", "Pru\u0308fer", "."]
+    ingest(server, *[{"inference_id": f"i{n}", "model_id": "m/1", "predictions": [], "metadata": {name: 1}} for n, name in enumerate(names)])
+    near = {f["name"]: f["near"] for f in get(server, "fields")["fields"]}
+    same = {"my_location", "My_location", "my location", "MyLocation"}
+    examiners = {"Prüfer", "PRÜFER", "Pru\u0308fer"}
+    for group in (same, examiners, {"my_locations"}, {"."}):
+        for name in group:
+            assert near.pop(name) == sorted(group - {name})
+    assert not near
+    ingest(server, *[{"inference_id": f"j{n}", "model_id": "m/1", "predictions": [], "metadata": {"a" + "_" * n: 1}} for n in range(20)])
+    assert {len(f["near"]) for f in get(server, "fields", filter="id:j*")["fields"]} == {16}
 
 
 # --- statistics
@@ -315,6 +330,40 @@ def test_statistics_of_a_range_and_the_one_before(filled):
     assert [(m["model_id"], m["inferences"], m["prev_inferences"]) for m in stats["models"]] == [("coco/24", 3, 2), ("coco/25", 2, 3)]
     assert stats["models"][0]["classes"] == [{"class": "dog", "detections": 3}]
     assert stats["models"][0]["last_seen"] == "2026-03-02T12:09:00.000000Z"
+
+
+def rounded(answer):
+    """Sums are added in no certain order."""
+    return json.loads(json.dumps(answer), parse_float=lambda text: f"{float(text):.12g}")
+
+
+def test_statistics_beside_those_of_another_range_or_filter(filled):
+    """What stands as `previous` is what the same statistics say when they are asked of it alone."""
+    minute = lambda n: stamp(NOON + datetime.timedelta(minutes=n))
+    span = {"from": minute(5), "to": minute(10)}
+    for compare, alone in (
+        ({"compare_from": minute(1), "compare_to": minute(3)}, {"from": minute(1), "to": minute(3)}),
+        ({"compare_from": minute(1)}, {"from": minute(1), "to": minute(6)}),
+        ({"compare_to": minute(4)}, {"from": minute(-1), "to": minute(4)}),
+        ({"compare_filter": "camera_location:canada", "compare_from": minute(0)}, {"from": minute(0), "to": minute(5), "filter": "camera_location:canada"}),
+        ({"compare_filter": "model:coco/24"}, {**span, "filter": "model:coco/24"}),
+        ({"compare_filter": ""}, span),
+    ):
+        stats = get(filled, "stats", **span, filter="model:coco/25", **compare)
+        other = get(filled, "stats", **({} if "compare_filter" in compare else {"filter": "model:coco/25"}), **alone)
+        assert rounded(stats["previous"]) == rounded(other["current"]) and (stats["previous_from"], stats["previous_to"]) == (other["from"], other["to"])
+        assert rounded(stats["current"]) == rounded(get(filled, "stats", **span, filter="model:coco/25")["current"])
+        before = {m["model_id"]: m["prev_inferences"] for m in stats["models"] if m["prev_inferences"]}
+        assert before == {m["model_id"]: m["inferences"] for m in other["models"] if m["inferences"]}
+    usual = get(filled, "stats", **span)
+    assert (usual["previous_from"], usual["previous_to"]) == (stamp(NOON).replace("Z", ".000000Z"), usual["from"])
+
+
+def test_a_comparison_that_is_none(filled):
+    for wrong in ({"compare_from": "x"}, {"compare_to": "2026-13-01"}, {"compare_from": "2026-03-02", "compare_to": "2026-03-02"}):
+        assert "compare_" in get(filled, "stats", status=400, **wrong)["error"]
+    answer = get(filled, "stats", status=400, compare_filter="a:(")
+    assert answer["position"] == 3 and answer["expected"]
 
 
 def test_a_failed_inference_counts_and_is_in_no_mean(filled):
