@@ -17,16 +17,30 @@ static struct str text_of(const json_t *v) {
     return json_is_string(v) ? (struct str){json_string_value(v), json_string_length(v)} : (struct str){0};
 }
 
-/* FastAPI's form: which field, and what is wrong with it. */
-static void unprocessable(struct request *r, const char *field, const char *message) {
+/* Of what a 422 shows of the input; a picture is longer. */
+enum { SHOWN_MOST = 256 };
+#define MISSING "Field required"
+
+static void put_input(struct buf *to, const json_t *input) {
+    char text[SHOWN_MOST];
+    size_t n = input ? json_dumpb(input, text, sizeof text, JSON_ENCODE_ANY | JSON_COMPACT) : 0;
+    if (n && n <= sizeof text)
+        put_raw(to, (struct str){text, n});
+    else
+        put_null(to);
+}
+
+/* FastAPI's form: which field, what is wrong with it, and what came (null when that is long, or nothing). */
+static void unprocessable(struct request *r, const char *field, const json_t *input, const char *message) {
     put_object(&r->out);
     put_key(&r->out, "detail"), put_array(&r->out), put_object(&r->out);
-    put_key(&r->out, "type"), put_strz(&r->out, "value_error");
+    put_key(&r->out, "type"), put_strz(&r->out, strcmp(message, MISSING) == 0 ? "missing" : "value_error");
     put_key(&r->out, "loc"), put_array(&r->out);
     put_strz(&r->out, "body");
     if (field) put_strz(&r->out, field);
     put_array_end(&r->out);
     put_key(&r->out, "msg"), put_strz(&r->out, message);
+    put_key(&r->out, "input"), put_input(&r->out, input);
     put_object_end(&r->out), put_array_end(&r->out), put_object_end(&r->out);
     respond_json(r, 422);
 }
@@ -39,10 +53,10 @@ static json_t *read_body(struct request *r, struct identity *who) {
     if (!authenticate_inference(r, text_of(json_object_get(body, "api_key")), who, &e)) {
         respond_error(r, &e);
     } else if (!body) {
-        unprocessable(r, NULL,
+        unprocessable(r, NULL, NULL,
                       arena_printf(&r->arena, "the body is not JSON: %s (byte %d)", fault.text, fault.position));
     } else if (!json_is_object(body)) {
-        unprocessable(r, NULL, "the body must be an object");
+        unprocessable(r, NULL, body, "the body must be an object");
     } else {
         return body;
     }
@@ -56,7 +70,7 @@ void get_registry(struct request *r) {
     struct identity who;
     struct err e = {0};
     if (authenticate_inference(r, (struct str){0}, &who, &e))
-        respond_registry(r);
+        respond_registry(r, true);
     else
         respond_error(r, &e);
 }
@@ -67,7 +81,7 @@ static void added(struct request *r) {
     if (call->err.code != ERR_NONE || !call->job.ok)
         respond_error(r, call->err.code != ERR_NONE ? &call->err : &call->job.err);
     else
-        respond_registry(r);
+        respond_registry(r, true);
 }
 
 static void loaded(struct infer_job *job) {
@@ -79,9 +93,10 @@ void post_model_add(struct request *r) {
     struct inference_call *call = inference_call_new(r);
     struct infer_job *job = &call->job;
     if (!(call->body = read_body(r, &call->who))) return;
-    job->model_id = text_of(json_object_get(call->body, "model_id"));
+    const json_t *id = json_object_get(call->body, "model_id");
+    job->model_id = text_of(id);
     if (job->model_id.n == 0) {
-        unprocessable(r, "model_id", "a string is needed");
+        unprocessable(r, "model_id", id, id ? "a string is needed" : MISSING);
         return;
     }
     job->done = loaded;
@@ -92,7 +107,7 @@ void post_model_add(struct request *r) {
 
 /* The SDK sends these without a key. The models here serve everyone, so nothing is unloaded; the empty registry is
  * what the caller then expects to see. */
-void post_model_remove(struct request *r) { respond_static(r, 200, "application/json", "{\"models\":[]}", 13); }
+void post_model_remove(struct request *r) { respond_registry(r, false); }
 
 /* ---- POST /infer/<task> ---- */
 
@@ -107,7 +122,7 @@ static bool read_image(struct request *r, const json_t *v, struct infer_input *i
     else if (!url && !str_eq_nocase(type, STR("base64")))
         problem = NO_TYPE;
     if (problem) return respond_fail(r, ERR_INVALID, "%s", problem), false;
-    if (!json_is_string(value)) return unprocessable(r, "image", "value must be a string"), false;
+    if (!json_is_string(value)) return unprocessable(r, "image", v, "value must be a string"), false;
     *input = (struct infer_input){.bytes = text_of(value), .base64 = !url, .url = url};
     return true;
 }
@@ -116,9 +131,10 @@ static bool read_images(struct request *r, struct inference_call *call, const js
     call->as_list = json_is_array(image);
     size_t count = call->as_list ? json_array_size(image) : 1;
     if (!call->as_list && !json_is_object(image))
-        return unprocessable(r, "image", "an object, or a list of objects, is needed"), false;
+        return unprocessable(r, "image", image, "an object, or a list of objects, is needed"), false;
     if (count == 0 || count > IMAGES_MOST)
-        return unprocessable(r, "image", arena_printf(&r->arena, "%zu images; 1 to %d are taken", count, IMAGES_MOST)),
+        return unprocessable(r, "image", image,
+                             arena_printf(&r->arena, "%zu images; 1 to %d are taken", count, IMAGES_MOST)),
                false;
     struct infer_input *inputs = arena_alloc(&r->arena, count * sizeof *inputs);
     for (size_t i = 0; i < count; i++)
@@ -274,11 +290,11 @@ static bool read_options(struct request *r, struct inference_call *call) {
     for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
         const json_t *v = json_object_get(call->body, members[i].name);
         if (!v || json_is_null(v) || !(members[i].tasks & (1u << *call->job.task))) continue;
-        if (!members[i].read(&rd, v)) return unprocessable(r, members[i].name, members[i].needed), false;
+        if (!members[i].read(&rd, v)) return unprocessable(r, members[i].name, v, members[i].needed), false;
     }
     if (!option_mask(rd.mask_mode, rd.mask_factor, &o->mask_factor, &call->err))
         return respond_error(r, &call->err), false;
-    if (call->job.model_id.n == 0) return unprocessable(r, "model_id", "Field required"), false;
+    if (call->job.model_id.n == 0) return unprocessable(r, "model_id", json_object_get(call->body, "model_id"), MISSING), false;
     o->auto_orient = !rd.as_stored;
     call->monitored = !rd.unmonitored;
     return true;
@@ -299,7 +315,7 @@ void post_infer(struct request *r) {
     if (!(call->body = read_body(r, &call->who)) || !read_options(r, call)) return;
     const json_t *image = json_object_get(call->body, "image");
     if (!image)
-        unprocessable(r, "image", "Field required");
+        unprocessable(r, "image", NULL, MISSING);
     else if (read_images(r, call, image))
         inference_run(call);
 }

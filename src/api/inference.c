@@ -235,12 +235,12 @@ static void write_listed(struct buf *b, struct arena *a, const struct infer_list
     put_object_end(b);
 }
 
-void respond_registry(struct request *r) {
+void respond_registry(struct request *r, bool models) {
     static const char *const unknown[] = {"total_vram_bytes",     "gpu_memory_used",     "gpu_memory_total",
                                           "torch_cuda_allocated", "torch_cuda_reserved", "torch_cuda_allocator_cache",
                                           "non_torch_gpu_memory"};
-    size_t count;
-    const struct infer_listed *listed = infer_registry(app_of(r)->infer, &r->arena, &count);
+    size_t count = 0;
+    const struct infer_listed *listed = models ? infer_registry(app_of(r)->infer, &r->arena, &count) : NULL;
     put_object(&r->out);
     put_key(&r->out, "models"), put_array(&r->out);
     for (size_t i = 0; i < count; i++) write_listed(&r->out, &r->arena, &listed[i]);

@@ -41,5 +41,5 @@ void inference_run(struct inference_call *call);
 /* Which model answered, and whether it had to be loaded for it (protocol 2.1). */
 void respond_model_headers(struct request *r, const struct infer_job *job);
 
-/* GET /model/registry and what /model/add answers. */
-void respond_registry(struct request *r);
+/* GET /model/registry and what /model/add answers; without the models, what /model/remove does. */
+void respond_registry(struct request *r, bool models);

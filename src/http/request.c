@@ -193,7 +193,8 @@ static void answer_refusal(struct exchange *x) {
     }
     if (x->cors == CORS_ANY) {
         respond_header(r, "Access-Control-Allow-Methods", x->allow);
-        respond_header(r, "Access-Control-Allow-Headers", "Authorization, Content-Type, Content-Encoding");
+        /* "*" is any other, but never Authorization (Fetch, 4.9). */
+        respond_header(r, "Access-Control-Allow-Headers", "*, Authorization, Content-Type, Content-Encoding");
         respond_header(r, "Access-Control-Max-Age", "86400");
     }
     respond_empty(r, 204);

@@ -17,7 +17,7 @@
 #include "infer/prepare.h"
 #include "infer/session.h"
 
-enum { FETCH_THREADS = 4 };
+enum { FETCH_THREADS = 4, LOADS_WAITING = 1024 };
 
 /* A model and, once somebody needed it, its session. */
 struct entry {
@@ -33,6 +33,7 @@ struct infer {
     struct entry *entries;
     size_t entry_count;
     struct pool *pool, *fetchers;
+    struct pool *loader; /* jobs without pictures: their clients ask once, so no queue of pictures may turn them away */
     struct fetch *fetch;
     struct meter *meter;
     atomic_bool stopping;
@@ -121,6 +122,7 @@ struct infer *infer_new(const struct infer_config *config, struct err *e) {
     CHECK(pthread_mutex_init(&s->lock, NULL) == 0);
     if (read_models(s, config->models_dir, e) && (s->meter = meter_new()) && (s->fetch = fetch_new(&fetch, e)) &&
         (s->pool = pool_new("infer", config->threads, config->queue, e)) &&
+        (s->loader = pool_new("load", 1, LOADS_WAITING, e)) &&
         (!*fetch.hosts || (s->fetchers = pool_new("fetch", FETCH_THREADS, config->queue, e))) &&
         start_own(s, e))
         return s;
@@ -140,7 +142,8 @@ static bool going_on(struct infer *s, struct err *e) {
 void infer_free(struct infer *s) {
     if (!s) return;
     if (s->fetchers) pool_free(s->fetchers); /* whose jobs go on to the other */
-    pool_free(s->pool);
+    if (s->loader) pool_free(s->loader);
+    if (s->pool) pool_free(s->pool);
     for (size_t i = 0; i < s->entry_count; i++)
         if (s->entries[i].pool) pool_free(s->entries[i].pool);
     fetch_free(s->fetch);
@@ -422,6 +425,9 @@ static bool queue(struct infer *s, struct pool *pool, pool_job *step, struct inf
 
 static bool queue_run(struct infer *s, struct infer_job *job, struct err *e) {
     const struct entry *entry = entry_of(s, job->model_id);
+    if (job->count == 0)
+        return pool_submit(s->loader, run, job) ||
+               err_set(e, ERR_BUSY, "%d models wait to be loaded. Send it again soon.", LOADS_WAITING);
     return queue(s, entry->pool ? entry->pool : s->pool, run, job, e);
 }
 

@@ -2,7 +2,7 @@
  *
  * A job is one request: a model and its pictures. infer_submit hands it over; a thread of the service loads the
  * model if need be, works the pictures off in order, calls `each` after every picture and `done` at the end. A job
- * without pictures only loads the model, which is what POST /model/add is. Pictures that are told by URL are fetched
+ * without pictures only loads the model, which is what POST /model/add is; that has a thread and a queue of its own. Pictures that are told by URL are fetched
  * first, by threads of their own (fetch.h), so that a slow host keeps nobody's model waiting. When the queue is full, infer_submit says no
  * at once.
  *

@@ -1,7 +1,11 @@
 """What a client of the inference server does, for the tests: protocol.md section 1, and pictures to send.
 
 Sdk(url, key) does what the SDK's client does, call for call and field for field, and reads of the answers what it reads;
-.calls lists what went over the wire. run() sends with requests, run_async() with aiohttp; both drive the same steps.
+.calls lists what went over the wire. run() sends with requests, run_async() with aiohttp; both drive the same steps, and
+try again as it does (1.7): .pause() is what happens instead of its wait of up to a second.
+
+hosted(url, key, task, data) sends as roboflow-python's classes do (2.5). send() puts a request as it was recorded on a
+connection of its own.
 """
 import asyncio
 import base64
@@ -11,6 +15,19 @@ import pathlib
 import aiohttp
 import requests
 
+REQUESTS_HEADERS = """Host: 127.0.0.1:9901
+User-Agent: python-requests/2.28.1
+Accept-Encoding: gzip, deflate, br
+Accept: */*
+Connection: keep-alive
+"""
+AIOHTTP_HEADERS = """Host: 127.0.0.1:9901
+Accept: */*
+Accept-Encoding: gzip, deflate
+User-Agent: Python/3.11 aiohttp/3.8.4
+"""
+
+RETRIED, TRIES = (429, 503, 504), 3  # on registry and model calls: one
 PICTURES = pathlib.Path(__file__).resolve().parents[1] / "data" / "images"
 PHOTOS = pathlib.Path("/usr/share/darknet/data")  # Debian's package darknet
 DOG_SIZE = {"width": 768, "height": 576}
@@ -32,6 +49,28 @@ def image(data):
     return {"type": "base64", "value": b64(data)}
 
 
+def exchange(server, start, headers, data=b""):
+    """The request's first words, its header lines, its body; (status, reason, headers, body) of the answer."""
+    with server.connect() as s:
+        s.sendall(f"{start} HTTP/1.1\n{headers}\n".replace("\n", "\r\n").encode() + data)
+        f = s.makefile("rb")
+        _, status, reason = f.readline().decode().rstrip("\r\n").split(" ", 2)
+        told = {}
+        while (line := f.readline()) != b"\r\n":
+            name, value = line.decode().rstrip("\r\n").split(": ", 1)
+            told[name.lower()] = value
+        return int(status), reason, told, f.read(int(told.get("content-length", 0)))
+
+
+def send(server, start, headers, body=None, content_type="application/json", more=""):
+    """One request as recorded; status and body of the answer."""
+    data = b"" if body is None else body.encode() if isinstance(body, str) else body
+    if body is not None:
+        more += f"Content-Type: {content_type}\nContent-Length: {len(data)}\n"
+    status, _, _, answer = exchange(server, start, headers + more, data)
+    return status, json.loads(answer)
+
+
 class CallError(Exception):
     """A status that the client takes for a failure; .message is what it shows of the body."""
 
@@ -43,7 +82,8 @@ class CallError(Exception):
 class Sdk:
     def __init__(self, url, key=None, transport="legacy", v0=False, max_batch_size=1, **config):
         self.url, self.key, self.transport, self.v0, self.max_batch_size, self.config = url, key, transport, v0, max_batch_size, config
-        self.calls = []  # (method, path, status)
+        self.calls = []  # (method, path, status); a connection that failed has the status None
+        self.pause = lambda: None
 
     # --- what is sent
 
@@ -98,22 +138,38 @@ class Sdk:
     def run(self, pictures, model_id="coco/24"):
         return self.drive(self.steps(pictures, model_id))
 
+    def tries(self, path):
+        return 1 if path.startswith("/model/") else TRIES
+
     def drive(self, steps):
         with requests.Session() as session:
             session.trust_env = False
             sent = None
             while True:
                 try:
-                    method, path, query, headers, body = steps.send(sent)
+                    step = steps.send(sent)
                 except StopIteration as end:
                     return end.value
-                data = {"json": body} if isinstance(body, dict) else {"data": body}
+                sent = self.call(session, *step)
+
+    def call(self, session, method, path, query, headers, body):
+        data = {"json": body} if isinstance(body, dict) else {"data": body}
+        for left in reversed(range(self.tries(path))):
+            try:
                 answer = session.request(method, self.url + path, params=query, headers=headers, timeout=30, **data)
+            except requests.ConnectionError:
+                self.calls.append((method, path, None))
+                if not left:
+                    raise
+            else:
                 self.calls.append((method, path, answer.status_code))
-                if answer.status_code >= 400:
-                    raise CallError(answer.status_code, api_message(answer.headers.get("Content-Type", ""), answer.text))
-                assert answer.status_code == 200
-                sent = answer.json()
+                if not left or answer.status_code not in RETRIED:
+                    break
+            self.pause()
+        if answer.status_code >= 400:
+            raise CallError(answer.status_code, api_message(answer.headers.get("Content-Type", ""), answer.text))
+        assert answer.status_code == 200
+        return answer.json()
 
     def run_async(self, pictures, model_id="coco/24"):
         return asyncio.run(self.drive_async(self.steps(pictures, model_id)))
@@ -123,15 +179,40 @@ class Sdk:
             sent = None
             while True:
                 try:
-                    method, path, query, headers, body = steps.send(sent)
+                    step = steps.send(sent)
                 except StopIteration as end:
                     return end.value
-                data = {"json": body} if isinstance(body, dict) else {"data": body}
+                sent = await self.call_async(session, *step)
+
+    async def call_async(self, session, method, path, query, headers, body):
+        data = {"json": body} if isinstance(body, dict) else {"data": body}
+        for left in reversed(range(self.tries(path))):
+            try:
                 async with session.request(method, self.url + path, params=query, headers=headers, **data) as answer:
                     self.calls.append((method, path, answer.status))
-                    if answer.status != 200:
+                    if answer.status == 200:
+                        return await answer.json()
+                    if not left or answer.status not in RETRIED:
                         raise CallError(answer.status, answer.reason)
-                    sent = await answer.json()
+            except aiohttp.ClientConnectionError:
+                self.calls.append((method, path, None))
+                if not left:
+                    raise
+            await asyncio.to_thread(self.pause)
+
+
+def hosted(url, key, task, model, data, **query):
+    """As roboflow-python's class for the task does it; raises on any status from 400 on."""
+    target, form = f"{url}/{model}", {"headers": {"Content-Type": "application/x-www-form-urlencoded"}, "data": b64(data)}
+    query = {"api_key": key, **query}
+    if task == "object-detection":
+        query.update(name="YOUR_IMAGE.jpg", overlap="30", confidence="40", stroke="1", labels="false", format="json")
+    if task == "instance-segmentation":
+        query.update(confidence="40")
+        form = {"files": {"file": ("imageToUpload", data, "image/jpeg")}}
+    answer = requests.post(target, params=query, timeout=30, **form)
+    answer.raise_for_status()
+    return answer.json()
 
 
 def models_of(registry):

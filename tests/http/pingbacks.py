@@ -2,12 +2,9 @@
 import json
 import uuid
 
-HEADERS = """Host: 127.0.0.1:9901
-User-Agent: python-requests/2.28.1
-Accept-Encoding: gzip, deflate, br
-Accept: */*
-Connection: keep-alive
-"""
+from client import REQUESTS_HEADERS as HEADERS
+from client import exchange
+
 START = "1795289947"
 TIME = 1795289947.938782
 
@@ -38,13 +35,5 @@ def thin(*predictions, time=0.0123):
 def post(server, body, target="/inference-stats", headers=HEADERS, more="Content-Type: application/json\n"):
     """Sends it as a container does, on a bare connection; (status, answer)."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    start = f"POST {target} HTTP/1.1\n{headers}Content-Length: {len(data)}\n{more}".replace("\n", "\r\n").encode()
-    with server.connect() as s:
-        s.sendall(start + b"\r\n" + data)
-        f = s.makefile("rb")
-        status = int(f.readline().split()[1])
-        length = 0
-        while (line := f.readline()) != b"\r\n":
-            name, value = line.decode().strip().split(": ", 1)
-            length = int(value) if name.lower() == "content-length" else length
-        return status, json.loads(f.read(length))
+    status, _, _, answer = exchange(server, f"POST {target}", headers + f"Content-Length: {len(data)}\n" + more, data)
+    return status, json.loads(answer)

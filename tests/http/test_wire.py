@@ -10,7 +10,7 @@ import subprocess
 import aiohttp
 import pytest
 import requests
-from client import DOG_SIZE, CallError, Sdk, b64, photo
+from client import AIOHTTP_HEADERS, DOG_SIZE, REQUESTS_HEADERS, CallError, Sdk, b64, photo, send
 from conftest import Fleet
 from PIL import Image
 
@@ -48,37 +48,6 @@ def dog():
 
 
 # --- over a bare socket
-
-REQUESTS_HEADERS = """Host: 127.0.0.1:9901
-User-Agent: python-requests/2.28.1
-Accept-Encoding: gzip, deflate, br
-Accept: */*
-Connection: keep-alive
-"""
-AIOHTTP_HEADERS = """Host: 127.0.0.1:9901
-Accept: */*
-Accept-Encoding: gzip, deflate
-User-Agent: Python/3.11 aiohttp/3.8.4
-"""
-
-
-def send(server, start, headers, body=None, content_type="application/json", more=""):
-    """One request as recorded, on a connection of its own; status and body of the answer."""
-    text = start + " HTTP/1.1\n" + headers + more
-    data = b"" if body is None else body.encode() if isinstance(body, str) else body
-    if body is not None:
-        text += f"Content-Type: {content_type}\nContent-Length: {len(data)}\n"
-    with server.connect() as s:
-        s.sendall(text.replace("\n", "\r\n").encode() + b"\r\n" + data)
-        f = s.makefile("rb")
-        status = int(f.readline().split()[1])
-        length = 0
-        while (line := f.readline()) != b"\r\n":
-            name, value = line.decode().strip().split(": ", 1)
-            if name.lower() == "content-length":
-                length = int(value)
-        return status, json.loads(f.read(length))
-
 
 def check_answer(answer):
     assert set(answer) == ANSWER and answer["image"] == DOG_SIZE

@@ -297,9 +297,10 @@ static void a_full_queue_says_no_at_once(void **state) {
     struct err e;
     struct gate gate;
     struct infer *s = start_gated(&gate);
-    struct infer_job jobs[4];
-    for (size_t i = 0; i < 4; i++)
-        jobs[i] = (struct infer_job){.model_id = STR("t/1"), .done = wait_at_gate, .user = &gate};
+    const struct infer_input picture = {.bytes = STR("x")};
+    struct infer_job jobs[5];
+    for (size_t i = 0; i < 5; i++)
+        jobs[i] = (struct infer_job){.model_id = STR("t/1"), .inputs = &picture, .count = 1, .done = wait_at_gate, .user = &gate};
     assert_true(infer_submit(s, &jobs[0], &e));
     while (sem_wait(&gate.at) != 0) assert_int_equal(errno, EINTR);
     assert_true(infer_submit(s, &jobs[1], &e));
@@ -307,12 +308,15 @@ static void a_full_queue_says_no_at_once(void **state) {
     assert_false(infer_submit(s, &jobs[3], &e));
     assert_int_equal(e.code, ERR_BUSY);
     assert_string_equal(e.msg, "The inference queue is full: 2 requests wait (inference_queue). Send it again soon.");
-    for (int i = 0; i < 3; i++) sem_post(&gate.go);
+    jobs[4].count = 0; /* only loads the model, and waits behind no picture */
+    assert_true(infer_submit(s, &jobs[4], &e));
+    while (sem_wait(&gate.at) != 0) assert_int_equal(errno, EINTR);
+    for (int i = 0; i < 4; i++) sem_post(&gate.go);
     infer_free(s); /* what was taken is finished first */
     int reached = 0;
     sem_getvalue(&gate.at, &reached);
     assert_int_equal(reached, 2);
-    for (size_t i = 0; i < 3; i++) infer_job_free(&jobs[i]);
+    for (size_t i = 0; i < 5; i++) infer_job_free(&jobs[i]);
     gate_free(&gate);
 }
 
