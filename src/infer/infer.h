@@ -2,9 +2,9 @@
  *
  * A job is one request: a model and its pictures. infer_submit hands it over; a thread of the service loads the
  * model if need be, works the pictures off in order, calls `each` after every picture and `done` at the end. A job
- * without pictures only loads the model, which is what POST /model/add is; that has a thread and a queue of its own. Pictures that are told by URL are fetched
- * first, by threads of their own (fetch.h), so that a slow host keeps nobody's model waiting. When the queue is full, infer_submit says no
- * at once.
+ * without pictures only loads the model, which is what POST /model/add is; that has a thread and a queue of its own.
+ * Pictures that are told by URL are fetched first, by threads of their own (fetch.h), so that a slow host keeps nobody's
+ * model waiting. When the queue is full, infer_submit says no at once.
  *
  * Owner: the caller makes the job and owns it until infer_submit returns true; then the service does until `done` is
  * called, and the caller again from then on. What the inputs point to must live as long. infer_job_free frees what
