@@ -25,6 +25,7 @@ struct app {
     struct pool *queries; /* threads for what reads the store and may take long */
     struct crew *crew;    /* threads that help those along */
     struct pool *ingest;  /* threads that read long bodies, and wait for what they store */
+    struct pool *events;  /* the thread that keeps events and their pictures */
     struct unserved *unserved; /* what was asked for that is not served */
     char device_id[256];  /* of this machine, for the inferences computed here */
     char listen[320];     /* HOST:PORT as served, the port the real one */

@@ -30,7 +30,8 @@ static struct str bearer(const struct request *r) {
 
 static struct str given_key(const struct request *r) {
     struct str key = key_or_none(request_query(r, "api_key"));
-    return key.n ? key : key_or_none(bearer(r));
+    if (key.n == 0) key = key_or_none(bearer(r));
+    return key.n ? key : key_or_none(request_header(r, "X-API-Key")); /* what writes events has only this */
 }
 
 bool auth_given(const struct request *r, struct identity *out) {

@@ -1,6 +1,6 @@
-/* Who asks. A key comes in the query (api_key), as Authorization: Bearer, in a JSON body (api_key; the handler hands it
- * over), or as the session cookie that a key was exchanged for; the first that is present decides. "None", "" and null
- * are no key (the SDK sends them when it has none).
+/* Who asks. A key comes in the query (api_key), as Authorization: Bearer, as X-API-Key, in a JSON body (api_key; the
+ * handler hands it over), or as the session cookie that a key was exchanged for; the first that is present decides.
+ * "None", "" and null are no key (the SDK sends them when it has none).
  *
  * The cookie counts only on routes that no other origin may call, and for a change (anything but GET and HEAD) only
  * with an Origin header that names this host. It is `id.expiry.mac` in base64url, signed by the catalog: nothing is

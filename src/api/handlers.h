@@ -27,6 +27,9 @@ void delete_metadata(struct request *r);
 void post_pingback(struct request *r);
 void post_report(struct request *r);
 
+/* event.c */
+void post_event(struct request *r);
+
 /* usage.c */
 void post_usage(struct request *r);
 void get_usage_plan(struct request *r);

@@ -294,7 +294,8 @@ static bool read_options(struct request *r, struct inference_call *call) {
     }
     if (!option_mask(rd.mask_mode, rd.mask_factor, &o->mask_factor, &call->err))
         return respond_error(r, &call->err), false;
-    if (call->job.model_id.n == 0) return unprocessable(r, "model_id", json_object_get(call->body, "model_id"), MISSING), false;
+    if (call->job.model_id.n == 0)
+        return unprocessable(r, "model_id", json_object_get(call->body, "model_id"), MISSING), false;
     o->auto_orient = !rd.as_stored;
     call->monitored = !rd.unmonitored;
     return true;

@@ -101,6 +101,8 @@ static const struct row table[] = {
      "Statistics of Model Monitoring: by model and predicted class"},
     {"POST", "/:workspace/inference-stats", post_report, SPOOLED(max_body_pingback), SHAPE_ERROR, CORS_NONE,
      "What a workflow reports of its inferences"},
+    {"POST", "/v2/events", post_event, LIMIT_SETTING(max_body_inference), SHAPE_DETAIL, CORS_NONE,
+     "What a workflow sends to a local event store"},
     {"POST", "/:workspace/inference-stats/metadata", post_metadata, LIMIT_SETTING(max_body_metadata), SHAPE_ERROR,
      CORS_ANY, "Attach metadata to inferences by id"},
 };

@@ -42,6 +42,7 @@
     X(image_url_private, NUMBER, "0", 0, 1,                                                                            \
       "1: those hosts may have addresses that are not public; for tests, and for a plant's own network")               \
     X(ingest_threads, NUMBER, "2", 1, 64, "threads that read what inference servers report")                           \
+    X(event_queue, NUMBER, "64", 1, 10000, "events that may wait to be stored; past it the answer is 529")             \
     X(query_threads, NUMBER, "2", 1, 64, "threads that answer questions to the store")                                 \
     X(query_timeout_s, NUMBER, "30", 1, 3600, "seconds after which a question to the store is given up")               \
     X(slow_query_ms, NUMBER, "1000", 0, 3600000, "a question that takes so many milliseconds is logged with its plan") \

@@ -156,6 +156,7 @@ static bool start(struct server *s, struct err *e) {
            (s->app.crew = crew_new(helpers(), e)) &&
            (s->app.queries = pool_new("query", s->conf.query_threads, QUERY_QUEUE, e)) &&
            (s->app.ingest = pool_new("ingest", s->conf.ingest_threads, INGEST_QUEUE, e)) &&
+           (s->app.events = pool_new("event", 1, s->conf.event_queue, e)) &&
            (s->sweep = sweep_start(&s->app)) && (s->control = control_start(&s->app, s->sweep, e)) && listen_here(s, e);
 }
 
@@ -164,6 +165,7 @@ static void stop(struct server *s) {
     if (s->control) control_stop(s->control);
     if (s->sweep) sweep_stop(s->sweep);
     if (s->app.ingest) pool_free(s->app.ingest);
+    if (s->app.events) pool_free(s->app.events);
     if (s->app.queries) pool_free(s->app.queries);
     if (s->app.crew) crew_free(s->app.crew);
     if (s->app.infer) infer_stop(s->app.infer), infer_free(s->app.infer);

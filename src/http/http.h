@@ -37,6 +37,7 @@ typedef void request_handler(struct request *r);
 enum error_shape {
     SHAPE_ERROR,   /* {"error": "..."}   platform routes and our own */
     SHAPE_MESSAGE, /* {"message": "..."} inference routes */
+    SHAPE_DETAIL,  /* {"detail": "..."}  the local event store's */
 };
 
 enum cors { CORS_NONE, CORS_ANY /* Access-Control-Allow-Origin: *, never with credentials */ };

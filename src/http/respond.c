@@ -73,8 +73,10 @@ bool respond_file(struct request *r, int fd, size_t n, const char *content_type)
 }
 
 static void error_body(struct buf *to, const struct route *route, const struct err *e) {
+    static const char *const names[] = {
+        [SHAPE_ERROR] = "error", [SHAPE_MESSAGE] = "message", [SHAPE_DETAIL] = "detail"};
     put_object(to);
-    put_key(to, route && route->shape == SHAPE_MESSAGE ? "message" : "error");
+    put_key(to, names[route ? route->shape : SHAPE_ERROR]);
     put_strz(to, e->msg);
     put_object_end(to);
 }

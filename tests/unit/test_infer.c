@@ -300,7 +300,8 @@ static void a_full_queue_says_no_at_once(void **state) {
     const struct infer_input picture = {.bytes = STR("x")};
     struct infer_job jobs[5];
     for (size_t i = 0; i < 5; i++)
-        jobs[i] = (struct infer_job){.model_id = STR("t/1"), .inputs = &picture, .count = 1, .done = wait_at_gate, .user = &gate};
+        jobs[i] = (struct infer_job){
+            .model_id = STR("t/1"), .inputs = &picture, .count = 1, .done = wait_at_gate, .user = &gate};
     assert_true(infer_submit(s, &jobs[0], &e));
     while (sem_wait(&gate.at) != 0) assert_int_equal(errno, EINTR);
     assert_true(infer_submit(s, &jobs[1], &e));
