@@ -4,8 +4,8 @@
 BENCH_OBJ     = $(addprefix $(BUILD)/obj/base/,buf.o check.o clock.o err.o mem.o str.o)
 BENCH_HEADERS = $(wildcard bench/*.h src/base/*.h) bench/bench.mk
 BENCH_LINK    = $(CC) $(CFLAGS) -Ibench -o $@ $(filter %.c %.o,$^) -lpthread
-BENCH_WORK    = bench/data.c bench/options.c bench/tally.c bench/work.c
-BENCH_CLIENT  = $(addprefix bench/,ask.c check.c client.c drive.c lines.c load.c truth.c)
+BENCH_WORK    = bench/args.c bench/data.c bench/options.c bench/tally.c bench/work.c
+BENCH_CLIENT  = $(addprefix bench/,ask.c check.c client.c client_json.c drive.c lines.c load.c truth.c)
 
 BENCH = $(BUILD)/loadgen $(BUILD)/bench/bare $(BUILD)/bench/pg bench/duckdb/node_modules/.installed
 

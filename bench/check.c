@@ -1,26 +1,13 @@
 #include "check.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
-#include "client.h"
+#include "client_json.h"
 
 enum { JOINED = 50 };
-
-/* The answer's JSON; the caller releases it. */
-static json_t *call(struct client *c, const char *method, const char *path, struct str body, struct err *e) {
-    struct answer a;
-    json_error_t at;
-    if (!client_call(c, method, path, body, &a, e)) return NULL;
-    json_t *json = a.status == 200 ? json_loadb(a.body.p, a.body.n, 0, &at) : NULL;
-    if (!json)
-        err_set(e, ERR_INVALID, "%s %s: status %d, %.*s", method, path, a.status,
-                (int)(a.body.n < 200 ? a.body.n : 200), a.body.p);
-    return json;
-}
 
 static uint64_t count_of(const json_t *object, const char *name) {
     return (uint64_t)json_integer_value(json_object_get(object, name));
@@ -43,7 +30,7 @@ static bool check_counts(struct client *c, const struct work *w, struct err *e) 
             *(data ? &known : &unknown) += 1;
     }
     snprintf(path, sizeof path, "/api/v1/%s/fields", w->o->workspace);
-    json_t *answer = call(c, "GET", path, (struct str){0}, e), *entry, *field = NULL;
+    json_t *answer = client_json(c, "GET", path, (struct str){0}, e), *entry, *field = NULL;
     if (!answer) return false;
     size_t at;
     json_array_foreach(json_object_get(answer, "fields"), at, entry) {
@@ -57,7 +44,7 @@ static bool check_counts(struct client *c, const struct work *w, struct err *e) 
         !within("pending ids", waiting, unknown, unknown + unsure_unknown, e))
         return false;
     snprintf(path, sizeof path, "/api/v1/%s/inferences/count", w->o->workspace);
-    if (!(answer = call(c, "GET", path, (struct str){0}, e))) return false;
+    if (!(answer = client_json(c, "GET", path, (struct str){0}, e))) return false;
     uint64_t count = count_of(answer, "count"), want = w->data.events + w->o->extra;
     json_decref(answer);
     return within("inferences", count, want, want, e);
@@ -69,7 +56,7 @@ static bool check_id(struct client *c, const struct work *w, uint64_t place, str
     if (w->last[place] == WORK_UNSURE) return true;
     work_id(w, place, id);
     snprintf(path, sizeof path, "/api/v1/%s/inferences/%.*s", w->o->workspace, DATA_ID, id);
-    json_t *answer = call(c, "GET", path, (struct str){0}, e), *change;
+    json_t *answer = client_json(c, "GET", path, (struct str){0}, e), *change;
     if (!answer) return false;
     const char *has = json_string_value(json_object_get(json_object_get(answer, "metadata"), work_fields[w->o->cell]));
     if (w->last[place]) work_value((uint8_t)(w->last[place] - 1), want);
@@ -97,7 +84,7 @@ static bool join(struct client *c, const struct work *w, uint64_t place, struct 
     event.time_us = clock_now_us();
     data_json(&body, &w->data, &event);
     snprintf(path, sizeof path, "/api/v1/%s/inferences", w->o->workspace);
-    json_t *answer = call(c, "POST", path, buf_str(&body), e);
+    json_t *answer = client_json(c, "POST", path, buf_str(&body), e);
     buf_free(&body);
     if (!answer) return false;
     json_decref(answer);

@@ -7,11 +7,12 @@
 #include <unistd.h>
 
 bool client_address(const char *url, struct sockaddr_in *out, struct err *e) {
-    struct str rest = str_of(url), prefix = STR("http://127.0.0.1:"), port, path;
+    struct str rest = str_of(url), by_number = STR("http://127.0.0.1:"), by_name = STR("http://localhost:"), port, path;
     unsigned long long number;
-    if (!str_starts(rest, prefix))
-        return err_set(e, ERR_INVALID, "--url %s: want http://127.0.0.1:PORT", url ? url : "");
-    str_cut(str_from(rest, prefix.n), '/', &port, &path);
+    if (!str_starts(rest, by_number) && !str_starts(rest, by_name))
+        return err_set(e, ERR_INVALID, "--url %s: want http://127.0.0.1:PORT; load is for this machine only",
+                       url ? url : "");
+    str_cut(str_from(rest, str_starts(rest, by_number) ? by_number.n : by_name.n), '/', &port, &path);
     if (!str_to_u64(port, &number) || number < 1 || number > 65535)
         return err_set(e, ERR_INVALID, "--url %s: want a port from 1 to 65535", url);
     *out = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)number),

@@ -8,7 +8,8 @@
 #include "base/err.h"
 #include "base/str.h"
 
-/* Only http://127.0.0.1:PORT: the generator is not for other people's servers. */
+/* Only http://127.0.0.1:PORT, or localhost, which is taken for the same and not looked up: what makes load is not for
+ * other people's servers. */
 bool client_address(const char *url, struct sockaddr_in *out, struct err *e);
 int client_connect(const struct sockaddr_in *to, struct err *e); /* -1: failed */
 
