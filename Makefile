@@ -68,7 +68,7 @@ TEST_AID := $(patsubst tests/unit/%.c,$(BUILD)/tests/%.o,$(filter-out tests/unit
 MODEL_JSON := $(wildcard models/*/model.json)
 MODELS     := $(MODEL_JSON:models/%/model.json=build/models/%/model.onnx)
 
-all: $(BUILD)/sightglass $(BUILD)/journal-dump $(MODELS) $(if $(VARIANT),$(BUILD)/models) ## build the program, build/sightglass (the default)
+all: $(BUILD)/sightglass $(BUILD)/journal-dump $(BUILD)/fleet $(MODELS) $(if $(VARIANT),$(BUILD)/models) ## build the program, build/sightglass (the default)
 	@:
 
 $(BUILD)/sightglass: $(MAIN_OBJ) $(BUILD)/libsightglass.a | $(ORT)
@@ -235,6 +235,7 @@ fuzz-run: $(FUZZ)
 
 include tests/fuzz/fuzz.mk
 include bench/bench.mk
+include tools/fleet/fleet.mk
 
 bench: ## the whole table against PostgreSQL and DuckDB; writes docs/performance.md (BENCH_EVENTS=1000000 for a quick look)
 	@tools/deps build bench
