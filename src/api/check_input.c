@@ -1,6 +1,6 @@
 #include "api/check_input.h"
 
-static bool plain(struct str s, size_t least, size_t most, const char *what, struct err *e) {
+bool check_plain(struct str s, size_t least, size_t most, const char *what, struct err *e) {
     if (s.n < least) return err_set(e, ERR_INVALID, "%s is empty", what);
     if (s.n > most) return err_set(e, ERR_INVALID, "%s has %zu bytes, the most is %zu", what, s.n, most);
     for (size_t i = 0; i < s.n; i++)
@@ -9,9 +9,9 @@ static bool plain(struct str s, size_t least, size_t most, const char *what, str
     return str_is_utf8(s) || err_set(e, ERR_INVALID, "%s is not UTF-8", what);
 }
 
-bool check_id(struct str id, struct err *e) { return plain(id, 1, ID_MOST, "an inference id", e); }
-bool check_field(struct str name, struct err *e) { return plain(name, 1, FIELD_MOST, "a field name", e); }
-bool check_text(struct str text, const char *name, struct err *e) { return plain(text, 0, TEXT_MOST, name, e); }
+bool check_id(struct str id, struct err *e) { return check_plain(id, 1, ID_MOST, "an inference id", e); }
+bool check_field(struct str name, struct err *e) { return check_plain(name, 1, FIELD_MOST, "a field name", e); }
+bool check_text(struct str text, const char *name, struct err *e) { return check_plain(text, 0, TEXT_MOST, name, e); }
 
 bool check_value(const struct value *v, struct err *e) {
     return v->type != VALUE_STRING || v->text.n <= VALUE_MOST ||

@@ -79,5 +79,12 @@ void get_fields(struct request *r);
 /* stats.c */
 void get_stats(struct request *r);
 
+/* shifts.c */
+void get_shifts(struct request *r);
+void put_shifts(struct request *r);
+
+/* activity.c */
+void get_activity(struct request *r);
+
 /* ui.c */
 void get_ui(struct request *r);

@@ -12,6 +12,7 @@
 #include "api/check_input.h"
 #include "api/handlers.h"
 #include "api/write.h"
+#include "catalog/activity.h"
 
 struct entries {
     struct attach *list;
@@ -159,6 +160,42 @@ static void read_body(struct request *r, struct body *b) {
     err_set(&b->fault, ERR_INVALID, "the body is not JSON: %s at byte %zu", j.error ? j.error : "text", j.at);
 }
 
+/* ---- what the activity list says of it ---- */
+
+struct noted {
+    int64_t key_id;
+    const struct attach *list;
+    size_t count;
+};
+
+/* Kept until the write is done. */
+static void note_later(struct request *r, const struct noted *n) {
+    write_of(r)->user = arena_copy(&r->arena, n, sizeof *n);
+}
+
+/* A field with the number of its ids. A review has its value beside it; the fields that come with it are part of it. */
+static void note(struct request *r) {
+    const struct noted *n = write_of(r)->user;
+    struct str reviewer = {0};
+    bool review = false;
+    for (size_t i = 0; i < n->count; i++) {
+        const struct attach *a = &n->list[i];
+        if (str_is(a->field, "review")) review = true;
+        if (str_is(a->field, "reviewer") && a->value.type == VALUE_STRING) reviewer = a->value.text;
+    }
+    for (size_t i = 0; i < n->count; i++) {
+        const struct attach *a = &n->list[i];
+        bool this = str_is(a->field, "review");
+        if (review && (str_is(a->field, "reviewer") || str_is(a->field, "review_comment"))) continue;
+        struct activity x = {.key_id = n->key_id, .subject = a->field, .count = a->id_count};
+        x.action = this ? ACTIVITY_REVIEW : ACTIVITY_ATTACH;
+        if (this) x.reviewer = reviewer;
+        if (this && a->value.type == VALUE_STRING) x.detail = a->value.text;
+        if (a->value.type == VALUE_NONE) x.detail = STR("removed");
+        activity_note(app_of(r)->catalog, write_of(r)->workspace, &x);
+    }
+}
+
 /* The platform's form of a refusal, with what it does not say: where and why. */
 static void refuse(struct request *r, const struct err *e) {
     if (e->code != ERR_INVALID) {
@@ -176,10 +213,12 @@ static void answer_ok(struct request *r) { respond_static(r, 200, "application/j
 
 static void attached(struct request *r) {
     const struct store_write *w = write_of(r);
-    if (w->err.code == ERR_NONE)
+    if (w->err.code == ERR_NONE) {
+        note(r);
         answer_ok(r);
-    else
+    } else {
         refuse(r, &w->err);
+    }
 }
 
 void post_metadata(struct request *r) {
@@ -207,6 +246,7 @@ void post_metadata(struct request *r) {
             b.entries.list[i].key_id = (uint32_t)who.key_id;
             write_attach(w, &b.entries.list[i]);
         }
+        note_later(r, &(struct noted){who.key_id, b.entries.list, b.entries.count});
         write_send(r, attached);
     }
 }
@@ -220,6 +260,7 @@ static void attached_one(struct request *r) {
         return;
     }
     const struct attach_counts *n = &w->results[0].attach;
+    note(r);
     put_object(&r->out);
     put_key(&r->out, "status"), put_strz(&r->out, "ok");
     put_key(&r->out, "result"), put_strz(&r->out, n->applied ? "applied" : n->pending ? "pending" : "unchanged");
@@ -239,6 +280,7 @@ static void attach_one(struct request *r, struct str body_key, const struct valu
     } else {
         struct attach a = {.key_id = (uint32_t)who.key_id, .field = field, .value = *v, .ids = &id, .id_count = 1};
         write_attach(write_start(r, who.workspace_id), &a);
+        note_later(r, &(struct noted){who.key_id, arena_copy(&r->arena, &a, sizeof a), 1});
         write_send(r, attached_one);
     }
 }

@@ -37,6 +37,46 @@ struct read *read_begin_with(struct request *r, struct str body_key) {
     return rd;
 }
 
+static bool is_one_of(struct str name, const char *const *names) {
+    for (; *names; names++)
+        if (str_is(name, *names)) return true;
+    return false;
+}
+
+static bool check_object(struct request *r, json_t *body, const char *const *members, const json_error_t *why) {
+    const char *name;
+    json_t *value;
+    if (!body) {
+        respond_fail(r, ERR_INVALID, "the body is not JSON: %s (line %d, column %d)", why->text, why->line,
+                     why->column);
+        return false;
+    }
+    if (!json_is_object(body)) {
+        respond_fail(r, ERR_INVALID, "the body must be a JSON object");
+        return false;
+    }
+    json_object_foreach(body, name, value) {
+        if (str_is(STR("api_key"), name) || is_one_of(str_of(name), members)) continue;
+        respond_fail(r, ERR_INVALID, "unknown member \"%.100s\"", name);
+        return false;
+    }
+    return true;
+}
+
+struct read *read_object(struct request *r, const char *const *members, json_t **body) {
+    static const char *const none[] = {NULL};
+    json_error_t why;
+    *body = json_loadb(r->body.n ? r->body.p : "", r->body.n, JSON_REJECT_DUPLICATES, &why);
+    const json_t *key = json_object_get(*body, "api_key");
+    struct read *rd = read_begin_with(r, (struct str){json_string_value(key), json_string_length(key)});
+    if (rd && read_only(rd, none) && check_object(r, *body, members, &why)) return rd;
+    json_decref(*body);
+    *body = NULL;
+    return NULL;
+}
+
+void read_nothing(struct request *r) { respond_empty(r, 204); }
+
 /* ---- parameters ---- */
 
 bool read_param(const struct read *rd, const char *name, struct str *value) {
@@ -55,12 +95,6 @@ bool read_number(struct read *rd, const char *name, uint64_t least, uint64_t mos
     }
     *value = v;
     return true;
-}
-
-static bool is_one_of(struct str name, const char *const *names) {
-    for (; *names; names++)
-        if (str_is(name, *names)) return true;
-    return false;
 }
 
 static bool is_common(struct str name) { return str_is(name, "api_key") || (name.n && name.p[0] == '_'); }

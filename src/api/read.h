@@ -7,6 +7,8 @@
  * in r->arena. Everything else runs on the HTTP worker. A question ends early when its time is over or its client has
  * gone. */
 #pragma once
+#include <jansson.h>
+
 #include "api/app.h"
 #include "query/run.h"
 
@@ -29,6 +31,9 @@ struct read {
 /* In r->data. NULL: the answer has been given. body_key: of a JSON body, {NULL, 0} when there is none. */
 struct read *read_begin(struct request *r);
 struct read *read_begin_with(struct request *r, struct str body_key);
+/* For a small body that is a JSON object with these members (the list ends with NULL) and api_key, and for a query string
+ * that holds nothing else. The caller drops *body with json_decref; NULL: there is none, the answer has been given. */
+struct read *read_object(struct request *r, const char *const *members, json_t **body);
 static inline struct read *read_of(const struct request *r) { return r->data; }
 
 /* A parameter of the query string; false when it is absent or empty, which are the same. */
@@ -58,6 +63,9 @@ void read_run(struct read *rd, read_work *work, request_handler *answer);
 
 /* For `work`: runs a plan; one that takes long is logged, with the plan. */
 bool read_ask(struct read *rd, const struct view *v, const struct plan *p, struct answer *out, struct err *e);
+
+/* `answer` for what answers 204. */
+request_handler read_nothing;
 
 /* The member "incomplete": what was left out of an answer made of these gaps. */
 void put_incomplete(struct buf *to, const struct gap *gaps, size_t count);

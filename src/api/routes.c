@@ -71,6 +71,11 @@ static const struct row table[] = {
     {"DELETE", "/api/v1/:workspace/inferences/:id/metadata/:field", delete_metadata, NO_BODY, SHAPE_ERROR, CORS_NONE,
      "Remove one metadata field of one inference"},
 
+    {"GET", "/api/v1/:workspace/shifts", get_shifts, NO_BODY, SHAPE_ERROR, CORS_NONE, "When shifts begin and end"},
+    {"PUT", "/api/v1/:workspace/shifts", put_shifts, SMALL_BODY, SHAPE_ERROR, CORS_NONE, "Set the shifts"},
+    {"GET", "/api/v1/:workspace/activity", get_activity, NO_BODY, SHAPE_ERROR, CORS_NONE,
+     "Who attached, reviewed, deleted or changed what, and when"},
+
     /* Inference, the SDK's v1 way. */
     {"GET", "/model/registry", get_registry, NO_BODY, SHAPE_MESSAGE, CORS_ANY, "The models that were asked for"},
     {"POST", "/model/add", post_model_add, SMALL_BODY, SHAPE_MESSAGE, CORS_ANY, "Load a model"},

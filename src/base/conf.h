@@ -69,6 +69,9 @@
       "days after its last change that metadata waits for its inference; 0: for ever")                                 \
     X(set_aside_most, NUMBER, "1000", 1, 1000000,                                                                      \
       "reported items of a workspace that could not be stored and are kept with the reason, the newest ones")          \
+    X(activity_most, NUMBER, "20000", 1, 10000000,                                                                     \
+      "entries of a workspace's activity list that are kept, the newest ones; those of attaches and reviews apart from " \
+      "those of changes")                                                                                              \
     X(device_silent_s, NUMBER, "0", 0, 31536000,                                                                       \
       "seconds without a report after which a device counts as silent; 0: three times its own interval")               \
     X(failures_most, NUMBER, "100000", 1, 100000000,                                                                   \

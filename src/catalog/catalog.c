@@ -27,6 +27,7 @@ struct catalog {
     struct lookup *table;
     bool (*reserved)(struct str slug);
     struct sightings sightings;
+    struct notes notes;
     char store_id[UUID_TEXT];
     unsigned char key_hash_key[crypto_generichash_KEYBYTES], mac_key[crypto_auth_KEYBYTES];
 };
@@ -124,7 +125,7 @@ static void *watch(void *arg) {
     pthread_setname_np(pthread_self(), "catalog");
     pthread_mutex_lock(&c->lock);
     for (unsigned looks = 1; !c->stop; looks++) {
-        if (looks % LOOKS_A_WRITE == 0) sightings_write(&c->sightings, c->db);
+        if (looks % LOOKS_A_WRITE == 0) sightings_write(&c->sightings, c->db), notes_write(&c->notes, c->db);
         int64_t version = data_version(c);
         struct err e;
         if (version != c->version && load_table(c, &e)) c->version = version;
@@ -178,7 +179,8 @@ static bool open_database(struct catalog *c, const char *dir, struct err *e) {
     int opened =
         sqlite3_open_v2(path, &c->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX, NULL);
     if (opened == SQLITE_OK) sqlite3_busy_timeout(c->db, BUSY_MS);
-    const char *const parts[] = {schema, aside_schema, failures_schema, devices_schema};
+    const char *const parts[] = {schema, aside_schema, failures_schema, devices_schema, activity_schema,
+                                 settings_schema};
     bool ok = opened == SQLITE_OK || db_error(c->db, e, "opening");
     for (size_t i = 0; ok && i < sizeof parts / sizeof *parts; i++) ok = db_run(c->db, parts[i], e);
     umask(mask);
@@ -197,6 +199,7 @@ struct catalog *catalog_open(const char *dir, bool (*reserved)(struct str slug),
     pthread_rwlock_init(&c->table_lock, NULL);
     c->reserved = reserved;
     sightings_init(&c->sightings);
+    notes_init(&c->notes);
     if (open_database(c, dir, e)) {
         c->watching = pthread_create(&c->watcher, NULL, watch, c) == 0;
         if (c->watching) return c;
@@ -213,8 +216,9 @@ void catalog_close(struct catalog *c) {
     pthread_cond_signal(&c->stopping);
     pthread_mutex_unlock(&c->lock);
     if (c->watching) pthread_join(c->watcher, NULL);
-    if (c->watching) sightings_write(&c->sightings, c->db);
+    if (c->watching) sightings_write(&c->sightings, c->db), notes_write(&c->notes, c->db);
     sightings_free(&c->sightings);
+    notes_free(&c->notes);
     sqlite3_close(c->db);
     lookup_free(c->table);
     pthread_rwlock_destroy(&c->table_lock);
@@ -231,6 +235,7 @@ sqlite3 *catalog_lock(struct catalog *c) {
 
 void catalog_unlock(struct catalog *c) { pthread_mutex_unlock(&c->lock); }
 struct sightings *catalog_sightings(struct catalog *c) { return &c->sightings; }
+struct notes *catalog_notes(struct catalog *c) { return &c->notes; }
 
 /* --- lookups --- */
 

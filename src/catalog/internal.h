@@ -11,7 +11,7 @@ sqlite3 *catalog_lock(struct catalog *c);
 void catalog_unlock(struct catalog *c);
 
 /* Of each file that has tables of its own; catalog_open runs them. */
-extern const char aside_schema[], failures_schema[], devices_schema[];
+extern const char aside_schema[], failures_schema[], devices_schema[], activity_schema[], settings_schema[];
 
 bool db_error(sqlite3 *db, struct err *e, const char *what); /* false */
 bool db_run(sqlite3 *db, const char *sql, struct err *e);
@@ -36,3 +36,18 @@ void sightings_init(struct sightings *q);
 void sightings_free(struct sightings *q);
 void sightings_write(struct sightings *q, sqlite3 *db); /* between catalog_lock and catalog_unlock */
 struct sightings *catalog_sightings(struct catalog *c);
+
+/* activity.c: what was noted and is not written yet, in as many places as threads note at once. */
+struct activity;
+struct notes_shard;
+enum { NOTES_SHARDS = 8 };
+struct notes {
+    struct notes_shard *shards;
+    unsigned most; /* of each kind and workspace; set before there are threads */
+};
+void notes_init(struct notes *q);
+void notes_free(struct notes *q);
+void notes_write(struct notes *q, sqlite3 *db); /* between catalog_lock and catalog_unlock, in no transaction */
+struct notes *catalog_notes(struct catalog *c);
+/* One entry, now, as part of the caller's transaction. */
+bool activity_insert(struct catalog *c, sqlite3 *db, uint32_t workspace, const struct activity *a, struct err *e);

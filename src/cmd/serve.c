@@ -12,6 +12,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/pool.h"
+#include "catalog/activity.h"
 #include "cmd/cmd.h"
 #include "cmd/control.h"
 #include "cmd/datadir.h"
@@ -151,8 +152,10 @@ static bool start(struct server *s, struct err *e) {
     s->app.unserved = unserved_new();
     s->lock_fd = datadir_lock(s->conf.data, e);
     if (s->lock_fd < 0 || !backup_take(s->conf.data, e)) return false;
-    return (s->app.catalog = catalog_open(s->conf.data, routes_reserved, e)) && make_workspace(s, e) &&
-           open_store(s, e) && start_inference(s, e) &&
+    s->app.catalog = catalog_open(s->conf.data, routes_reserved, e);
+    if (!s->app.catalog) return false;
+    activity_keep(s->app.catalog, s->conf.activity_most);
+    return make_workspace(s, e) && open_store(s, e) && start_inference(s, e) &&
            (s->app.crew = crew_new(helpers(), e)) &&
            (s->app.queries = pool_new("query", s->conf.query_threads, QUERY_QUEUE, e)) &&
            (s->app.ingest = pool_new("ingest", s->conf.ingest_threads, INGEST_QUEUE, e)) &&
