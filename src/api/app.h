@@ -27,6 +27,7 @@ struct app {
     struct pool *ingest;  /* threads that read long bodies, and wait for what they store */
     struct pool *events;  /* the thread that keeps events and their pictures */
     struct unserved *unserved; /* what was asked for that is not served */
+    int64_t started_us;   /* when it began to serve */
     char device_id[256];  /* of this machine, for the inferences computed here */
     char listen[320];     /* HOST:PORT as served, the port the real one */
     bool loopback;        /* only this machine can reach it */

@@ -46,7 +46,7 @@ void get_errors(struct request *r);
 /* set_aside.c */
 void get_set_aside(struct request *r);
 
-/* inference.c */
+/* metrics.c */
 void get_metrics(struct request *r);
 
 /* infer_v1.c */

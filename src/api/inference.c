@@ -198,19 +198,6 @@ void inference_run(struct inference_call *call) {
     job_done(job);
 }
 
-/* ---- GET /metrics (protocol 2.1) ---- */
-
-void get_metrics(struct request *r) {
-    struct identity who;
-    struct err e = {0};
-    if (!authenticate_inference(r, (struct str){0}, &who, &e)) {
-        respond_error(r, &e);
-        return;
-    }
-    infer_meter(app_of(r)->infer, (uint64_t)who.workspace_id, &r->out);
-    respond(r, 200, "text/plain; version=0.0.4; charset=utf-8");
-}
-
 /* ---- the registry (protocol 2.2) ---- */
 
 static void write_listed(struct buf *b, struct arena *a, const struct infer_listed *listed) {

@@ -88,7 +88,7 @@ static const struct row table[] = {
      "The same for instance_segmentation, keypoints_detection and classification"},
 
     {"GET", "/metrics", get_metrics, NO_BODY, SHAPE_MESSAGE, CORS_ANY,
-     "Inferences and failures of the last 10 seconds by model, for Prometheus"},
+     "Gauges and counters for Prometheus: inferences of the last 10 seconds, requests, store"},
 
     /* Inference, the hosted API's way; reserved first segments are 404. */
     {"GET", "/:project/:version", get_legacy, LIMIT_SETTING(max_body_inference), SHAPE_MESSAGE, CORS_ANY,

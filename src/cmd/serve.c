@@ -8,6 +8,7 @@
 #include "api/routes.h"
 #include "api/unserved.h"
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/guard.h"
 #include "base/hash.h"
 #include "base/log.h"
@@ -149,6 +150,7 @@ static unsigned helpers(void) {
 static bool start(struct server *s, struct err *e) {
     gethostname(s->app.device_id, sizeof s->app.device_id - 1);
     s->app.conf = &s->conf;
+    s->app.started_us = clock_now_us();
     s->app.unserved = unserved_new();
     s->lock_fd = datadir_lock(s->conf.data, e);
     if (s->lock_fd < 0 || !backup_take(s->conf.data, e)) return false;

@@ -303,6 +303,7 @@ static void release(struct http *h) {
         empty_inbox(w, NULL);
         if (w->daemon) MHD_stop_daemon(w->daemon);
         if (w->bell) bell_unref(w->bell);
+        tally_free(w->tally);
         pthread_mutex_destroy(&w->lock);
     }
     closer_free(h->closer);
@@ -317,7 +318,10 @@ struct http *http_listen(const struct http_config *c, struct err *e) {
     h->listen_fd = -1;
     if (h->config.workers == 0) h->config.workers = 1;
     h->workers = mem_zero(h->config.workers, sizeof *h->workers);
-    for (unsigned i = 0; i < h->config.workers; i++) pthread_mutex_init(&h->workers[i].lock, NULL);
+    for (unsigned i = 0; i < h->config.workers; i++) {
+        pthread_mutex_init(&h->workers[i].lock, NULL);
+        h->workers[i].tally = tally_new(h->config.route_count);
+    }
     uint16_t boot;
     CHECK(getrandom(&boot, sizeof boot, 0) == sizeof boot);
     h->boot = (uint64_t)boot << 48;
@@ -331,6 +335,13 @@ bool http_serve(struct http *h, struct err *e) {
     for (unsigned i = 0; ok && i < h->config.workers; i++) ok = start_worker(h, &h->workers[i], e);
     h->accepting = ok && pthread_create(&h->acceptor, NULL, accept_loop, h) == 0;
     return h->accepting || (ok && err_set(e, ERR_INTERNAL, "the HTTP server did not start: out of threads"));
+}
+
+void http_metrics(struct request *r, struct buf *to) {
+    const struct http *h = ((struct exchange *)r)->http;
+    struct tally **tallies = arena_alloc(&r->arena, h->config.workers * sizeof *tallies);
+    for (unsigned i = 0; i < h->config.workers; i++) tallies[i] = h->workers[i].tally;
+    tally_write(tallies, h->config.workers, h->config.routes, h->config.route_count, to);
 }
 
 uint16_t http_port(const struct http *h) { return h->port; }

@@ -131,6 +131,9 @@ struct http_config {
     void (*answered)(const struct request *r, int status);
 };
 
+/* Appends what was answered since the start, for Prometheus (tally.h). */
+void http_metrics(struct request *r, struct buf *to);
+
 /* In two steps, so that the port can be told to those who serve before the first of them runs: http_listen takes the
  * address, http_serve starts the workers. http_stop may follow either. */
 struct http *http_listen(const struct http_config *c, struct err *e);

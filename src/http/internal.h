@@ -12,6 +12,7 @@
 #include "http/body.h"
 #include "http/closer.h"
 #include "http/http.h"
+#include "http/tally.h"
 
 enum wait_state { RUNNING, WAITING, WOKEN, ABANDONED };
 
@@ -55,6 +56,7 @@ struct worker {
     atomic_bool busy;     /* a handler runs */
     atomic_int suspended; /* connections of this worker that wait */
     uint64_t next_id;
+    struct tally *tally; /* its answers */
 };
 
 /* A request and what the server needs to know of it. `r` comes first: a struct request * is a struct exchange *. */
@@ -107,6 +109,8 @@ struct exchange *exchange_new(struct http *h, struct worker *w, struct MHD_Conne
 void exchange_unref(struct exchange *x);
 enum MHD_Result request_step(struct exchange *x, const char *method, const char *data, size_t *data_size);
 void request_over(struct exchange *x);
+
+void request_counted(struct exchange *x); /* its answer, once the status is known; on its worker */
 
 /* url.c: fills path, segments, query; false with the refusal set. */
 bool url_parse(struct request *r, struct str target, struct err *e);

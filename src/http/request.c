@@ -51,6 +51,13 @@ void exchange_unref(struct exchange *x) {
     free(x);
 }
 
+void request_counted(struct exchange *x) {
+    const struct http_config *c = &x->http->config;
+    size_t route = x->r.route ? (size_t)(x->r.route - c->routes) : c->route_count;
+    if (x->status < 200 || x->status > 599) return; /* what another server said, passed on */
+    tally_count(x->worker->tally, route, x->status, clock_mono_us() - x->r.started_us);
+}
+
 static bool refuse(struct exchange *x, int status) {
     if (!x->refused) x->refused = status ? status : err_status(x->refusal.code);
     return false;
@@ -128,6 +135,7 @@ static enum MHD_Result cut(struct exchange *x) {
     struct buf answer = {0};
     x->stage = STAGE_ANSWERED;
     respond_raw(x, &answer);
+    request_counted(x);
     ssize_t n = send(info->connect_fd, answer.p, answer.n, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n > 0) closer_add(x->http->closer, dup(info->connect_fd));
     buf_free(&answer);

@@ -31,6 +31,7 @@ static void send_response(struct request *r, int status, const char *content_typ
     x->stage = STAGE_ANSWERED;
     x->status = status;
     x->sent = size;
+    request_counted(x);
     if (x->http->config.answered) x->http->config.answered(r, status);
     char id[REQUEST_ID_SIZE];
     format_id(x, id);

@@ -475,6 +475,13 @@ void infer_meter(struct infer *s, uint64_t account, struct buf *out) {
     meter_write(s->meter, account, clock_mono_us(), out);
 }
 
+size_t infer_waiting(struct infer *s) {
+    size_t n = pool_waiting(s->pool) + pool_waiting(s->loader) + (s->fetchers ? pool_waiting(s->fetchers) : 0);
+    for (size_t i = 0; i < s->entry_count; i++)
+        if (s->entries[i].pool) n += pool_waiting(s->entries[i].pool);
+    return n;
+}
+
 void infer_job_free(struct infer_job *job) {
     for (size_t i = 0; job->results && i < job->count; i++)
         buf_free(&job->results[i].decoded), buf_free(&job->results[i].drawing);

@@ -119,6 +119,9 @@ struct infer_job {
 /* What GET /metrics tells to the account (meter.h). */
 void infer_meter(struct infer *s, uint64_t account, struct buf *out);
 
+/* Jobs that wait for a thread. */
+size_t infer_waiting(struct infer *s);
+
 /* False with ERR_NOT_FOUND, ERR_INTERNAL (see infer_find), ERR_INVALID (the model is for another task, a URL is
  * not allowed) or ERR_BUSY: then nothing was taken and nothing is called. */
 bool infer_submit(struct infer *s, struct infer_job *job, struct err *e);

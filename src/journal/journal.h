@@ -108,6 +108,7 @@ bool journal_read(struct journal *j, struct journal_position *from, struct journ
 /* Files whose records are all numbered `upto` or less may be written again. */
 void journal_recycle(struct journal *j, uint64_t upto);
 
+/* Files now; groups committed since the start, their records and bytes. Any thread. */
 struct journal_stats {
     uint64_t files, free_files, groups, records, bytes;
 };

@@ -71,6 +71,14 @@ struct store_counts store_counts(struct store *s, uint32_t workspace) {
     return w ? (struct store_counts){w->unchanged, w->conflicts} : (struct store_counts){0};
 }
 
+struct store_load store_load(struct store *s) {
+    struct store_load load = {.journal = journal_stats(s->journal)};
+    pthread_mutex_lock(&s->lock);
+    load.queued_bytes = s->queued;
+    pthread_mutex_unlock(&s->lock);
+    return load;
+}
+
 /* ---- submitting ---- */
 
 bool store_submit(struct store *s, struct store_write *w, struct err *e) {

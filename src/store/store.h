@@ -16,6 +16,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "journal/journal.h"
 #include "record/record.h"
 #include "store/view.h"
 
@@ -104,6 +105,13 @@ bool store_writable(struct store *s, struct err *e);
 
 /* Takes a workspace and all it holds away, for ever: its number is refused from now on. */
 bool store_delete(struct store *s, uint32_t workspace, struct err *e);
+
+/* How the way to the disk is taken. Any thread. */
+struct store_load {
+    struct journal_stats journal;
+    uint64_t queued_bytes; /* of writes that the writer has not taken yet */
+};
+struct store_load store_load(struct store *s);
 
 /* ---- reading: view.h ---- */
 

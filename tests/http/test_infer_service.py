@@ -1,13 +1,12 @@
-"""How models are run: several pictures at once, threads of a model's own, what headers and /metrics tell, public names."""
+"""How models are run: several pictures at once, threads of a model's own, what headers tell, public names."""
 import json
-import re
 import threading
 
 import graphs
 import pytest
 import requests
 from client import image, picture
-from conftest import Fleet, wait_for
+from conftest import Fleet
 from test_infer_tasks import png
 
 GREYS = [25, 51, 76, 102, 127]
@@ -123,44 +122,6 @@ def test_headers_tell_the_model_and_whether_it_was_loaded(make_server, tmp_path)
     assert added["X-Model-Cold-Start"] == "false"
     unknown = infer(s, "nobody/1", image(png(32, 32)), 404).headers
     assert "X-Model-Id" not in unknown and unknown["X-Model-Cold-Start"] == "false"
-
-
-# --- /metrics
-
-def metrics(server, **how):
-    answer = server.get("/metrics", **how)
-    assert answer.status_code == 200 and answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
-    lines = answer.text.splitlines()
-    values = dict(line.split() for line in lines if not line.startswith("#"))
-    assert all(re.fullmatch(r"[a-zA-Z_:][a-zA-Z0-9_:]*", name) for name in values)
-    assert {line.split()[2] for line in lines if line.startswith("# TYPE")} == set(values)
-    return {name: float(value) for name, value in values.items()}
-
-
-def test_gauges_of_the_last_ten_seconds(make_server, tmp_path):
-    probe(tmp_path, "line.1", 1)
-    s = make_server(models=tmp_path / "models")
-    assert metrics(s) == {"num_inferences_total": 0, "avg_inference_time_total": 0, "num_errors_total": 0}
-    infer(s, "line.1/1", [image(png(32, 32))] * 3)
-    infer(s, "line.1/1", image(b"no picture"), 400)
-    infer(s, "nobody/1", image(png(32, 32)), 404)
-    told = metrics(s)
-    assert (told["num_inferences_line_1_1"], told["num_errors_line_1_1"]) == (3, 1)
-    assert (told["num_inferences_total"], told["num_errors_total"]) == (3, 2)
-    assert 0 < told["avg_inference_time_line_1_1"] == told["avg_inference_time_total"] < 30
-    assert not [name for name in told if "nobody" in name]
-    wait_for(lambda: metrics(s)["num_inferences_total"] == 0, seconds=30)
-
-
-def test_a_workspace_sees_its_own(make_server, tmp_path):
-    probe(tmp_path, "one", 1)
-    s = make_server(models=tmp_path / "models")
-    other = s.keys("add", workspace="other").stdout.strip()
-    infer(s, "one/1", image(png(32, 32)))
-    assert metrics(s)["num_inferences_one_1"] == 1
-    wait_for(lambda: s.get("/metrics", key=other).status_code == 200)
-    assert metrics(s, key=other) == {"num_inferences_total": 0, "avg_inference_time_total": 0, "num_errors_total": 0}
-    assert s.get("/metrics", anonymous=True).status_code == 401
 
 
 # --- public names
