@@ -135,7 +135,7 @@ static int value_code(const struct container *c, const struct event *e, enum fie
     if (!e->with_metadata) return -1;
     switch (f) {
     case FIELD_SERIAL: return c->line == 3 ? -1 : 0; /* each its own */
-    case FIELD_EXPECTED: return e->expected;
+    case FIELD_EXPECTED: return e->model * CLASSES + e->expected; /* of any model on this container */
     case FIELD_RESULT: return e->expected >= world_models[e->model].first_defect;
     case FIELD_SHIFT: return e->shift;
     case FIELD_OPERATOR: return e->operator;

@@ -90,7 +90,7 @@ static bool out_of_order(const struct world *w, const struct container *c, int64
 
 bool world_alive(const struct world *w, const struct container *c, unsigned window) {
     int64_t us = world_start(w, window);
-    return us < c->silent_from_us && (window == w->history || !out_of_order(w, c, us));
+    return us + world_length(w, window) <= c->silent_from_us && (window == w->history || !out_of_order(w, c, us));
 }
 
 /* How much is done, per second, in units of no meaning. */
@@ -118,7 +118,10 @@ static void make_container(const struct world *w, struct container *c, unsigned 
     c->aggregates = number % 6 == 5;
     c->skew_us = number % 5 == 2 ? 3 * MINUTE : number % 5 == 4 ? -130 * SECOND : 0;
     c->silent_from_us = INT64_MAX;
-    if (s->containers > 2 && number == s->containers - 1) c->silent_from_us = s->now_us / DAY * DAY - 2 * HOUR;
+    if (s->containers > 2 && number == s->containers - 1) {
+        c->silent_from_us = s->now_us / DAY * DAY - 2 * HOUR;
+        c->skew_us = 0;
+    }
     if (s->containers > 3 && number == s->containers - 2) c->skew_us = DAY;
     for (unsigned i = 0; i < 6; i++, r /= 36) id[i] = letters[r % 36];
     snprintf(c->device_id, NAME, "sim-%s-%02u%s", world_plants[c->plant], number, c->hostile ? world_hostile : "");
