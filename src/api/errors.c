@@ -91,8 +91,8 @@ static bool show(struct read *rd, const struct view *v, struct err *e) {
     put_key(to, "bucket_s"), put_int(to, *width_us / SECOND);
     put_key(to, "errors"), put_int(to, (int64_t)x.all);
     put_key(to, "prev_errors"), put_int(to, (int64_t)x.before);
-    if (!add_list(rd, "resources", "resource_id", FAILURE_MODEL, e) || !add_list(rd, "hosts", "host", FAILURE_HOST, e) ||
-        !add_list(rd, "types", "type", FAILURE_TYPE, e) ||
+    if (!add_list(rd, "resources", "resource_id", FAILURE_MODEL, e) ||
+        !add_list(rd, "hosts", "host", FAILURE_HOST, e) || !add_list(rd, "types", "type", FAILURE_TYPE, e) ||
         !add_list(rd, "categories", "category", FAILURE_CATEGORY, e))
         return false;
     add_series(to, p, &x, *width_us);

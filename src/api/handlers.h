@@ -83,6 +83,18 @@ void get_stats(struct request *r);
 void get_shifts(struct request *r);
 void put_shifts(struct request *r);
 
+/* views.c */
+void get_saved_views(struct request *r);
+void post_saved_view(struct request *r);
+void put_saved_view(struct request *r);
+void delete_saved_view(struct request *r);
+
+/* markers.c */
+void get_markers(struct request *r);
+void post_marker(struct request *r);
+void put_marker(struct request *r);
+void delete_marker(struct request *r);
+
 /* activity.c */
 void get_activity(struct request *r);
 

@@ -3,7 +3,8 @@
 #include <glib.h>
 #include <stdlib.h>
 
-/* A name as it is compared: in one form of Unicode (an umlaut may be one character or two), without case and separators. */
+/* A name as it is compared: in one form of Unicode (an umlaut may be one character or two), without case and
+ * separators. */
 struct folded {
     struct str text, name;
     size_t at; /* which of the names it is */

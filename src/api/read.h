@@ -31,8 +31,9 @@ struct read {
 /* In r->data. NULL: the answer has been given. body_key: of a JSON body, {NULL, 0} when there is none. */
 struct read *read_begin(struct request *r);
 struct read *read_begin_with(struct request *r, struct str body_key);
-/* For a small body that is a JSON object with these members (the list ends with NULL) and api_key, and for a query string
- * that holds nothing else. The caller drops *body with json_decref; NULL: there is none, the answer has been given. */
+/* For a small body that is a JSON object with these members (the list ends with NULL) and api_key, and for a query
+ * string that holds nothing else. The caller drops *body with json_decref; NULL: there is none, the answer has been
+ * given. */
 struct read *read_object(struct request *r, const char *const *members, json_t **body);
 static inline struct read *read_of(const struct request *r) { return r->data; }
 

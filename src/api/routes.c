@@ -73,6 +73,16 @@ static const struct row table[] = {
 
     {"GET", "/api/v1/:workspace/shifts", get_shifts, NO_BODY, SHAPE_ERROR, CORS_NONE, "When shifts begin and end"},
     {"PUT", "/api/v1/:workspace/shifts", put_shifts, SMALL_BODY, SHAPE_ERROR, CORS_NONE, "Set the shifts"},
+    {"GET", "/api/v1/:workspace/views", get_saved_views, NO_BODY, SHAPE_ERROR, CORS_NONE,
+     "The views of the dashboard that were given a name"},
+    {"POST", "/api/v1/:workspace/views", post_saved_view, SMALL_BODY, SHAPE_ERROR, CORS_NONE, "Save a view"},
+    {"PUT", "/api/v1/:workspace/views/:id", put_saved_view, SMALL_BODY, SHAPE_ERROR, CORS_NONE, "Change a view"},
+    {"DELETE", "/api/v1/:workspace/views/:id", delete_saved_view, NO_BODY, SHAPE_ERROR, CORS_NONE, "Remove a view"},
+    {"GET", "/api/v1/:workspace/markers", get_markers, NO_BODY, SHAPE_ERROR, CORS_NONE,
+     "Marks on the time axis, also when a version of a model was first seen"},
+    {"POST", "/api/v1/:workspace/markers", post_marker, SMALL_BODY, SHAPE_ERROR, CORS_NONE, "Set a marker"},
+    {"PUT", "/api/v1/:workspace/markers/:id", put_marker, SMALL_BODY, SHAPE_ERROR, CORS_NONE, "Change a marker"},
+    {"DELETE", "/api/v1/:workspace/markers/:id", delete_marker, NO_BODY, SHAPE_ERROR, CORS_NONE, "Remove a marker"},
     {"GET", "/api/v1/:workspace/activity", get_activity, NO_BODY, SHAPE_ERROR, CORS_NONE,
      "Who attached, reviewed, deleted or changed what, and when"},
 

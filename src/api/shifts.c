@@ -65,7 +65,8 @@ static bool read_days(const json_t *days, const char *where, unsigned *out, stru
     json_array_foreach(days, i, v) {
         json_int_t day = json_integer_value(v);
         if (!json_is_integer(v) || day < 1 || day > WEEK || *out & 1u << day)
-            return err_set(e, ERR_INVALID, "%sdays[%zu] must be a number from 1, Monday, to 7, Sunday, each once", where, i);
+            return err_set(e, ERR_INVALID, "%sdays[%zu] must be a number from 1, Monday, to 7, Sunday, each once",
+                           where, i);
         *out |= 1u << day;
     }
     return *out || err_set(e, ERR_INVALID, "%sdays must be a list of at least one day", where);
@@ -81,9 +82,9 @@ static bool read_shift(struct arena *a, const json_t *o, const char *where, stru
         while (i < 4 && strcmp(name, names[i]) != 0) i++;
         if (i == 4) return err_set(e, ERR_INVALID, "%s%.100s: a shift has name, from, to and days", where, name);
     }
-    return member_text(a, o, where, "name", 1, NAME_MOST, &out->name, e) &&
-           member_text(a, o, where, "from", 1, NAME_MOST, &out->from, e) && read_clock(out->from, where, "from", e) &&
-           member_text(a, o, where, "to", 1, NAME_MOST, &out->to, e) && read_clock(out->to, where, "to", e) &&
+    return member_needed(a, o, where, "name", NAME_MOST, &out->name, e) &&
+           member_needed(a, o, where, "from", NAME_MOST, &out->from, e) && read_clock(out->from, where, "from", e) &&
+           member_needed(a, o, where, "to", NAME_MOST, &out->to, e) && read_clock(out->to, where, "to", e) &&
            read_days(json_object_get(o, "days"), where, &out->days, e);
 }
 

@@ -28,8 +28,8 @@ static const char insert[] =
     " ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
     " ON CONFLICT (workspace, minute, key, action, reviewer, subject, detail) WHERE summed = 1"
     " DO UPDATE SET count = count + excluded.count";
-static const char drop[] = "DELETE FROM activity WHERE workspace = ?1 AND summed = ?2 AND n <= (SELECT max(n) FROM activity"
-                           " WHERE workspace = ?1 AND summed = ?2) - ?3";
+static const char drop[] = "DELETE FROM activity WHERE workspace = ?1 AND summed = ?2 AND n <="
+                           " (SELECT max(n) FROM activity WHERE workspace = ?1 AND summed = ?2) - ?3";
 
 static const char *const names[] = {
 #define X(name, text) [ACTIVITY_##name] = text,
@@ -197,7 +197,9 @@ void notes_write(struct notes *q, sqlite3 *db) {
         x->slots = NULL;
         x->count = x->lost = 0;
         pthread_mutex_unlock(&x->lock);
-        if (lost) log_event(LOG_WARN, "activity_not_kept", "why=\"too many different ones at once\" notes=%llu", (unsigned long long)lost);
+        if (lost)
+            log_event(LOG_WARN, "activity_not_kept", "why=\"too many different ones at once\" notes=%llu",
+                      (unsigned long long)lost);
         if (!slots) continue;
         sqlite3_exec(db, "PRAGMA synchronous = NORMAL", NULL, NULL, NULL);
         write_notes(q, db, slots);

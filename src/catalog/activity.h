@@ -1,9 +1,9 @@
 /* Who did what in a workspace, and when: what was attached and reviewed, deleted, set, marked, saved.
  *
  * What comes by the thousand (attaches) is noted in memory and added up: the same by the same key in one minute is one
- * entry with the sum of the counts, on disk within two seconds; a crash loses those. What is rare is written at once, in
- * the transaction of the change where the catalog makes it. Of each workspace the newest are kept, the two kinds apart,
- * so that no flood of attaches washes away who changed a setting. */
+ * entry with the sum of the counts, on disk within two seconds; a crash loses those. What is rare is written at once,
+ * in the transaction of the change where the catalog makes it. Of each workspace the newest are kept, the two kinds
+ * apart, so that no flood of attaches washes away who changed a setting. */
 #pragma once
 #include "catalog/catalog.h"
 

@@ -180,7 +180,7 @@ static bool open_database(struct catalog *c, const char *dir, struct err *e) {
         sqlite3_open_v2(path, &c->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX, NULL);
     if (opened == SQLITE_OK) sqlite3_busy_timeout(c->db, BUSY_MS);
     const char *const parts[] = {schema, aside_schema, failures_schema, devices_schema, activity_schema,
-                                 settings_schema};
+                                 settings_schema, views_schema, markers_schema};
     bool ok = opened == SQLITE_OK || db_error(c->db, e, "opening");
     for (size_t i = 0; ok && i < sizeof parts / sizeof *parts; i++) ok = db_run(c->db, parts[i], e);
     umask(mask);

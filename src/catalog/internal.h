@@ -11,7 +11,8 @@ sqlite3 *catalog_lock(struct catalog *c);
 void catalog_unlock(struct catalog *c);
 
 /* Of each file that has tables of its own; catalog_open runs them. */
-extern const char aside_schema[], failures_schema[], devices_schema[], activity_schema[], settings_schema[];
+extern const char aside_schema[], failures_schema[], devices_schema[], activity_schema[], settings_schema[],
+    views_schema[], markers_schema[];
 
 bool db_error(sqlite3 *db, struct err *e, const char *what); /* false */
 bool db_run(sqlite3 *db, const char *sql, struct err *e);

@@ -58,7 +58,11 @@ def parameters(op):
     return [resolve(p) for p in op.get("parameters", [])]
 
 
+MADE = {}  # of a path that ends with an id that the server chose: one that is there
+
+
 def fill(path, op, **change):
+    change = {**MADE.get(path, {}), **change}
     for p in parameters(op):
         if p["in"] == "path":
             path = path.replace("{%s}" % p["name"], urllib.parse.quote(str(change.get(p["name"], p["example"])), safe=""))
@@ -103,6 +107,10 @@ def server(tmp_path_factory):
     for method, path in FIRST:
         op = operation(method, path)
         assert s.request(method, fill(path, op), **example_body(op, s.key)).status_code == 200
+    for path in ("/api/v1/{workspace}/views", "/api/v1/{workspace}/markers"):
+        op = operation("POST", path)
+        answer = s.request("POST", fill(path, op), **example_body(op, s.key))
+        MADE[path + "/{id}"] = {"id": answer.json()["id"]}
     yield s
     fleet.close()
 

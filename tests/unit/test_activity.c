@@ -57,7 +57,8 @@ static void test_what_differs_is_an_entry_of_its_own(void **state) {
     (void)state;
     struct catalog *c = open_catalog();
     struct arena a = {0};
-    const struct activity one = {.key_id = 1, .subject = STR("f"), .reviewer = STR("r"), .detail = STR("d"), .count = 1};
+    const struct activity one = {
+        .key_id = 1, .subject = STR("f"), .reviewer = STR("r"), .detail = STR("d"), .count = 1};
     struct activity other[5] = {one, one, one, one, one};
     other[0].key_id = 2;
     other[1].action = ACTIVITY_REVIEW;
@@ -105,7 +106,8 @@ static void test_long_texts_are_cut_between_characters(void **state) {
     struct err e;
     char text[2001];
     for (int i = 0; i < 2000; i += 2) memcpy(text + i, "\xc3\xa9", 2);
-    const struct activity x = {.subject = {text + 1, 1999}, .reviewer = {text, 2000}, .detail = {text, 2000}, .count = 1};
+    const struct activity x = {
+        .subject = {text + 1, 1999}, .reviewer = {text, 2000}, .detail = {text, 2000}, .count = 1};
     activity_note(c, 1, &x);
     assert_true(activity_add(c, 1, &x, &e));
     struct activity_list list = read_all(c, 1, &a);
