@@ -47,9 +47,7 @@ static void sweep_workspace(const struct app *app, uint32_t workspace) {
     struct err e = {0};
     char quoted[LOG_QUOTE];
     size_t removed = 0;
-    struct view *v = store_view(app->store, workspace);
-    bool all = !v || view_each_picture(v, collect, &h);
-    view_release(v);
+    bool all = store_each_picture(app->store, workspace, collect, &h);
     if (h.count) qsort(h.list, h.count, sizeof *h.list, by_bytes);
     /* With a segment that cannot be read nobody knows which pictures it names. */
     if (all && !blob_sweep(app->blobs, workspace, MIN_AGE_S, referenced, &h, &removed, &e))

@@ -131,27 +131,28 @@ static bool write_temp(const char *path, struct str bytes, char temp[PATH_ROOM],
 bool blob_put(struct blobs *b, uint32_t workspace, struct str picture, struct str thumbnail,
               uint8_t hash[BLOB_HASH], struct err *e) {
     char path[PATH_ROOM], thumb[PATH_ROOM], path_temp[PATH_ROOM], thumb_temp[PATH_ROOM], shard[3], folder[PATH_ROOM];
-    CHECK(picture.n && thumbnail.n);
+    bool document = thumbnail.n == 0;
+    CHECK(picture.n && (!document || picture.p[0] == '{'));
     crypto_generichash(hash, BLOB_HASH, (const unsigned char *)picture.p, picture.n, NULL, 0);
     if (!make_folder(b, workspace, hash, e)) return false;
     blob_path(b, workspace, hash, "", path);
     blob_path(b, workspace, hash, THUMB, thumb);
 
     pthread_mutex_lock(&b->lock);
-    bool there = touch(thumb) && touch(path);
+    bool there = (document || touch(thumb)) && touch(path);
     pthread_mutex_unlock(&b->lock);
     if (!there) {
-        if (!write_temp(thumb, thumbnail, thumb_temp, e)) return false;
+        if (!document && !write_temp(thumb, thumbnail, thumb_temp, e)) return false;
         if (!write_temp(path, picture, path_temp, e)) {
-            io_unlink(thumb_temp);
+            if (!document) io_unlink(thumb_temp);
             return false;
         }
         pthread_mutex_lock(&b->lock);
-        bool renamed = io_rename(thumb_temp, thumb) == 0 && io_rename(path_temp, path) == 0;
+        bool renamed = (document || io_rename(thumb_temp, thumb) == 0) && io_rename(path_temp, path) == 0;
         if (!renamed) err_errno(e, "cannot rename %s", path_temp);
         pthread_mutex_unlock(&b->lock);
         if (!renamed) {
-            io_unlink(thumb_temp);
+            if (!document) io_unlink(thumb_temp);
             io_unlink(path_temp);
             return false;
         }
@@ -186,13 +187,15 @@ void blob_file(const struct blobs *b, uint32_t workspace, const uint8_t hash[BLO
     blob_path(b, workspace, hash, kind == BLOB_THUMBNAIL ? THUMB : "", path);
 }
 
-static bool hash_file(int fd, uint8_t hash[BLOB_HASH]) {
+static bool hash_file(int fd, uint8_t hash[BLOB_HASH], bool *document) {
     crypto_generichash_state state;
     char bytes[64 << 10];
     ssize_t n;
     crypto_generichash_init(&state, NULL, 0, BLOB_HASH);
-    for (off_t at = 0; (n = io_pread(fd, bytes, sizeof bytes, at)) > 0; at += n)
+    for (off_t at = 0; (n = io_pread(fd, bytes, sizeof bytes, at)) > 0; at += n) {
+        if (at == 0) *document = bytes[0] == '{';
         crypto_generichash_update(&state, (const unsigned char *)bytes, (unsigned long long)n);
+    }
     crypto_generichash_final(&state, hash, BLOB_HASH);
     return n == 0;
 }
@@ -200,15 +203,16 @@ static bool hash_file(int fd, uint8_t hash[BLOB_HASH]) {
 bool blob_verify(struct blobs *b, uint32_t workspace, const uint8_t hash[BLOB_HASH], struct err *e) {
     char path[PATH_ROOM];
     uint8_t is[BLOB_HASH];
+    bool document = false;
     blob_file(b, workspace, hash, BLOB_PICTURE, path);
     int fd = io_open(path, O_RDONLY, 0);
     if (fd < 0) return errno == ENOENT ? err_set(e, ERR_NOT_FOUND, "%s is missing", path) : err_errno(e, "%s", path);
-    bool ok = hash_file(fd, is) || err_errno(e, "reading %s", path);
+    bool ok = hash_file(fd, is, &document) || err_errno(e, "reading %s", path);
     io_close(fd);
     if (ok && memcmp(is, hash, BLOB_HASH) != 0)
         ok = err_set(e, ERR_DAMAGED, "%s is damaged: it is not the picture that its name says", path);
     blob_file(b, workspace, hash, BLOB_THUMBNAIL, path);
-    return ok && (access(path, F_OK) == 0 || err_set(e, ERR_NOT_FOUND, "%s is missing", path));
+    return ok && (document || access(path, F_OK) == 0 || err_set(e, ERR_NOT_FOUND, "%s is missing", path));
 }
 
 bool blob_remove(struct blobs *b, uint32_t workspace, const uint8_t hash[BLOB_HASH], struct err *e) {

@@ -3,6 +3,7 @@
  *   DIR/<workspace number>/images/ab/cdef....          the picture, byte for byte as it came
  *   DIR/<workspace number>/images/ab/cdef....thumb     its thumbnail, a JPEG
  *
+ * or the annotation of one, a JSON document, likewise and without a thumbnail,
  * where abcdef... is the BLAKE2b-256 of the picture's bytes in hexadecimal: the same picture twice is one file. A
  * picture is whole and synced, and so are the names of its folders, before blob_put returns; the record that names it
  * is queued after that. So a crash can leave a picture without a record, never the other way; blob_sweep removes those.
@@ -22,7 +23,7 @@ struct blobs;
 struct blobs *blobs_new(const char *dir); /* keeps a copy of dir; the folder exists */
 void blobs_free(struct blobs *b);
 
-/* Both texts must have bytes in them. */
+/* A picture with its thumbnail; or a document, JSON text that begins with '{', which has none. */
 bool blob_put(struct blobs *b, uint32_t workspace, struct str picture, struct str thumbnail,
               uint8_t hash[BLOB_HASH], struct err *e);
 

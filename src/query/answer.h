@@ -21,6 +21,7 @@ struct hit {
     uint8_t flags;          /* ROW_* */
     struct entry *metadata; /* in the order of the names */
     size_t metadata_count;
+    struct str uploads; /* the pictures that came under its id (record/uploads.h) */
 };
 
 /* ---- PLAN_GROUPS ---- */

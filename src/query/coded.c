@@ -23,6 +23,8 @@ void coded_begin(struct coded *c, const struct subject *s, const struct part *p)
         c->nothing = !part_metadata(p, s->field, &c->metadata);
         c->truths = c->metadata.column ? c->metadata.column->dict.count : 0;
         c->over = c->truths + 2;
+    } else if (s->of == OF_PICTURE) {
+        part_uploads(p, &c->metadata);
     } else if (text_column(s->of) != COLUMN_DICTS) {
         c->texts = part_texts(p, text_column(s->of));
         c->nothing = texts_count(&c->texts) == 0;
@@ -31,6 +33,7 @@ void coded_begin(struct coded *c, const struct subject *s, const struct part *p)
 
 uint32_t coded_count(const struct coded *c) {
     const struct metadata *m = &c->metadata;
+    if (c->subject->of == OF_PICTURE) return 3;
     if (m->field) return dict_count(&m->field->dict) + 1;
     if (m->column || m->over) return c->over + (m->over ? dict_count(&m->over->dict) : 0) + 1;
     return text_column(c->subject->of) != COLUMN_DICTS ? texts_count(&c->texts) + 1 : 3;
@@ -78,6 +81,14 @@ static const uint32_t *read_flags(const struct batch *b, uint8_t flag, uint32_t 
     return room;
 }
 
+static const uint32_t *read_pictures(const struct coded *c, const struct batch *b, uint32_t *room) {
+    const struct metadata *m = &c->metadata;
+    read_flags(b, ROW_PICTURE, room);
+    for (uint32_t i = 0; (m->field || m->column || m->over) && i < b->count; i++)
+        if (metadata_value(m, b->slice->first + b->at[i]).type != VALUE_NONE) room[i] = 2;
+    return room;
+}
+
 const uint32_t *coded_read(const struct coded *c, struct batch *b, uint32_t room[BATCH_ROWS]) {
     if (c->nothing) return memset(room, 0, b->count * sizeof *room);
     switch (c->subject->of) {
@@ -86,7 +97,7 @@ const uint32_t *coded_read(const struct coded *c, struct batch *b, uint32_t room
         return read_field(c, b, room);
     case OF_ERROR: return read_flags(b, ROW_ERROR, room);
     case OF_PARTIAL: return read_flags(b, ROW_PARTIAL, room);
-    case OF_PICTURE: return read_flags(b, ROW_PICTURE, room);
+    case OF_PICTURE: return read_pictures(c, b, room);
     case OF_INDEX:
     case OF_DETECTIONS:
         for (uint32_t i = 0; i < b->count; i++) room[i] = CODED_NUMBER;

@@ -316,7 +316,7 @@ static struct subject *subjects_of(const struct scan *s, size_t *count) {
     for (int of = 0; of < OF_METADATA && f->columns; of++)
         if (of_uses((enum of)of) & USE_FACET) ask_for(subjects, count, (struct subject){.of = (enum of)of});
     for (uint32_t i = 0; i < field_count; i++)
-        ask_for(subjects, count, (struct subject){OF_METADATA, fields->names[i]});
+        if (!field_is_own(fields->names[i])) ask_for(subjects, count, (struct subject){OF_METADATA, fields->names[i]});
     return subjects;
 }
 

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "record/uploads.h"
+
 static struct str copy(struct arena *a, struct str s) { return (struct str){arena_copy(a, s.p, s.n), s.n}; }
 
 static void copy_texts(struct inference *inf, struct arena *a) {
@@ -38,6 +40,11 @@ bool hit_load(const struct part *p, uint32_t row, struct arena *a, struct hit *o
     out->inf.time_us = slice_time(&s)[at];
     out->inf.index = slice_index(&s)[at];
     out->metadata_count = part_row_metadata(p, row, a, &out->metadata);
+    for (size_t i = out->metadata_count; i-- > 0;) {
+        if (!field_is_own(out->metadata[i].name)) continue;
+        out->uploads = out->metadata[i].value.text;
+        out->metadata[i] = out->metadata[--out->metadata_count];
+    }
     if (out->metadata_count > 1) qsort(out->metadata, out->metadata_count, sizeof *out->metadata, by_name);
     return true;
 }

@@ -4,6 +4,7 @@
 
 #include "query/hit.h"
 #include "query/scan.h"
+#include "record/uploads.h"
 
 static struct str copy(struct arena *a, struct str s) { return (struct str){arena_copy(a, s.p, s.n), s.n}; }
 
@@ -75,8 +76,25 @@ static int newest_first(const void *x, const void *y) {
     return str_cmp(a->change.field, b->change.field);
 }
 
+/* What is said of uploaded pictures has no place in the history of metadata. */
+static void take_uploads(struct one *out) {
+    size_t count = 0;
+    uint64_t newest = 0;
+    for (size_t i = 0; i < out->history_count; i++) {
+        const struct change *c = &out->history[i].change;
+        if (!field_is_own(c->field)) {
+            out->history[count++] = out->history[i];
+        } else if (c->seq >= newest) {
+            newest = c->seq;
+            out->uploads = c->value.text;
+        }
+    }
+    out->history_count = count;
+}
+
 /* A write is the past of the next one of its field, and the last one is what holds now. */
 static void finish_history(struct arena *a, struct one *out) {
+    take_uploads(out);
     if (out->history_count == 0) return;
     qsort(out->history, out->history_count, sizeof *out->history, by_field_and_age);
     out->metadata = arena_alloc(a, out->history_count * sizeof *out->metadata);

@@ -31,6 +31,7 @@ struct one {
     size_t sibling_count;
     struct entry *metadata; /* the id's current values in the order of their names, also where no inference came yet */
     size_t metadata_count;
+    struct str uploads; /* the pictures that came under the id (record/uploads.h), also where no inference came yet */
     struct gap *gaps; /* segments that may hold more of it and cannot be read */
     size_t gap_count;
 };

@@ -24,6 +24,7 @@ struct matcher {
     bool ids_by_text;             /* FIELD_ID: some are not */
     struct metadata_test *fields; /* FIELD_METADATA: one or none; FIELD_ANY: those that may have such a value */
     size_t field_count;
+    struct metadata uploads; /* FIELD_PICTURE */
 };
 
 bool matcher_never(const struct matcher *m) { return m->kind == NEVER; }
@@ -59,7 +60,7 @@ static void find_fields(struct matcher *m, struct arena *a, const struct part *p
     uint32_t count = fields_count(p->view->fields);
     m->fields = arena_alloc(a, count * sizeof *m->fields);
     for (uint32_t i = 0; i < count; i++)
-        if (part_metadata_at(p, i, &where)) add_field(m, a, &where);
+        if (!field_is_own(p->view->fields->names[i]) && part_metadata_at(p, i, &where)) add_field(m, a, &where);
 }
 
 static void find_ids(struct matcher *m, struct arena *a, const struct part *p) {
@@ -116,6 +117,7 @@ static void prepare_test(struct matcher *m, struct arena *a, const struct part *
         find_fields(m, a, p);
         possible = m->field_count;
         break;
+    case FIELD_PICTURE: part_uploads(p, &m->uploads); break;
     case FIELD_ANY:
         find_ids(m, a, p);
         find_fields(m, a, p);
@@ -337,7 +339,16 @@ static void keep_any(const struct matcher *m, const struct slice *s, struct bitm
     *rows = sum;
 }
 
-static void keep_numbers(const struct filter_test *t, const struct slice *s, struct bitmap *rows) {
+/* A picture of the record's own, or one that was uploaded for it. */
+static void find_pictures(const struct metadata *uploads, const struct slice *s, const uint8_t *flags, uint8_t *out) {
+    for (uint32_t at = 0; at < s->count; at++) out[at] = (flags[at] & ROW_PICTURE) != 0;
+    if (!uploads->field && !uploads->column && !uploads->over) return;
+    for (uint32_t at = 0; at < s->count; at++)
+        out[at] |= metadata_value(uploads, s->first + at).type != VALUE_NONE;
+}
+
+static void keep_numbers(const struct matcher *m, const struct slice *s, struct bitmap *rows) {
+    const struct filter_test *t = m->test;
     uint8_t flags_room[BLOCK_ROWS];
     uint32_t count_room[BLOCK_ROWS];
     switch (t->field) {
@@ -366,10 +377,15 @@ static void keep_numbers(const struct filter_test *t, const struct slice *s, str
         KEEP_NUMBERS(t, rows, s->count, (double)v[at]);
         break;
     }
+    case FIELD_PICTURE: {
+        uint8_t has[BLOCK_ROWS];
+        find_pictures(&m->uploads, s, slice_flags(s, flags_room), has);
+        KEEP_NUMBERS(t, rows, s->count, has[at]);
+        break;
+    }
     default: {
         const uint8_t *v = slice_flags(s, flags_room);
-        uint8_t flag = t->field == FIELD_PARTIAL ? ROW_PARTIAL : ROW_PICTURE;
-        KEEP_NUMBERS(t, rows, s->count, (v[at] & flag) != 0);
+        KEEP_NUMBERS(t, rows, s->count, (v[at] & ROW_PARTIAL) != 0);
     }
     }
 }
@@ -386,7 +402,7 @@ static void run_test(const struct matcher *m, const struct slice *s, struct dete
     case FIELD_CLASS: keep_classes(m, s, room, rows); break;
     case FIELD_METADATA: keep_metadata(&m->fields[0], m->test, s, rows); break;
     case FIELD_ANY: keep_any(m, s, rows); break;
-    default: keep_numbers(m->test, s, rows);
+    default: keep_numbers(m, s, rows);
     }
 }
 

@@ -195,11 +195,18 @@ bool part_metadata_at(const struct part *p, uint32_t field, struct metadata *out
     return out->column || out->over;
 }
 
-bool part_metadata(const struct part *p, struct str name, struct metadata *out) {
+static bool find_metadata(const struct part *p, struct str name, struct metadata *out) {
     int field = fields_find(p->view->fields, name);
     *out = (struct metadata){0};
     return field >= 0 && part_metadata_at(p, (uint32_t)field, out);
 }
+
+bool part_metadata(const struct part *p, struct str name, struct metadata *out) {
+    *out = (struct metadata){0};
+    return !field_is_own(name) && find_metadata(p, name, out);
+}
+
+bool part_uploads(const struct part *p, struct metadata *out) { return find_metadata(p, FIELD_UPLOADS, out); }
 
 struct value metadata_value(const struct metadata *m, uint32_t row) {
     if (m->field) {

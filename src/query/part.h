@@ -125,6 +125,8 @@ struct metadata {
 
 /* False: no row of the part has it. */
 bool part_metadata(const struct part *p, struct str name, struct metadata *out);
+/* The same of the pictures that came under a row's id (record/uploads.h), which have no name that can be asked for. */
+bool part_uploads(const struct part *p, struct metadata *out);
 /* By its number in the workspace. */
 bool part_metadata_at(const struct part *p, uint32_t field, struct metadata *out);
 

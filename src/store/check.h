@@ -20,10 +20,11 @@ struct check {
 /* False, and e: it could not be looked through to its end, or not be repaired. */
 bool check_store(struct check *c, struct err *e);
 
-/* Every picture that an inference names, as often as one does: in the segments that can be read, and in what logs and
- * journal have of those that are in none. After check_store. */
-bool check_each_picture(const struct check *c, void (*call)(void *ctx, uint32_t workspace, const uint8_t hash[32]),
-                        void *ctx, struct err *e);
+/* Every picture that an inference names or that was uploaded for one, as often as that is said: in the segments that
+ * can be read, and in what logs and journal have of those that are in none. may_be_gone: only a record names it, whose
+ * inference may have ended. After check_store. */
+typedef void check_picture_call(void *ctx, uint32_t workspace, const uint8_t hash[32], bool may_be_gone);
+bool check_each_picture(const struct check *c, check_picture_call *call, void *ctx, struct err *e);
 
 /* ---- its parts (check_rows.c, repair.c) ---- */
 

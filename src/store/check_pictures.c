@@ -9,9 +9,29 @@ struct naming {
     const struct check *c;
     const struct manifest *m;
     uint32_t workspace; /* of the segment that is read */
-    void (*call)(void *ctx, uint32_t workspace, const uint8_t hash[32]);
+    check_picture_call *call;
     void *ctx;
 };
+
+/* What a record names that may have ended since: the attach stays in the logs for a while after what waited is too old
+ * or its inference is gone, and the picture went with them. */
+struct mention {
+    const struct naming *n;
+    uint32_t workspace;
+};
+
+static void mentioned(void *ctx, const uint8_t hash[32]) {
+    const struct mention *m = ctx;
+    m->n->call(m->n->ctx, m->workspace, hash, true);
+}
+
+static void named_by_attach(const struct naming *n, const struct record_header *h, struct str payload) {
+    struct mention m = {n, h->workspace};
+    struct arena arena = {0};
+    struct attach a;
+    if (attach_decode(payload, &arena, &a) && str_eq(a.field, FIELD_UPLOADS)) uploads_each_picture(&a.value, mentioned, &m);
+    arena_free(&arena);
+}
 
 /* An inference that a segment has, or that went with one, is not looked for here. */
 static bool named_by_record(void *ctx, const struct record_header *h, struct str payload, struct err *e) {
@@ -20,15 +40,17 @@ static bool named_by_record(void *ctx, const struct record_header *h, struct str
     struct arena arena = {0};
     struct inference inf;
     (void)e;
-    if (h->type != RECORD_INFERENCE || (w && (w->deleted || h->seq <= w->sealed_through))) return true;
-    if (inference_decode(payload, &arena, &inf) && inf.picture) n->call(n->ctx, h->workspace, inf.picture);
+    if (w && w->deleted) return true;
+    if (h->type == RECORD_ATTACH) named_by_attach(n, h, payload);
+    if (h->type != RECORD_INFERENCE || (w && h->seq <= w->sealed_through)) return true;
+    if (inference_decode(payload, &arena, &inf) && inf.picture) n->call(n->ctx, h->workspace, inf.picture, false);
     arena_free(&arena);
     return true;
 }
 
 static void named_by_row(void *ctx, const uint8_t hash[32]) {
     const struct naming *n = ctx;
-    n->call(n->ctx, n->workspace, hash);
+    n->call(n->ctx, n->workspace, hash, false);
 }
 
 static void no_gap(void *ctx, const char *path, uint64_t at, uint64_t first, uint64_t last) {
@@ -69,8 +91,7 @@ static bool in_workspace(struct naming *n, const struct manifest_workspace *w, s
     return true;
 }
 
-bool check_each_picture(const struct check *c, void (*call)(void *ctx, uint32_t workspace, const uint8_t hash[32]),
-                        void *ctx, struct err *e) {
+bool check_each_picture(const struct check *c, check_picture_call *call, void *ctx, struct err *e) {
     struct manifest m;
     char dir[CHECK_PATH];
     uint64_t seq;

@@ -2,13 +2,20 @@
 
 #include "base/guard.h"
 
-void segment_each_picture(const struct segment *s, void (*call)(void *ctx, const uint8_t hash[32]), void *ctx) {
+static void uploaded(const struct segment_field *f, picture_call *call, void *ctx) {
+    for (uint32_t code = 1; f->codes && code <= f->dict.count; code++)
+        uploads_each_picture(&(struct value){.type = VALUE_STRING, .text = segment_dict_text(&f->dict, code)}, call, ctx);
+}
+
+void segment_each_picture(const struct segment *s, picture_call *call, void *ctx) {
     const uint8_t *flags = SEG(s, FLAGS), *pictures = NULL;
     for (uint32_t row = 0; row < s->rows; row++) {
         if (!(flags[row] & ROW_PICTURE)) continue;
         if (!pictures) pictures = SEG(s, PICTURE);
         call(ctx, pictures + (size_t)row * 32);
     }
+    for (uint32_t i = 0; i < s->field_count; i++)
+        if (str_eq(segment_field_name(s, i), FIELD_UPLOADS)) uploaded(segment_field(s, i), call, ctx);
 }
 
 bool segment_describe(const struct segment *s, struct manifest_segment *out, struct err *e) {

@@ -8,10 +8,10 @@
 struct fields *fields_new(uint32_t most) {
     CHECK(most < UINT32_MAX / 4);
     uint32_t slots = 16;
-    while (slots < 2 * most) slots *= 2;
+    while (slots < 2 * (most + OWN_FIELDS)) slots *= 2;
     struct fields *f = mem_zero(1, sizeof *f);
     f->most = most;
-    f->names = mem_zero(most, sizeof *f->names);
+    f->names = mem_zero(most + OWN_FIELDS, sizeof *f->names);
     f->slots = mem_zero(slots, sizeof *f->slots);
     f->mask = slots - 1;
     return f;
@@ -33,6 +33,8 @@ static uint32_t look_up(const struct fields *f, struct str name, uint32_t *at) {
     }
 }
 
+uint32_t fields_named(const struct fields *f) { return fields_count(f) - (fields_find(f, FIELD_UPLOADS) >= 0); }
+
 int fields_find(const struct fields *f, struct str name) {
     uint32_t at;
     return (int)look_up(f, name, &at) - 1;
@@ -42,7 +44,7 @@ uint32_t fields_of(struct fields *f, struct str name) {
     uint32_t at, known = look_up(f, name, &at);
     if (known) return known - 1;
     uint32_t i = atomic_load_explicit(&f->count, memory_order_relaxed);
-    CHECK(i < f->most);
+    CHECK(i < f->most + OWN_FIELDS);
     f->names[i] = (struct str){arena_copy(&f->heap, name.p, name.n), name.n};
     atomic_store_explicit(&f->count, i + 1, memory_order_release);
     atomic_store_explicit(&f->slots[at], i + 1, memory_order_release);

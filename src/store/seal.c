@@ -36,7 +36,7 @@ static bool any_partial(const struct segment *s) {
 /* Every field that a segment knows has its number before anybody writes to it: what is journalled is applied, so the
  * limit cannot be met later. */
 bool fields_fit(struct workspace *w, struct str name, struct err *e) {
-    if (fields_find(w->fields, name) < 0 && fields_count(w->fields) == w->fields->most)
+    if (!field_is_own(name) && fields_find(w->fields, name) < 0 && fields_named(w->fields) == w->fields->most)
         return err_set(e, ERR_NO_SPACE, "workspace %u holds more metadata fields than max_fields (%u)", w->number,
                        w->fields->most);
     fields_of(w->fields, name);
@@ -102,7 +102,7 @@ struct sealed *sealed_open(struct store *s, struct workspace *w, struct manifest
     manifest_path(s->dir, w->number, file, path);
     struct segment *segment = segment_open(path, s->o.id, w->number, e);
     if (!segment) return NULL;
-    struct sealed *out = sealed_new(segment, slot, s->o.max_fields);
+    struct sealed *out = sealed_new(segment, slot, s->o.max_fields + OWN_FIELDS);
     if (m.rows) out->received_us = m.max_received_us;
     out->path = mem_alloc(strlen(path) + 1);
     memcpy(out->path, path, strlen(path) + 1);
@@ -124,7 +124,7 @@ static struct sealed *sealed_lost(struct store *s, struct manifest_segment m, ui
                                 .rows = m.rows,
                                 .min_time_us = m.rows ? m.min_time_us : INT64_MIN,
                                 .max_time_us = m.rows ? m.max_time_us : INT64_MAX};
-    struct sealed *out = sealed_new(segment, slot, s->o.max_fields);
+    struct sealed *out = sealed_new(segment, slot, s->o.max_fields + OWN_FIELDS);
     if (m.rows) out->received_us = m.max_received_us;
     return out;
 }

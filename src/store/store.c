@@ -28,7 +28,7 @@ static struct workspace *workspace_new(struct store *s, uint32_t number) {
     pthread_mutex_init(&w->lock, NULL);
     struct view *v = mem_zero(1, sizeof *v);
     v->generation = 1;
-    v->chunks[v->chunk_count++] = chunk_new(s->o.chunk_rows ? s->o.chunk_rows : SEGMENT_ROWS, s->o.max_fields);
+    v->chunks[v->chunk_count++] = chunk_new(s->o.chunk_rows ? s->o.chunk_rows : SEGMENT_ROWS, s->o.max_fields + OWN_FIELDS);
     v->chunks[0]->opened_generation = v->generation;
     v->directory = w->directory;
     v->pending = w->pending;
@@ -141,36 +141,6 @@ bool store_writable(struct store *s, struct err *e) {
         return err_wrap(e, "storing has stopped");
     }
     return !stopping || err_set(e, ERR_BUSY, "the server is stopping");
-}
-
-/* ---- pictures ---- */
-
-static void chunk_pictures(const struct chunk *c, void (*call)(void *ctx, const uint8_t hash[32]), void *ctx) {
-    struct arena arena = {0};
-    struct inference inf;
-    for (uint32_t row = 0, rows = chunk_rows(c); row < rows; row++) {
-        const struct block *b = chunk_block(c, row);
-        if (!(row_flags(b, row % BLOCK_ROWS) & ROW_PICTURE)) continue;
-        CHECK(inference_decode(b->payload[row % BLOCK_ROWS], &arena, &inf));
-        call(ctx, inf.picture);
-        arena_free(&arena);
-    }
-}
-
-bool view_each_picture(const struct view *v, void (*call)(void *ctx, const uint8_t hash[32]), void *ctx) {
-    for (size_t i = 0; i < v->chunk_count; i++) chunk_pictures(v->chunks[i], call, ctx);
-    for (size_t i = 0; i < v->sealed_count; i++) {
-        const struct segment *s = v->sealed[i]->segment;
-        struct guard g;
-        if (v->sealed[i]->set_aside) return false;
-        if (!guard_enter(&g)) {
-            view_set_aside(v, g.what, &g.e);
-            return false;
-        }
-        segment_each_picture(s, call, ctx);
-        guard_leave(&g);
-    }
-    return true;
 }
 
 /* ---- opening and closing ---- */

@@ -18,6 +18,7 @@
 #include "base/err.h"
 #include "journal/journal.h"
 #include "record/record.h"
+#include "record/uploads.h"
 #include "store/view.h"
 
 struct store;
@@ -121,9 +122,10 @@ struct store_counts {
 };
 struct store_counts store_counts(struct store *s, uint32_t workspace);
 
-/* Calls back with the 32-byte hash of each picture that a row of the view names. False: a segment could not be read, so
- * some were not named. Any thread. */
-bool view_each_picture(const struct view *v, void (*call)(void *ctx, const uint8_t hash[32]), void *ctx);
+/* Calls back with the 32-byte hash of each kept file that an inference names: its picture, those that were uploaded
+ * under its id, also when it has not come yet, and their annotations. False: a segment could not be read, so some were
+ * not named. Any thread. */
+bool store_each_picture(struct store *s, uint32_t workspace, picture_call *call, void *ctx);
 
 /* ---- backups ---- */
 

@@ -137,7 +137,7 @@ void freeze(struct store *s, struct workspace *w) {
     v->chunk_count++;
     v->chunks[1]->frozen = true;
     v->chunks[1]->last_seq = w->seq; /* what came since its last row was there already, or in conflict */
-    v->chunks[0] = chunk_new(s->o.chunk_rows ? s->o.chunk_rows : SEGMENT_ROWS, s->o.max_fields);
+    v->chunks[0] = chunk_new(s->o.chunk_rows ? s->o.chunk_rows : SEGMENT_ROWS, s->o.max_fields + OWN_FIELDS);
     v->chunks[0]->opened_generation = v->generation;
     view_publish(w, v);
     if (!s->o.manual) poke_keeper(s);

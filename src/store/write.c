@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "journal/journal.h"
+#include "record/uploads.h"
 #include "store/store.h"
 
 enum {
@@ -38,7 +39,7 @@ bool write_inference(struct store_write *w, const struct inference *inf, struct 
 }
 
 void write_attach(struct store_write *w, const struct attach *a) {
-    if (w->most.ids == 0 || !str_eq(w->field, a->field)) w->most.fields++;
+    if (!field_is_own(a->field) && (w->most.ids == 0 || !str_eq(w->field, a->field))) w->most.fields++;
     w->most.ids += a->id_count;
     w->field = a->field;
     for (size_t i = 0; i < a->id_count;) {

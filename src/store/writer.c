@@ -42,7 +42,8 @@ static struct additions count_new(struct store_write *w, const struct workspace 
             continue;
         }
         if (r->attach.value.type == VALUE_NONE) continue;
-        if (!ws || fields_find(ws->fields, r->attach.field) < 0) fields[field_count++] = r->attach.field;
+        if (!field_is_own(r->attach.field) && (!ws || fields_find(ws->fields, r->attach.field) < 0))
+            fields[field_count++] = r->attach.field;
         for (size_t i = 0; i < r->attach.id_count; i++)
             if (!ws || !waits_or_stands(ws, w->view, &r->ids[i], r->attach.ids[i])) ids[id_count++] = r->attach.ids[i];
     }
@@ -65,7 +66,7 @@ static bool too_many(uint64_t there, uint64_t more, uint64_t limit) { return mor
 static bool within_limits(struct store *s, struct store_write *w, struct additions *add, struct err *e) {
     const struct workspace *ws = workspace_of(s, w->workspace, false);
     const struct additions *group = &s->group_adds;
-    uint64_t fields = ws ? fields_count(ws->fields) : 0, waiting = ws ? pending_count(ws->pending) : 0;
+    uint64_t fields = ws ? fields_named(ws->fields) : 0, waiting = ws ? pending_count(ws->pending) : 0;
     if (ws && ws->deleted) return err_set(e, ERR_NOT_FOUND, "the workspace was deleted; nothing was stored");
     *add = w->most;
     for (int exact = 0; exact < 2; exact++) {

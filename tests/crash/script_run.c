@@ -282,7 +282,7 @@ static bool check_view(const struct script *s, uint32_t workspace, struct err *e
     struct view *v = store_view(s->store, workspace);
     struct pictures p = {.blobs = s->blobs, .workspace = workspace, .e = e, .ok = true};
     if (!v) return true;
-    if (!view_each_picture(v, check_picture, &p)) p.ok = err_set(e, ERR_DAMAGED, "a segment was set aside");
+    if (!store_each_picture(s->store, workspace, check_picture, &p)) p.ok = err_set(e, ERR_DAMAGED, "a segment was set aside");
     for (size_t i = 0; i < v->sealed_count && p.ok; i++)
         p.ok = segment_verify(v->sealed[i]->segment, e) && segment_verify_summary(v->sealed[i]->segment, e);
     view_release(v);

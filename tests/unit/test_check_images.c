@@ -165,12 +165,42 @@ static void what_nobody_names_is_not_asked_for(void **state) {
     blobs_free(p.blobs);
 }
 
+/* A picture that was uploaded is looked at in segment and log; one that is not there is told only where a row names
+ * it: what waited may have waited too long. */
+static void what_was_uploaded_is_looked_at(void **state) {
+    struct world p;
+    struct store_kit *k = *state;
+    char path[BLOB_PATH], hex[2 * BLOB_HASH + 1];
+    static const char *const ids[] = {[SEALED] = "a", [LOGGED] = "waits", [JOURNALLED] = "waits too"};
+    make(&p, k);
+    assert_true(store_kit_open(k));
+    for (unsigned n = 0; n < PICTURES; n++) {
+        snprintf(path, sizeof path, "upload %u", n);
+        assert_true(blob_put(p.blobs, STORE_KIT_WORKSPACE, str_of(path), STR("thumbnail"), p.hashes[n], &k->e));
+        sodium_bin2hex(hex, sizeof hex, p.hashes[n], BLOB_HASH);
+        assert_true(add_value(k, ids[n], "\x01pictures", TEXT_VALUE(hex)));
+        if (n == SEALED) step(k, STEP_FOLD), step(k, STEP_COMPACT);
+        if (n == LOGGED) step(k, STEP_CHECKPOINT);
+    }
+    store_kit_kill(k);
+    assert_int_equal(look(&p, false, 0).named, 2 * PICTURES);
+    for (unsigned n = 0; n < PICTURES; n++) {
+        damage(&p, n);
+        assert_int_equal(look(&p, false, n == SEALED ? 1 : 2).damaged, 1);
+        path_of(&p, n, BLOB_PICTURE, path);
+        unlink(path);
+        assert_int_equal(look(&p, false, 1).missing, 1); /* that of the segment */
+    }
+    blobs_free(p.blobs);
+}
+
 int main(void) {
     if (sodium_init() < 0) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_is_missing_or_damaged_is_named, store_kit_setup, store_kit_teardown),
         cmocka_unit_test_setup_teardown(what_is_damaged_is_set_aside, store_kit_setup, store_kit_teardown),
         cmocka_unit_test_setup_teardown(what_is_lost_names_nothing, store_kit_setup, store_kit_teardown),
+        cmocka_unit_test_setup_teardown(what_was_uploaded_is_looked_at, store_kit_setup, store_kit_teardown),
         cmocka_unit_test_setup_teardown(what_nobody_names_is_not_asked_for, store_kit_setup, store_kit_teardown),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

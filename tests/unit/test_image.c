@@ -379,6 +379,22 @@ static void a_picture_is_kept_once(void **state) {
 
 static bool is_the_one(void *ctx, const uint8_t hash[BLOB_HASH]) { return memcmp(ctx, hash, BLOB_HASH) == 0; }
 
+static void a_document_has_no_thumbnail(void **state) {
+    struct place *p = *state;
+    struct err e;
+    uint8_t hash[BLOB_HASH];
+    size_t size, removed;
+    for (int i = 0; i < 2; i++) assert_true(blob_put(p->blobs, 7, STR("{\"top\":\"a\"}"), (struct str){0}, hash, &e));
+    blob_is(p, hash, BLOB_PICTURE, "{\"top\":\"a\"}");
+    assert_int_equal(blob_open(p->blobs, 7, hash, BLOB_THUMBNAIL, &size, &e), -1);
+    assert_true(blob_verify(p->blobs, 7, hash, &e));
+    assert_true(blob_sweep(p->blobs, 7, 0, is_the_one, hash, &removed, &e));
+    assert_true(blob_verify(p->blobs, 7, hash, &e));
+    assert_true(blob_remove(p->blobs, 7, hash, &e));
+    assert_false(blob_verify(p->blobs, 7, hash, &e));
+}
+
+
 static void a_sweep_takes_old_orphans(void **state) {
     struct place *p = *state;
     struct err e;
@@ -514,6 +530,7 @@ int main(void) {
         cmocka_unit_test(a_sample_is_fair_and_repeatable),
         cmocka_unit_test(bad_policies),
         cmocka_unit_test_setup_teardown(a_picture_is_kept_once, open_place, close_place),
+        cmocka_unit_test_setup_teardown(a_document_has_no_thumbnail, open_place, close_place),
         cmocka_unit_test_setup_teardown(a_sweep_takes_old_orphans, open_place, close_place),
         cmocka_unit_test_setup_teardown(put_again_is_young_again, open_place, close_place),
         cmocka_unit_test_setup_teardown(everything_is_synced_in_order, open_place, close_place),

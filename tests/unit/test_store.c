@@ -395,11 +395,58 @@ static void pictures_are_named(void **state) {
         adds(k, &inf, OUTCOME_CREATED, n);
     }
     adds(k, &without, OUTCOME_CREATED, 0);
-    struct view *v = store_view(k->s, STORE_KIT_WORKSPACE);
-    view_each_picture(v, pictures_in_use, &seen);
-    view_release(v);
+    assert_true(store_each_picture(k->s, STORE_KIT_WORKSPACE, pictures_in_use, &seen));
     assert_true(str_is(buf_str(&seen), "123"));
     buf_free(&seen);
+}
+
+#define HASH(c) c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c
+#define UPLOADS "\x01pictures"
+
+static int by_byte(const void *x, const void *y) { return *(const unsigned char *)x - *(const unsigned char *)y; }
+
+/* First bytes of all that are named, each once. */
+static const char *named_uploads(struct store_kit *k) {
+    static char all[64];
+    struct buf seen = {0};
+    size_t n = 0;
+    assert_true(store_each_picture(k->s, STORE_KIT_WORKSPACE, pictures_in_use, &seen));
+    if (seen.n) qsort(seen.p, seen.n, 1, by_byte);
+    for (size_t i = 0; i < seen.n; i++)
+        if (i == 0 || seen.p[i] != seen.p[i - 1]) all[n++] = seen.p[i];
+    all[n] = 0;
+    buf_free(&seen);
+    return all;
+}
+
+/* Wherever an id stands: waiting, in the open chunk, in a segment, over one, folded into it. */
+static void uploads_are_named(void **state) {
+    struct store_kit *k = *state;
+    struct inference inf = plain("i", "m", 0);
+    assert_true(add_value(k, "i", UPLOADS, TEXT_VALUE(HASH("41"))));
+    assert_string_equal(named_uploads(k), "A");
+    assert_true(add_value(k, "i", UPLOADS, TEXT_VALUE(HASH("41") ":" HASH("42"))));
+    assert_string_equal(named_uploads(k), "AB");
+    adds(k, &inf, OUTCOME_CREATED, 0);
+    assert_string_equal(named_uploads(k), "AB");
+    static const enum store_step steps[] = {STEP_FREEZE, STEP_SEAL, STEP_CHECKPOINT, STEP_COMPACT};
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        assert_true(store_step(k->s, STORE_KIT_WORKSPACE, steps[i], 0, &k->e));
+        assert_string_equal(named_uploads(k), "AB");
+    }
+    assert_true(add_value(k, "i", UPLOADS, TEXT_VALUE(HASH("41") ":" HASH("42") " " HASH("43"))));
+    assert_true(add_value(k, "other", UPLOADS, TEXT_VALUE(HASH("44"))));
+    assert_string_equal(named_uploads(k), "ABCD");
+    assert_true(store_step(k->s, STORE_KIT_WORKSPACE, STEP_FOLD, 0, &k->e));
+    assert_string_equal(named_uploads(k), "ABCD");
+    for (int i = 0; i < 2; i++) {
+        store_kit_kill(k);
+        assert_true(store_kit_open(k));
+        assert_string_equal(named_uploads(k), "ABCD");
+        assert_true(store_step(k->s, STORE_KIT_WORKSPACE, STEP_COMPACT, 0, &k->e));
+    }
+    assert_true(store_step(k->s, STORE_KIT_WORKSPACE, STEP_RETAIN, INT64_MAX, &k->e));
+    assert_string_equal(named_uploads(k), "D"); /* it still waits */
 }
 
 int main(void) {
@@ -418,6 +465,7 @@ int main(void) {
         TEST(workspaces_do_not_meet),
         TEST(submitted_at_once),
         TEST(pictures_are_named),
+        TEST(uploads_are_named),
     };
     return cmocka_run_group_tests_name("store", tests, NULL, NULL);
 }

@@ -72,6 +72,26 @@ static void fields_at_the_limit_and_one_past(void **state) {
     free(before);
 }
 
+/* Where the pictures of ids are noted counts to no limit, and there is room for it when all others are taken. */
+static void a_field_of_our_own(void **state) {
+    struct store_kit *k = *state;
+    assert_true(add_value(k, "i", "\x01pictures", TEXT_VALUE("a")));
+    assert_true(add_fields(k, 0, 1024));
+    assert_false(add_value(k, "i", "one more", TEXT_VALUE("v")));
+    assert_true(add_value(k, "j", "\x01pictures", TEXT_VALUE("b")));
+    for (int i = 0; i < 2; i++) {
+        store_kit_close(k);
+        assert_true(store_kit_open(k));
+        assert_false(add_value(k, "i", "one more", TEXT_VALUE("v")));
+        assert_true(add_value(k, "i", "\x01pictures", TEXT_VALUE(i ? "c" : "d")));
+        struct inference inf = plain(i ? "i" : "j", "m", 0);
+        assert_true(add_inference(k, &inf));
+        assert_true(store_step(k->s, STORE_KIT_WORKSPACE, STEP_FREEZE, 0, &k->e));
+        assert_true(store_step(k->s, STORE_KIT_WORKSPACE, STEP_SEAL, 0, &k->e));
+    }
+    assert_int_equal(field_count_of(k), 1025);
+}
+
 static void a_new_field_named_twice_is_one(void **state) {
     struct store_kit *k = *state;
     struct store_write w;
@@ -424,6 +444,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, store_kit_setup, store_kit_teardown)
         TEST(fields_at_the_limit_and_one_past),
+        TEST(a_field_of_our_own),
         TEST(a_new_field_named_twice_is_one),
         TEST(pending_at_the_limit_and_one_past),
         TEST(inferences_at_the_limit_and_one_past),
