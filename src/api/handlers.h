@@ -68,6 +68,15 @@ void get_inference_count(struct request *r);
 void get_inference(struct request *r);
 void get_inference_image(struct request *r);
 void get_inference_thumbnail(struct request *r);
+void get_inference_annotation(struct request *r);
+
+/* upload.c */
+void post_upload(struct request *r);
+void post_annotate(struct request *r);
+
+/* image_metadata.c */
+void post_image_metadata(struct request *r);
+void post_images_metadata(struct request *r);
 
 /* query.c */
 void post_query(struct request *r);

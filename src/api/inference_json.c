@@ -1,6 +1,7 @@
 #include "api/inference_json.h"
 
 #include "base/clock.h"
+#include "record/uploads.h"
 #include "store/row.h"
 
 void put_time(struct buf *to, int64_t us) {
@@ -50,18 +51,56 @@ static void add_encoded(struct buf *to, struct str s) {
     }
 }
 
-static void image_url(struct buf *to, const char *name, struct str workspace, const struct hit *h, const char *last) {
-    put_key(to, name);
-    if (!(h->flags & ROW_PICTURE)) {
-        put_null(to);
-        return;
-    }
+enum { OWN = -1 }; /* else: the place of an uploaded picture */
+
+static void image_url(struct buf *to, const char *name, struct str workspace, const struct hit *h, const char *last,
+                      int upload) {
     struct buf url = {0};
     buf_addz(&url, "/api/v1/"), add_encoded(&url, workspace);
     buf_addz(&url, "/inferences/"), add_encoded(&url, h->inf.id);
     buf_printf(&url, "/%s?index=%u&model=", last, h->inf.index), add_encoded(&url, h->inf.model_id);
-    put_str(to, buf_str(&url));
+    if (upload != OWN) buf_printf(&url, "&upload=%d", upload);
+    put_key(to, name), put_str(to, buf_str(&url));
     buf_free(&url);
+}
+
+static void picture_urls(struct buf *to, struct str workspace, const struct hit *h, int at) {
+    image_url(to, "url", workspace, h, "image", at);
+    image_url(to, "thumbnail_url", workspace, h, "thumbnail", at);
+}
+
+static void annotation_url(struct buf *to, struct str workspace, const struct hit *h, const struct upload *u, int at) {
+    if (u && u->annotated)
+        image_url(to, "annotation_url", workspace, h, "annotation", at);
+    else
+        put_key(to, "annotation_url"), put_null(to);
+}
+
+/* The record's own picture, else the one that was uploaded for it. */
+static void image(struct buf *to, struct str workspace, const struct hit *h) {
+    struct upload all[UPLOADS_MOST];
+    size_t count = uploads_read(h->uploads, all);
+    const struct upload *mine = uploads_of(all, count, h->inf.index);
+    put_key(to, "image"), put_object(to);
+    number_or_null(to, "width", h->inf.width, h->inf.width);
+    number_or_null(to, "height", h->inf.height, h->inf.height);
+    if (h->flags & ROW_PICTURE || mine) {
+        picture_urls(to, workspace, h, h->flags & ROW_PICTURE ? OWN : (int)(mine - all));
+    } else {
+        put_key(to, "url"), put_null(to);
+        put_key(to, "thumbnail_url"), put_null(to);
+    }
+    annotation_url(to, workspace, h, mine, mine ? (int)(mine - all) : OWN);
+    put_key(to, "uploads"), put_array(to);
+    for (size_t i = 0; i < count; i++) {
+        put_object(to);
+        number_or_null(to, "index", all[i].placed, all[i].index);
+        picture_urls(to, workspace, h, (int)i);
+        annotation_url(to, workspace, h, &all[i], (int)i);
+        put_object_end(to);
+    }
+    put_array_end(to);
+    put_object_end(to);
 }
 
 static void prediction(struct buf *to, const struct detection *d) {
@@ -98,12 +137,7 @@ void put_inference(struct buf *to, struct str workspace, const struct hit *h) {
     text_or_null(to, "model_sha256", inf->model_sha256);
     put_key(to, "partial"), put_bool(to, h->flags & ROW_PARTIAL);
     put_key(to, "clock_suspect"), put_bool(to, h->flags & ROW_CLOCK_SUSPECT);
-    put_key(to, "image"), put_object(to);
-    number_or_null(to, "width", inf->width, inf->width);
-    number_or_null(to, "height", inf->height, inf->height);
-    image_url(to, "url", workspace, h, "image");
-    image_url(to, "thumbnail_url", workspace, h, "thumbnail");
-    put_object_end(to);
+    image(to, workspace, h);
     put_key(to, "predictions"), put_array(to);
     for (size_t i = 0; i < inf->detection_count; i++) prediction(to, &inf->detections[i]);
     put_array_end(to);

@@ -9,6 +9,7 @@
 #include "image/image.h"
 #include "query/lookup.h"
 #include "query/plan_json.h"
+#include "record/uploads.h"
 
 /* ---- many ---- */
 
@@ -38,9 +39,9 @@ void get_inference_count(struct request *r) {
 
 /* ---- one ---- */
 
-/* ?index= and ?model=, as rd->own. */
-static struct read *begin_one(struct request *r) {
-    static const char *const names[] = {"index", "model", NULL};
+/* ?index= and ?model=, as rd->own; and a parameter more, or NULL. */
+static struct read *begin_one(struct request *r, const char *more) {
+    const char *const names[] = {"index", "model", more, NULL};
     struct read *rd = read_begin(r);
     uint64_t index = 0;
     if (!rd || !read_only(rd, names) || !read_number(rd, "index", 0, UINT32_MAX, &index)) return NULL;
@@ -79,6 +80,8 @@ static void answer_missing(struct read *rd, const struct one *one) {
     put_object(to);
     put_key(to, "error");
     put_strz(to, !one->known    ? "no inference with this id"
+                  : one->pending && one->uploads.n && !one->metadata_count
+                      ? "no inference with this id yet; a picture waits for it"
                   : one->pending ? "no inference with this id yet; metadata waits for it"
                                  : "this id has inferences, but none of that index and model");
     if (one->pending) {
@@ -114,17 +117,21 @@ static bool show_one(struct read *rd, const struct view *v, struct err *e) {
 }
 
 void get_inference(struct request *r) {
-    struct read *rd = begin_one(r);
+    struct read *rd = begin_one(r, NULL);
     if (rd) read_run(rd, show_one, NULL);
 }
 
 /* ---- its picture ---- */
 
+/* A picture, its thumbnail, or what was said of it. */
+enum what { IMAGE, THUMBNAIL, ANNOTATION };
 enum { SNIFF = 64, ETAG_SIZE = BLOB_HASH * 2 + 16 };
 
 struct picture {
     struct which which; /* first: rd->own is taken for it */
-    enum blob_kind kind;
+    enum what what;
+    bool by_upload, stays; /* one of those uploaded; the URL will never mean another */
+    size_t upload;
     struct str if_none_match;
     char etag[ETAG_SIZE];
     const char *type;
@@ -142,7 +149,20 @@ static void make_etag(struct picture *p, const uint8_t hash[BLOB_HASH]) {
     char *to = p->etag;
     *to++ = '"';
     for (int i = 0; i < BLOB_HASH; i++) to += snprintf(to, 3, "%02x", hash[i]);
-    snprintf(to, 4, "%s\"", p->kind == BLOB_THUMBNAIL ? "-t" : "");
+    snprintf(to, 4, "%s\"", p->what == THUMBNAIL ? "-t" : "");
+}
+
+/* Its kept file: the record's own picture comes before one that was uploaded. */
+static const uint8_t *choose(struct picture *p, const struct hit *h, struct arena *a) {
+    struct upload *all = arena_alloc(a, UPLOADS_MOST * sizeof *all);
+    size_t count = uploads_read(h->uploads, all);
+    const struct upload *u = uploads_of(all, count, h->inf.index);
+    if (p->by_upload) u = p->upload < count ? &all[p->upload] : NULL;
+    bool own = h->inf.picture && !p->by_upload && p->what != ANNOTATION;
+    p->stays = own || p->by_upload;
+    if (own) return h->inf.picture;
+    if (p->what == ANNOTATION) return u && u->annotated ? u->annotation : NULL;
+    return u ? u->picture : NULL;
 }
 
 static bool find_picture(struct read *rd, const struct view *v, struct err *e) {
@@ -154,15 +174,20 @@ static bool find_picture(struct read *rd, const struct view *v, struct err *e) {
         return false;
     if (!one.found)
         return err_set(e, ERR_NOT_FOUND, "no inference with this id%s", one.known ? ", index and model" : "");
-    if (!one.hit.inf.picture)
-        return err_set(e, ERR_NOT_FOUND, "no picture of this inference was kept (see the setting keep_images)");
-    make_etag(p, one.hit.inf.picture);
+    const uint8_t *hash = choose(p, &one.hit, &r->arena);
+    if (!hash)
+        return p->what == ANNOTATION
+                   ? err_set(e, ERR_NOT_FOUND, "no annotation came with a picture of this inference")
+                   : err_set(e, ERR_NOT_FOUND, "no picture of this inference was kept (see the setting keep_images)");
+    make_etag(p, hash);
     if (str_is(p->if_none_match, p->etag)) {
         rd->status = 304;
         return true;
     }
-    p->fd = blob_open(app_of(r)->blobs, rd->who.workspace_id, one.hit.inf.picture, p->kind, &p->size, e);
+    p->fd = blob_open(app_of(r)->blobs, rd->who.workspace_id, hash, p->what == THUMBNAIL ? BLOB_THUMBNAIL : BLOB_PICTURE, &p->size, e);
     if (p->fd < 0) return false;
+    p->type = "application/json";
+    if (p->what == ANNOTATION) return true;
     char head[SNIFF];
     ssize_t n = pread(p->fd, head, sizeof head, 0);
     p->type = image_media_type((struct str){head, n > 0 ? (size_t)n : 0});
@@ -173,8 +198,8 @@ static void send_picture(struct request *r) {
     struct read *rd = read_of(r);
     struct picture *p = rd->own;
     respond_header(r, "ETag", p->etag);
-    /* The first complete record of an id, index and model stays, and so does its picture. */
-    respond_header(r, "Cache-Control", "private, max-age=31536000, immutable");
+    /* The first complete record of an id, index and model stays, and so does its picture; an upload keeps its place. */
+    respond_header(r, "Cache-Control", p->stays ? "private, max-age=31536000, immutable" : "private, no-cache");
     if (rd->status == 304) {
         respond_empty(r, 304);
         return;
@@ -185,17 +210,20 @@ static void send_picture(struct request *r) {
     if (!respond_file(r, fd, p->size, p->type)) respond_fail(r, ERR_INTERNAL, "the picture could not be sent");
 }
 
-static void get_picture(struct request *r, enum blob_kind kind) {
-    struct read *rd = begin_one(r);
-    if (!rd) return;
+static void get_picture(struct request *r, enum what what) {
+    uint64_t upload = 0;
+    struct read *rd = begin_one(r, "upload");
+    if (!rd || !read_number(rd, "upload", 0, UPLOADS_MOST - 1, &upload)) return;
     struct picture *p = arena_alloc(&r->arena, sizeof *p);
     struct str known = request_header(r, "If-None-Match");
-    *p = (struct picture){.which = *(struct which *)rd->own, .kind = kind, .fd = -1};
+    *p = (struct picture){.which = *(struct which *)rd->own, .what = what, .upload = upload, .fd = -1};
+    p->by_upload = request_query(r, "upload").n > 0;
     p->if_none_match = (struct str){arena_copy(&r->arena, known.p, known.n), known.n};
     rd->own = p;
     r->cleanup = close_picture;
     read_run(rd, find_picture, send_picture);
 }
 
-void get_inference_image(struct request *r) { get_picture(r, BLOB_PICTURE); }
-void get_inference_thumbnail(struct request *r) { get_picture(r, BLOB_THUMBNAIL); }
+void get_inference_image(struct request *r) { get_picture(r, IMAGE); }
+void get_inference_thumbnail(struct request *r) { get_picture(r, THUMBNAIL); }
+void get_inference_annotation(struct request *r) { get_picture(r, ANNOTATION); }

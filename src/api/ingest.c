@@ -128,7 +128,8 @@ static bool read_image(struct ingest *g) {
             ok = read_whole(g, "image.width", 1e6, &g->inf.width);
         else if (str_is(name, "height"))
             ok = read_whole(g, "image.height", 1e6, &g->inf.height);
-        else if (!str_is(name, "url") && !str_is(name, "thumbnail_url"))
+        else if (!str_is(name, "url") && !str_is(name, "thumbnail_url") && !str_is(name, "annotation_url") &&
+                 !str_is(name, "uploads"))
             ok = fault(g, "image has only width and height");
         if (!ok || !json_skip(j, NULL)) return false;
     }

@@ -52,6 +52,8 @@ static const struct row table[] = {
      "Its picture, where one was kept"},
     {"GET", "/api/v1/:workspace/inferences/:id/thumbnail", get_inference_thumbnail, NO_BODY, SHAPE_ERROR, CORS_NONE,
      "A small JPEG of its picture"},
+    {"GET", "/api/v1/:workspace/inferences/:id/annotation", get_inference_annotation, NO_BODY, SHAPE_ERROR, CORS_NONE,
+     "What was said of a picture that was uploaded for it: a prediction as JSON"},
     {"GET", "/api/v1/:workspace/fields", get_fields, NO_BODY, SHAPE_ERROR, CORS_NONE,
      "The metadata fields, and what waits for its inference"},
     {"GET", "/api/v1/:workspace/devices", get_devices, NO_BODY, SHAPE_ERROR, CORS_NONE,
@@ -120,6 +122,14 @@ static const struct row table[] = {
      "What a workflow sends to a local event store"},
     {"POST", "/:workspace/inference-stats/metadata", post_metadata, LIMIT_SETTING(max_body_metadata), SHAPE_ERROR,
      CORS_ANY, "Attach metadata to inferences by id"},
+    {"POST", "/dataset/:project/upload", post_upload, LIMIT_SETTING(max_body_upload), SHAPE_ERROR, CORS_ANY,
+     "A picture of an inference, before it or after it"},
+    {"POST", "/dataset/:project/annotate/:image", post_annotate, LIMIT_SETTING(max_body_upload), SHAPE_ERROR, CORS_ANY,
+     "What was predicted on an uploaded picture"},
+    {"POST", "/:workspace/images/:image/metadata", post_image_metadata, SMALL_BODY, SHAPE_ERROR, CORS_ANY,
+     "Metadata and tags of the inference behind an uploaded picture"},
+    {"POST", "/:workspace/images/metadata", post_images_metadata, LIMIT_SETTING(max_body_metadata), SHAPE_ERROR,
+     CORS_ANY, "The same of many pictures"},
 };
 enum { COUNT = sizeof table / sizeof *table };
 _Static_assert((int)COUNT <= (int)ROUTES_MOST, "the table fits");

@@ -57,6 +57,7 @@
     X(max_body_ingest, SIZE, "32M", 1024, 1 << 30, "largest body of inferences sent in")                               \
     X(max_body_pingback, SIZE, "64M", 1024, 1 << 30,                                                                   \
       "largest body that an inference server reports in; it is kept in a file while it is read")                       \
+    X(max_body_upload, SIZE, "32M", 1024, 1 << 30, "largest body of a picture, or its annotation, that is uploaded")      \
     X(max_image_pixels, SIZE, "100000000", 1, 1000000000,                                                              \
       "most pixels of a picture (width x height), seen before decoding")                                               \
     X(max_ids_per_request, SIZE, "1000000", 1, 10000000, "most inference ids in one metadata request")                 \

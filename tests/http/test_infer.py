@@ -388,7 +388,7 @@ def test_a_record_tells_all_that_is_known(server, dog):
     record = stored(server, answer["inference_id"])
     info = server.get("/info").json()
     assert boxes(record) == boxes(answer) and record["predictions"][0]["detection_id"] == answer["predictions"][0]["detection_id"]
-    assert record["image"] == {**DOG_SIZE, "url": None, "thumbnail_url": None}
+    assert record["image"] == {**DOG_SIZE, "url": None, "thumbnail_url": None, "annotation_url": None, "uploads": []}
     assert (record["model_id"], record["model_name"], record["index"]) == (MODEL, "CenterNet demo", 0)
     assert (record["source"], record["source_info"], record["error"], record["metadata"]) == ("line-3", "cam-1", None, {})
     assert (record["server_id"], record["server_version"]) == (info["uuid"], info["version"]) and record["device_id"]

@@ -79,7 +79,7 @@ def test_all_that_is_sent_comes_back(server):
     found = look(server, inference["inference_id"])
     assert {name: found[name] for name in WHOLE if name not in ("time", "predictions", "image")} == {
         name: WHOLE[name] for name in WHOLE if name not in ("time", "predictions", "image")}
-    assert found["image"] == {"width": 1920, "height": 1080, "url": None, "thumbnail_url": None}
+    assert found["image"] == {"width": 1920, "height": 1080, "url": None, "thumbnail_url": None, "annotation_url": None, "uploads": []}
     assert datetime.datetime.fromisoformat(found["time"].replace("Z", "+00:00")) == datetime.datetime(
         2026, 11, 21, 19, 39, 9, 145208, datetime.timezone.utc)
     assert [{k: v for k, v in p.items() if v is not None} for p in found["predictions"]] == WHOLE["predictions"]
@@ -91,7 +91,7 @@ def test_what_nobody_said_is_null(server):
     found = look(server, inference_id)
     for name in ("latency_s", "device_id", "source", "source_info", "error", "model_name"):
         assert found[name] is None, name
-    assert found["image"] == {"width": None, "height": None, "url": None, "thumbnail_url": None}
+    assert found["image"] == {"width": None, "height": None, "url": None, "thumbnail_url": None, "annotation_url": None, "uploads": []}
     assert found["predictions"] == [] and found["metadata"] == {} and found["time"] == found["received"]
 
 

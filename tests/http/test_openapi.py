@@ -15,9 +15,11 @@ from jsonschema import Draft202012Validator, RefResolver
 DOC = json.loads((TOP / "docs" / "openapi.json").read_text())
 OPERATIONS = [(method.upper(), path) for path, methods in DOC["paths"].items() for method in methods]
 # What makes the things that the others look at comes first, what takes them away last.
-FIRST = [("POST", "/infer/object_detection"), ("POST", "/api/v1/{workspace}/inferences"), ("POST", "/{workspace}/inference-stats/metadata")]
+FIRST = [("POST", "/infer/object_detection"), ("POST", "/api/v1/{workspace}/inferences"), ("POST", "/{workspace}/inference-stats/metadata"),
+         ("POST", "/dataset/{project}/upload")]
+THEN = [("POST", "/dataset/{project}/annotate/{image}")]  # once
 LAST = [("DELETE", "/api/v1/first-key")]
-ORDER = FIRST + [o for o in OPERATIONS if o not in FIRST + LAST] + LAST
+ORDER = FIRST + THEN + [o for o in OPERATIONS if o not in FIRST + THEN + LAST] + LAST
 
 
 def closed(node):
@@ -67,7 +69,8 @@ def fill(path, op, **change):
         if p["in"] == "path":
             path = path.replace("{%s}" % p["name"], urllib.parse.quote(str(change.get(p["name"], p["example"])), safe=""))
     assert "{" not in path
-    return path
+    needed = {p["name"]: p["example"] for p in parameters(op) if p["in"] == "query" and p.get("required")}
+    return path + ("?" + urllib.parse.urlencode(needed) if needed else "")
 
 
 def check(answer, method, path):
@@ -89,6 +92,8 @@ def example_body(op, key):
     """Keyword arguments for a request with the example of the operation."""
     content = op.get("requestBody", {}).get("content", {})
     for media, what in content.items():
+        if media == "multipart/form-data" and "example" in what:
+            return {"files": {"file": ("rgb.png", picture("rgb.png"))}, "data": what["example"]}
         if "example" not in what:
             continue
         if media == "application/json":
@@ -170,7 +175,7 @@ QUERIES = [(m, p, q["name"]) for m, p in OPERATIONS for q in parameters(operatio
 def test_a_query_parameter(server, method, path, name):
     op = operation(method, path)
     p = next(p for p in parameters(op) if p["name"] == name)
-    assert "required" not in p and p["description"]
+    assert ("required" not in p or "example" in p) and p["description"]
     if "example" not in p:
         return
     validate(p["example"], p["schema"], DOC)

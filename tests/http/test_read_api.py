@@ -68,7 +68,7 @@ def test_a_list_is_newest_first_and_complete(filled):
     assert one["inference_id"] == "i8" and one["model_id"] == "coco/25" and one["index"] == 0
     assert one["time"] == "2026-03-02T12:08:00.000000Z"
     assert one["latency_s"] == 0.8 and one["device_id"] == "cam 2"
-    assert one["image"] == {"width": 640, "height": 480, "url": None, "thumbnail_url": None}
+    assert one["image"] == {"width": 640, "height": 480, "url": None, "thumbnail_url": None, "annotation_url": None, "uploads": []}
     assert one["predictions"] == [dict(dog(0.05 + 0.1 * 8), detection_id=None)] * 2
     assert one["metadata"] == {"camera_location": "mexico", "n": 8, "ok": True}
     assert one["source"] is None and one["error"] is None and one["model_name"] is None
