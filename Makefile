@@ -103,7 +103,7 @@ web/node_modules/.installed: web/package-lock.json
 
 WEB_SRC := $(shell find web/src web/public -type f 2>/dev/null) $(wildcard web/index.html web/*.ts web/*.json)
 
-build/ui/assets.S: $(WEB_SRC) web/node_modules/.installed tools/embed
+build/ui/assets.S: $(WEB_SRC) docs/openapi.json web/node_modules/.installed tools/embed
 	@mkdir -p $(@D)
 	@echo "  web    web/dist"
 	@npm run --silent build --prefix web >build/ui/log 2>&1 || { cat build/ui/log >&2; exit 1; }

@@ -1,6 +1,10 @@
 // The public API as this client sees it. Answers are read defensively: what is missing or of another type than the
 // contract says becomes null (or an empty list), so that a page never shows an invented 0 and never breaks on a record
-// that a partial source sent.
+// that a partial source sent. Which members an answer has is told by the types that the build makes of
+// docs/openapi.json: a name that is not there does not compile.
+import type { components } from "../generated/schema";
+
+export type Schemas = components["schemas"];
 
 export type Value = string | number | boolean;
 
@@ -141,21 +145,23 @@ export class ApiError extends Error {
 
 type Json = Record<string, unknown>;
 
-const object = (v: unknown): Json => (typeof v === "object" && v !== null && !Array.isArray(v) ? (v as Json) : {});
-const list = (v: unknown): unknown[] => (Array.isArray(v) ? v : []);
-const text = (v: unknown): string | null => (typeof v === "string" ? v : null);
-const number = (v: unknown): number | null => (typeof v === "number" && Number.isFinite(v) ? v : null);
+export function object<T extends object = Json>(v: unknown): { [K in keyof T]?: unknown } {
+  return typeof v === "object" && v !== null && !Array.isArray(v) ? v : {};
+}
+export const list = (v: unknown): unknown[] => (Array.isArray(v) ? v : []);
+export const text = (v: unknown): string | null => (typeof v === "string" ? v : null);
+export const number = (v: unknown): number | null => (typeof v === "number" && Number.isFinite(v) ? v : null);
 const isValue = (v: unknown): v is Value => ["string", "number", "boolean"].includes(typeof v);
-const value = (v: unknown): Value | null => (isValue(v) ? v : null);
+export const value = (v: unknown): Value | null => (isValue(v) ? v : null);
 const values = (v: unknown): Record<string, Value> =>
   Object.fromEntries(Object.entries(object(v)).filter((e): e is [string, Value] => isValue(e[1])));
 const name = (v: unknown): string | null =>
   typeof v === "string" ? v : v === null || v === undefined ? null : JSON.stringify(v);
 
 function prediction(raw: unknown): Prediction {
-  const p = object(raw);
+  const p = object<Schemas["Prediction"]>(raw);
   const points = list(p["points"])
-    .map(object)
+    .map(v => object(v))
     .flatMap(({ x, y }) => (typeof x === "number" && typeof y === "number" ? [{ x, y }] : []));
   return {
     class: name(p["class"]) ?? "",
@@ -169,8 +175,8 @@ function prediction(raw: unknown): Prediction {
 }
 
 export function inference(raw: unknown): Inference {
-  const r = object(raw),
-    image = object(r["image"]);
+  const r = object<Schemas["Inference"]>(raw),
+    image = object<Schemas["Image"]>(r["image"]);
   return {
     id: text(r["inference_id"]) ?? "",
     model: text(r["model_id"]),
@@ -210,7 +216,7 @@ function ownPath(v: unknown): string | null {
 }
 
 function totals(raw: unknown): Totals {
-  const t = object(raw),
+  const t = object<Schemas["Totals"]>(raw),
     monitoring = object(t["monitoring"]),
     per = object(t["per_inference"]);
   return {
@@ -227,7 +233,7 @@ function totals(raw: unknown): Totals {
 }
 
 export function stats(raw: unknown): Stats {
-  const r = object(raw);
+  const r = object<Schemas["Stats"]>(raw);
   return {
     from: text(r["from"]),
     to: text(r["to"]),
@@ -236,7 +242,7 @@ export function stats(raw: unknown): Stats {
     current: totals(r["current"]),
     previous: totals(r["previous"]),
     series: list(r["series"])
-      .map(object)
+      .map(object<Schemas["Stats"]["series"][number]>)
       .flatMap(b => {
         const time = Date.parse(text(b["time"]) ?? "");
         return Number.isNaN(time)
@@ -252,7 +258,7 @@ export function stats(raw: unknown): Stats {
             ];
       }),
     models: list(r["models"])
-      .map(object)
+      .map(object<Schemas["Stats"]["models"][number]>)
       .map(m => ({
         id: text(m["model_id"]) ?? "",
         name: text(m["model_name"]),
@@ -265,7 +271,7 @@ export function stats(raw: unknown): Stats {
         latency: number(m["avg_latency_s"]),
         lastSeen: text(m["last_seen"]),
         classes: list(m["classes"])
-          .map(object)
+          .map(object<Schemas["Stats"]["models"][number]["classes"][number]>)
           .map(c => ({
             class: name(c["class"]) ?? "",
             detections: number(c["detections"]) ?? 0,
@@ -275,11 +281,11 @@ export function stats(raw: unknown): Stats {
 }
 
 function detail(raw: unknown): Detail {
-  const r = object(raw);
+  const r = object<Schemas["InferenceDetail"]>(raw);
   return {
     ...inference(raw),
     history: list(r["metadata_history"])
-      .map(object)
+      .map(object<Schemas["Change"]>)
       .map(h => ({
         field: text(h["field"]) ?? "",
         value: value(h["value"]),
@@ -289,14 +295,14 @@ function detail(raw: unknown): Detail {
         removed: h["removed"] === true,
       })),
     siblings: list(r["siblings"])
-      .map(object)
+      .map(v => object(v))
       .map(s => ({ model: text(s["model_id"]), index: number(s["index"]) ?? 0 })),
     raw,
   };
 }
 
 function session(raw: unknown): Session {
-  const r = object(raw);
+  const r = object<Schemas["Session"]>(raw);
   return {
     workspace: text(r["workspace"]) ?? "",
     keyName: text(object(r["key"])["name"]),
@@ -332,7 +338,7 @@ function probe(delay: number): void {
   }, delay);
 }
 
-async function call(
+export async function call(
   method: string,
   path: string,
   options: { body?: unknown; signal?: AbortSignal } = {},
@@ -376,7 +382,7 @@ async function call(
   );
 }
 
-function query(parameters: Record<string, string | number | null | undefined>): string {
+export function query(parameters: Record<string, string | number | null | undefined>): string {
   const q = new URLSearchParams();
   for (const [k, v] of Object.entries(parameters)) if (v !== null && v !== undefined && v !== "") q.set(k, String(v));
   const s = q.toString();
@@ -410,7 +416,7 @@ export const api = {
     s: Selection & { limit?: number; cursor?: string | null },
     signal?: AbortSignal,
   ): Promise<Page> => {
-    const r = object(await call("GET", `/${enc(ws)}/inferences${query({ ...s })}`, signal ? { signal } : {}));
+    const r = object<Schemas["InferenceList"]>(await call("GET", `/${enc(ws)}/inferences${query({ ...s })}`, signal ? { signal } : {}));
     return { inferences: list(r["inferences"]).map(inference), next: text(r["next_cursor"]), asOf: text(r["as_of"]) };
   },
   count: async (ws: string, s: Selection, signal?: AbortSignal) =>
@@ -424,16 +430,16 @@ export const api = {
   removeMetadata: (ws: string, id: string, field: string) =>
     call("DELETE", `/${enc(ws)}/inferences/${enc(id)}/metadata/${enc(field)}`),
   fields: async (ws: string, signal?: AbortSignal): Promise<Fields> => {
-    const r = object(await call("GET", `/${enc(ws)}/fields`, signal ? { signal } : {}));
-    const pending = object(r["pending"]);
+    const r = object<Schemas["Fields"]>(await call("GET", `/${enc(ws)}/fields`, signal ? { signal } : {}));
+    const pending = object<Schemas["Fields"]["pending"]>(r["pending"]);
     return {
       fields: list(r["fields"])
-        .map(object)
+        .map(object<Schemas["Fields"]["fields"][number]>)
         .map(f => ({
           name: text(f["name"]) ?? "",
           inferences: number(f["inferences"]) ?? 0,
           top: list(f["top"])
-            .map(object)
+            .map(v => object(v))
             .flatMap(t => {
               const v = value(t["value"]);
               return v === null ? [] : [{ value: v, count: number(t["count"]) ?? 0 }];
