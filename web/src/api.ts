@@ -3,6 +3,7 @@
 // that a partial source sent. Which members an answer has is told by the types that the build makes of
 // docs/openapi.json: a name that is not there does not compile.
 import type { components } from "../generated/schema";
+import type { Calendar } from "./shifts";
 
 export type Schemas = components["schemas"];
 
@@ -369,7 +370,11 @@ export async function call(
   setConnected(true);
   const date = Date.parse(response.headers.get("Date") ?? "");
   if (!Number.isNaN(date)) skew = date - Date.now();
-  if (response.ok) return body;
+  if (response.ok) {
+    const parts = object(body)["incomplete"];
+    if (Array.isArray(parts)) events.dispatchEvent(new Answered(`${method} ${path.split("?")[0]}`, missing(parts)));
+    return body;
+  }
   const error = object(body);
   const said = text(error["error"]) ?? text(error["message"]) ?? `The server answered ${response.status}.`;
   if (response.status === 401 && path !== "/session") events.dispatchEvent(new Event("signedout"));
@@ -389,13 +394,80 @@ export function query(parameters: Record<string, string | number | null | undefi
   return s ? `?${s}` : "";
 }
 
+// A part of the store that could not be read: what it would have added to an answer is not in it.
+export interface Missing {
+  segment: number;
+  from: string | null;
+  to: string | null;
+  inferences: number | null;
+}
+
+function missing(raw: unknown): Missing[] {
+  return list(raw)
+    .map(v => object<Schemas["Incomplete"][number]>(v))
+    .map(m => ({
+      segment: number(m.segment) ?? 0,
+      from: text(m.from),
+      to: text(m.to),
+      inferences: number(m.inferences),
+    }));
+}
+
+// Told of each answer which question it is to, and what is missing in it.
+export class Answered extends Event {
+  constructor(
+    readonly question: string,
+    readonly missing: Missing[],
+  ) {
+    super("answered");
+  }
+}
+
+export interface Facet {
+  of: string;
+  inferences: number;
+  values: number;
+  top: { value: Value; count: number }[];
+}
+
+// The groups of one grouping of a plan, rows as the server wrote them.
+export interface Groups {
+  columns: string[];
+  rows: unknown[][];
+  groups: number;
+}
+
+export interface Plan {
+  from?: string | null;
+  to?: string | null;
+  filter?: string;
+  groups: {
+    by: (
+      | string
+      | { key: string; width_s?: number; offset_s?: number; width?: number; top?: number; other?: boolean }
+    )[];
+    measures: string[];
+    order?: string[];
+    limit?: number;
+    totals?: boolean;
+  }[];
+}
+
 export interface Selection {
   filter?: string;
   from?: string | null;
   to?: string | null;
 }
 
-const enc = encodeURIComponent;
+export const enc = encodeURIComponent;
+
+const counted = (raw: unknown): { value: Value; count: number }[] =>
+  list(raw)
+    .map(v => object(v))
+    .flatMap(t => {
+      const v = value(t["value"]);
+      return v === null ? [] : [{ value: v, count: number(t["count"]) ?? 0 }];
+    });
 
 export const api = {
   signIn: async (key: string) => session(await call("POST", "/session", { body: { key } })),
@@ -416,7 +488,9 @@ export const api = {
     s: Selection & { limit?: number; cursor?: string | null },
     signal?: AbortSignal,
   ): Promise<Page> => {
-    const r = object<Schemas["InferenceList"]>(await call("GET", `/${enc(ws)}/inferences${query({ ...s })}`, signal ? { signal } : {}));
+    const r = object<Schemas["InferenceList"]>(
+      await call("GET", `/${enc(ws)}/inferences${query({ ...s })}`, signal ? { signal } : {}),
+    );
     return { inferences: list(r["inferences"]).map(inference), next: text(r["next_cursor"]), asOf: text(r["as_of"]) };
   },
   count: async (ws: string, s: Selection, signal?: AbortSignal) =>
@@ -438,16 +512,58 @@ export const api = {
         .map(f => ({
           name: text(f["name"]) ?? "",
           inferences: number(f["inferences"]) ?? 0,
-          top: list(f["top"])
-            .map(v => object(v))
-            .flatMap(t => {
-              const v = value(t["value"]);
-              return v === null ? [] : [{ value: v, count: number(t["count"]) ?? 0 }];
-            }),
+          top: counted(f["top"]),
         })),
       pending: { ids: number(pending["ids"]) ?? 0, oldest: text(pending["oldest"]) },
     };
   },
-  stats: async (ws: string, s: Selection & { bucket: number }, signal?: AbortSignal) =>
-    stats(await call("GET", `/${enc(ws)}/stats${query({ ...s })}`, signal ? { signal } : {})),
+  facets: async (
+    ws: string,
+    s: Selection & { fields?: string; limit?: number },
+    signal?: AbortSignal,
+  ): Promise<Facet[]> =>
+    list(
+      object<Schemas["Facets"]>(await call("GET", `/${enc(ws)}/facets${query({ ...s })}`, signal ? { signal } : {}))
+        .facets,
+    )
+      .map(v => object<Schemas["Facets"]["facets"][number]>(v))
+      .map(f => ({
+        of: text(f.of) ?? "",
+        inferences: number(f.inferences) ?? 0,
+        values: number(f.values) ?? 0,
+        top: counted(f.top),
+      })),
+  query: async (ws: string, plan: Plan, signal?: AbortSignal): Promise<Groups[]> => {
+    const body = Object.fromEntries(Object.entries(plan).filter(([, v]) => v !== null && v !== "" && v !== undefined));
+    const r = object<Schemas["Groups"]>(await call("POST", `/${enc(ws)}/query`, signal ? { body, signal } : { body }));
+    return list(r.answers)
+      .map(v => object<Schemas["Groups"]["answers"][number]>(v))
+      .map(a => ({
+        columns: list(a.columns).map(String),
+        rows: list(a.rows).map(list),
+        groups: number(a.groups) ?? 0,
+      }));
+  },
+  shifts: async (ws: string): Promise<Calendar> => {
+    const r = object(await call("GET", `/${enc(ws)}/shifts`));
+    const shifts = list(r["shifts"])
+      .map(v => object(v))
+      .map(s => ({
+        name: text(s["name"]) ?? "",
+        from: text(s["from"]) ?? "00:00",
+        to: text(s["to"]) ?? "00:00",
+        days: list(s["days"]).filter((d): d is number => typeof d === "number"),
+      }));
+    return { zone: text(r["zone"]) ?? "", shifts };
+  },
+  stats: async (
+    ws: string,
+    s: Selection & {
+      bucket: number;
+      compare_from?: string | null;
+      compare_to?: string | null;
+      compare_filter?: string | null;
+    },
+    signal?: AbortSignal,
+  ) => stats(await call("GET", `/${enc(ws)}/stats${query({ ...s })}`, signal ? { signal } : {})),
 };

@@ -1,15 +1,17 @@
 // The frame around the pages: who is signed in, the rail, the banners.
-import { render } from "preact";
+import { render, type ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { api, ApiError, events, type Server, type Session } from "./api";
+import { Answered, api, ApiError, events, type Missing, type Server, type Session } from "./api";
 import { Inference } from "./pages/inference";
 import { Inferences } from "./pages/inferences";
 import { Overview } from "./pages/overview";
 import { explain, SignIn } from "./pages/signin";
+import { plural, span } from "./format";
+import { calendarKnown, setCalendar, USUAL } from "./shifts";
 import { forget, SessionContext, useKeys, useRoute } from "./state";
 import "./style.css";
-import { Dialog, Icon, Logo } from "./ui";
-import { ANY, inferencesLink, overviewLink, type Route } from "./url";
+import { Dialog, Icon, Logo, type IconName } from "./ui";
+import { ANY, inferencesLink, overviewLink, RANGES, type Route, type Scope } from "./url";
 
 // Takes the key out of a link's fragment, and the fragment out of the address and the history, before anything else
 // runs.
@@ -24,12 +26,38 @@ function keyFromLink(): string | null {
   }
 }
 
-const TITLES: Record<Route["page"], string> = {
-  overview: "Overview",
-  inferences: "Inferences",
-  inference: "Inference",
-  unknown: "Not found",
-};
+interface Place {
+  pages: Route["page"][]; // the first is where the rail leads
+  title: string;
+  icon: IconName;
+  link: (scope: Scope) => string; // the range and the filter go along from page to page
+  draw: (route: Route) => ComponentChildren;
+}
+
+// The rail, and which component draws what. What is not in here is not there: no dead buttons.
+const PLACES: Place[] = [
+  {
+    pages: ["overview"],
+    title: "Overview",
+    icon: "overview",
+    link: scope => overviewLink(scope),
+    draw: r => r.page === "overview" && <Overview scope={r.scope} view={r.view} />,
+  },
+  {
+    pages: ["inferences", "inference"],
+    title: "Inferences",
+    icon: "inferences",
+    link: scope => inferencesLink(scope),
+    draw: r =>
+      r.page === "inferences" ? (
+        <Inferences scope={r.scope} cursor={r.cursor} columns={r.columns} />
+      ) : (
+        r.page === "inference" && <Inference scope={r.scope} id={r.id} index={r.index} model={r.model} />
+      ),
+  },
+];
+
+const placeOf = (route: Route): Place | undefined => PLACES.find(p => p.pages.includes(route.page));
 
 let linkKey = keyFromLink();
 
@@ -69,7 +97,7 @@ function App() {
     };
   }, []);
   useEffect(() => {
-    document.title = `${session ? TITLES[route.page] : "Sign in"} · Sightglass`;
+    document.title = `${session ? (placeOf(route)?.title ?? "Not found") : "Sign in"} · Sightglass`;
   }, [route.page, session]);
 
   if (session === undefined)
@@ -106,9 +134,26 @@ function Frame({
 }) {
   const [help, setHelp] = useState(false);
   useKeys({ "?": () => setHelp(true) });
-  const here = (page: Route["page"]) => (route.page === page ? "page" : undefined);
-  // The range and the filter go along from page to page.
-  const scope = route.scope;
+  const place = placeOf(route),
+    scope = route.scope;
+  // A range by shifts has no times before the calendar is here.
+  const [ready, setReady] = useState(calendarKnown());
+  useEffect(() => {
+    setCalendar(null);
+    const load = () =>
+      api.shifts(session.workspace).then(
+        c => (setCalendar(c), setReady(true)),
+        (e: unknown) => {
+          if (e instanceof ApiError && e.status === 0) return;
+          setCalendar(USUAL);
+          setReady(true);
+        },
+      );
+    void load();
+    events.addEventListener("connected", load);
+    return () => events.removeEventListener("connected", load);
+  }, [session.workspace]);
+  const waits = !ready && RANGES.some(r => r.id === scope.range && r.seconds === null);
   return (
     <div class="frame">
       <a
@@ -122,18 +167,17 @@ function Frame({
         <a class="brand" href="/ui/" aria-label="Sightglass, overview">
           <Logo />
         </a>
-        <a href={overviewLink(scope, "inference")} aria-current={here("overview")}>
-          <Icon name="overview" />
-          <span>Overview</span>
-        </a>
-        <a
-          href={inferencesLink(scope)}
-          aria-current={here("inferences")}
-          class={route.page === "inference" ? "within" : undefined}
-        >
-          <Icon name="inferences" />
-          <span>Inferences</span>
-        </a>
+        {PLACES.map(p => (
+          <a
+            key={p.title}
+            href={p.link(scope)}
+            aria-current={route.page === p.pages[0] ? "page" : undefined}
+            class={p === place && route.page !== p.pages[0] ? "within" : undefined}
+          >
+            <Icon name={p.icon} />
+            <span>{p.title}</span>
+          </a>
+        ))}
         <span class="gap" />
         <span
           class="workspace"
@@ -151,18 +195,14 @@ function Frame({
         </button>
       </nav>
       <div class="surface">
-        <Banners session={session} onSession={onSession} />
-        {route.page === "overview" && <Overview scope={scope} counting={route.counting} />}
-        {route.page === "inferences" && <Inferences scope={scope} cursor={route.cursor} columns={route.columns} />}
-        {route.page === "inference" && (
-          <Inference scope={scope} id={route.id} index={route.index} model={route.model} />
-        )}
-        {route.page === "unknown" && (
+        <Banners session={session} onSession={onSession} page={route.page} />
+        {!waits && place?.draw(route)}
+        {!place && (
           <main id="main" class="page">
             <section class="empty">
               <h1>There is no such page</h1>
               <p>
-                <a href={overviewLink(ANY, "inference")}>To the overview</a>
+                <a href={overviewLink(ANY)}>To the overview</a>
               </p>
             </section>
           </main>
@@ -196,7 +236,36 @@ function Lost() {
   );
 }
 
-function Banners({ session, onSession }: { session: Session; onSession: (s: Session) => void }) {
+// What could not be read of the store, as the answers that this page is made of said last.
+function Incomplete({ page }: { page: string }) {
+  const [parts, setParts] = useState<Record<string, Missing[]>>({});
+  useEffect(() => {
+    setParts({});
+    const answered = (e: Event) => {
+      const { question, missing } = e as Answered;
+      setParts(p => (missing.length || p[question]?.length ? { ...p, [question]: missing } : p));
+    };
+    events.addEventListener("answered", answered);
+    return () => events.removeEventListener("answered", answered);
+  }, [page]);
+  const all = [...new Map(Object.values(parts).flatMap(m => m.map(x => [x.segment, x] as const))).values()];
+  if (!all.length) return null;
+  const known = all.reduce<number | null>((n, m) => (n === null || m.inferences === null ? null : n + m.inferences), 0);
+  const times = all
+    .filter(m => m.from && m.to)
+    .sort((a, b) => a.from!.localeCompare(b.from!))
+    .map(m => span(new Date(m.from!), new Date(m.to!)));
+  return (
+    <p class="banner alert" role="status">
+      <b>Not complete.</b> {known === null ? "Inferences" : plural(known, "inference")}{" "}
+      {times.length ? `of ${times.slice(0, 4).join(", ")}` : ""}
+      {times.length > 4 ? ` and ${times.length - 4} other times` : ""} cannot be read from the disk. Numbers and lists
+      on this page are of all the rest. On the server, <code>sightglass check</code> says what is damaged.
+    </p>
+  );
+}
+
+function Banners({ session, onSession, page }: { session: Session; onSession: (s: Session) => void; page: string }) {
   const [server, setServer] = useState<Server | null>(null),
     [failed, setFailed] = useState<string | null>(null);
   useEffect(() => {
@@ -210,6 +279,7 @@ function Banners({ session, onSession }: { session: Session; onSession: (s: Sess
   return (
     <aside aria-label="Notices">
       <Lost />
+      <Incomplete page={page} />
       {server && !server.loopback && !server.tls && (
         <p class="banner">
           <span>

@@ -27,9 +27,20 @@ const PATHS = {
   download: "M10 3v10M6 9.5l4 4 4-4M4 17h12",
   edit: "M4 16l1-4 8-8 3 3-8 8z",
   link: "M8.5 11.5l3-3M7 9L5 11a2.8 2.8 0 0 0 4 4l2-2M13 11l2-2a2.8 2.8 0 0 0-4-4L9 7",
+  fleet: "M3 5h14v5H3zM3 12.5h14v3.5H3zM6 7.5h.1M6 14.2h.1",
+  models: "M10 2.5l7 4-7 4-7-4zM3 10.5l7 4 7-4M3 14l7 4 7-4",
+  review: "M3 4h14v9h-7l-4 4v-4H3zM7 8.5l2 2 4-4",
+  metadata: "M3 4h6l8 8-5 5-9-8zM6.5 7h.1",
+  settings: "M3 6h8M15 6h2M13 4v4M3 14h2M9 14h8M7 12v4",
+  marker: "M5 17V3h10l-3 4 3 4H5",
+  image: "M3 4h14v12H3zM3 14l4-5 4 4 2-2 4 4M13 8h.1",
+  split: "M3 10h4l4-5h6M7 10l4 5h6",
+  compare: "M4 14l4-5 4 3 4-7M4 17h12",
 } as const;
 
-export function Icon({ name }: { name: keyof typeof PATHS }) {
+export type IconName = keyof typeof PATHS;
+
+export function Icon({ name }: { name: IconName }) {
   return (
     <svg class="icon" viewBox="0 0 20 20" width="16" height="16" aria-hidden="true" focusable="false">
       <path d={PATHS[name]} />
@@ -248,7 +259,7 @@ export function Popover({
   active = false,
 }: {
   label: string;
-  icon?: keyof typeof PATHS;
+  icon?: IconName;
   children: (close: () => void) => ComponentChildren;
   active?: boolean;
 }) {

@@ -1,11 +1,15 @@
 // The URL is the page's state: range, filter, columns, page. Copy the link and a colleague sees the same.
+import { calendar, shiftsAt } from "./shifts";
 
-export const RANGES = [
+// `seconds` null: a shift, by the workspace's calendar.
+export const RANGES: { id: string; label: string; long: string; seconds: number | null }[] = [
   { id: "1h", label: "1 h", long: "the last hour", seconds: 3600 },
   { id: "24h", label: "24 h", long: "the last 24 hours", seconds: 86_400 },
   { id: "7d", label: "7 d", long: "the last 7 days", seconds: 7 * 86_400 },
   { id: "30d", label: "30 d", long: "the last 30 days", seconds: 30 * 86_400 },
-] as const;
+  { id: "shift", label: "This shift", long: "this shift", seconds: null },
+  { id: "last-shift", label: "Last shift", long: "the last shift", seconds: null },
+];
 
 // What is looked at: a filter, and a range that either follows the clock (`range`) or stands still (`from`, `to`).
 export interface Scope {
@@ -17,10 +21,32 @@ export interface Scope {
 
 export type Counting = "inference" | "monitoring";
 
+// What the numbers are compared with, when it is not the range just before: the same range some seconds earlier, a
+// range of its own, another filter.
+export interface Compare {
+  back: number | null; // seconds
+  from: string | null;
+  to: string | null;
+  filter: string | null;
+}
+
+// What overview and model page are set to beside the scope.
+export interface View {
+  counting: Counting;
+  by: string | null; // the column or field that charts are split by
+  compare: Compare | null;
+}
+
+export const PLAIN: View = { counting: "inference", by: null, compare: null };
+
 export type Route =
-  | { page: "overview"; scope: Scope; counting: Counting }
+  | { page: "overview"; scope: Scope; view: View }
+  | { page: "fleet" | "models" | "review" | "metadata"; scope: Scope }
+  | { page: "model"; scope: Scope; name: string; versions: string[]; view: View }
   | { page: "inferences"; scope: Scope; cursor: string | null; columns: string[] | null }
   | { page: "inference"; scope: Scope; id: string; index: number | null; model: string | null }
+  | { page: "settings"; scope: Scope; section: string | null }
+  | { page: "view"; scope: Scope; id: string }
   | { page: "unknown"; scope: Scope };
 
 function instant(s: string | null): string | null {
@@ -35,6 +61,36 @@ export function parseScope(q: URLSearchParams): Scope {
   return { filter: q.get("filter") ?? "", range: !from && !to && known ? range : null, from, to };
 }
 
+function parseView(q: URLSearchParams): View {
+  const from = instant(q.get("vs_from")),
+    to = instant(q.get("vs_to")),
+    back = Number(q.get("vs_back")),
+    filter = q.get("vs_filter");
+  const fixed = from !== null && to !== null,
+    shifted = !fixed && Number.isInteger(back) && back > 0;
+  return {
+    counting: q.get("count") === "monitoring" ? "monitoring" : "inference",
+    by: q.get("by") || null,
+    compare:
+      fixed || shifted || filter !== null
+        ? { back: shifted ? back : null, from: fixed ? from : null, to: fixed ? to : null, filter }
+        : null,
+  };
+}
+
+function withView(q: URLSearchParams, view: View): URLSearchParams {
+  const { counting, by, compare } = view;
+  if (counting === "monitoring") q.set("count", counting);
+  if (by) q.set("by", by);
+  if (compare?.back) q.set("vs_back", String(compare.back));
+  if (compare?.from && compare.to) {
+    q.set("vs_from", compare.from);
+    q.set("vs_to", compare.to);
+  }
+  if (compare && compare.filter !== null) q.set("vs_filter", compare.filter);
+  return q;
+}
+
 function decoded(s: string): string {
   try {
     return decodeURIComponent(s);
@@ -47,8 +103,14 @@ export function parseRoute(path: string, search: string): Route {
   const q = new URLSearchParams(search),
     scope = parseScope(q);
   const rest = path.replace(/^\/ui\/?/, "").replace(/\/$/, "");
-  if (rest === "")
-    return { page: "overview", scope, counting: q.get("count") === "monitoring" ? "monitoring" : "inference" };
+  if (rest === "") return { page: "overview", scope, view: parseView(q) };
+  if (rest === "fleet" || rest === "models" || rest === "review" || rest === "metadata") return { page: rest, scope };
+  const two = /^(model|settings|view)(?:\/([^/]+))?$/.exec(rest),
+    second = two?.[2] === undefined ? null : decoded(two[2]);
+  if (two?.[1] === "settings") return { page: "settings", scope, section: second };
+  if (two?.[1] === "view" && second) return { page: "view", scope, id: second };
+  if (two?.[1] === "model" && second)
+    return { page: "model", scope, name: second, versions: q.getAll("version").slice(0, 2), view: parseView(q) };
   if (rest === "inferences") {
     const columns = q.get("columns");
     return {
@@ -86,11 +148,22 @@ function link(path: string, q: URLSearchParams): string {
   return `/ui/${path}${s ? `?${s}` : ""}`;
 }
 
-export function overviewLink(scope: Scope, counting: Counting): string {
-  const q = withScope(scope);
-  if (counting === "monitoring") q.set("count", "monitoring");
-  return link("", q);
+export function overviewLink(scope: Scope, view: View = PLAIN): string {
+  return link("", withView(withScope(scope), view));
 }
+
+export function modelLink(scope: Scope, name: string, versions: string[] = [], view: View = PLAIN): string {
+  const q = withView(withScope(scope), view);
+  for (const v of versions) q.append("version", v);
+  return link(`model/${encodeURIComponent(name)}`, q);
+}
+
+export const fleetLink = (scope: Scope): string => link("fleet", withScope(scope));
+export const modelsLink = (scope: Scope): string => link("models", withScope(scope));
+export const reviewLink = (scope: Scope): string => link("review", withScope(scope));
+export const metadataLink = (): string => link("metadata", new URLSearchParams());
+export const settingsLink = (section?: string): string =>
+  link(section ? `settings/${encodeURIComponent(section)}` : "settings", new URLSearchParams());
 
 export function inferencesLink(scope: Scope, cursor: string | null = null, columns: string[] | null = null): string {
   const q = withScope(scope);
@@ -110,8 +183,16 @@ export const ANY: Scope = { filter: "", range: null, from: null, to: null };
 
 // The instants a scope stands for now; null is open.
 export function window(scope: Scope, now: number): { from: string | null; to: string | null } {
-  const range = RANGES.find(r => r.id === scope.range);
-  if (range) return { from: new Date(now - range.seconds * 1000).toISOString(), to: new Date(now).toISOString() };
+  const range = RANGES.find(r => r.id === scope.range),
+    iso = (t: number) => new Date(t).toISOString();
+  if (range && range.seconds !== null) return { from: iso(now - range.seconds * 1000), to: iso(now) };
+  if (range) {
+    const { current, last } = shiftsAt(calendar(), now),
+      span = range.id === "shift" ? current : last;
+    return span
+      ? { from: iso(span.from), to: iso(Math.min(span.to, now)) }
+      : { from: iso(now - 8 * 3_600_000), to: iso(now) };
+  }
   return { from: scope.from, to: scope.to };
 }
 

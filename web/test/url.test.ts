@@ -11,7 +11,21 @@ const fixed: u.Scope = { filter: "", range: null, from: "2026-11-21T00:00:00Z", 
 describe("a link", () => {
   it("comes back as the state it was made from", () => {
     for (const s of [scope, fixed, u.ANY]) {
-      expect(at(u.overviewLink(s, "monitoring"))).toEqual({ page: "overview", scope: s, counting: "monitoring" });
+      for (const view of [
+        u.PLAIN,
+        { counting: "monitoring", by: 'metadata.a b"', compare: { back: 604_800, from: null, to: null, filter: null } },
+        { ...u.PLAIN, compare: { back: null, from: fixed.from, to: fixed.to, filter: "" } },
+      ] as u.View[]) {
+        expect(at(u.overviewLink(s, view))).toEqual({ page: "overview", scope: s, view });
+        expect(at(u.modelLink(s, "a/b", ["1", "2"], view))).toEqual({
+          page: "model",
+          scope: s,
+          name: "a/b",
+          versions: ["1", "2"],
+          view,
+        });
+      }
+      expect(at(u.fleetLink(s))).toEqual({ page: "fleet", scope: s });
       expect(at(u.inferencesLink(s, "c/1+=", ["time", "m.a,b", "m.%"]))).toEqual({
         page: "inferences",
         scope: s,
@@ -28,14 +42,18 @@ describe("a link", () => {
     }
   });
   it("is short when nothing is set", () => {
-    expect(u.overviewLink(u.ANY, "inference")).toBe("/ui/");
+    expect(u.overviewLink(u.ANY)).toBe("/ui/");
     expect(u.inferencesLink(u.ANY)).toBe("/ui/inferences");
     expect(u.inferenceLink(u.ANY, "x", null, null)).toBe("/ui/inference/x");
   });
   it("with nonsense in it still leads somewhere", () => {
-    expect(at("/ui/?range=9y&from=soon")).toEqual({ page: "overview", scope: u.ANY, counting: "inference" });
+    expect(at("/ui/?range=9y&from=soon")).toEqual({ page: "overview", scope: u.ANY, view: u.PLAIN });
     expect(at("/ui/inference/%E0%A4%A?index=-1")).toMatchObject({ page: "inference", id: "%E0%A4%A", index: null });
     expect(at("/ui/what/ever").page).toBe("unknown");
+    expect(at("/ui/settings/keys")).toEqual({ page: "settings", scope: u.ANY, section: "keys" });
+    expect(at("/ui/settings")).toMatchObject({ page: "settings", section: null });
+    expect(at("/ui/view/k3jd9x2a")).toEqual({ page: "view", scope: u.ANY, id: "k3jd9x2a" });
+    expect(at("/ui/model").page).toBe("unknown");
     expect(at("/ui").page).toBe("overview");
   });
 });

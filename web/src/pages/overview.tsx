@@ -10,7 +10,16 @@ import { change, compact, confidence, count, NONE, plural, seconds, span, type D
 import { bucketWindow } from "../series";
 import { navigate, RARELY, useLoad, useWorkspace } from "../state";
 import { Ago, AsOf, Failure, Pick, RangePicker, Teach } from "../ui";
-import { bucketFor, inferencesLink, overviewLink, RANGES, window as windowOf, type Counting, type Scope } from "../url";
+import {
+  bucketFor,
+  inferencesLink,
+  overviewLink,
+  RANGES,
+  window as windowOf,
+  type Counting,
+  type Scope,
+  type View,
+} from "../url";
 
 type Link = (...clauses: string[]) => string;
 
@@ -23,7 +32,8 @@ const EXPLAINED: Record<Counting, string> = {
     "detections is one row of confidence 0, and an unknown time counts as 0. The median is over top detections.",
 };
 
-export function Overview({ scope, counting }: { scope: Scope; counting: Counting }) {
+export function Overview({ scope, view }: { scope: Scope; view: View }) {
+  const { counting } = view;
   const ws = useWorkspace();
   const custom = Boolean(scope.from || scope.to);
   const seen: Scope = custom ? scope : { ...scope, range: scope.range ?? "7d" };
@@ -42,7 +52,7 @@ export function Overview({ scope, counting }: { scope: Scope; counting: Counting
   const empty = data?.current.inferences === 0;
   const anything = useLoad(empty ? `any ${ws}` : null, signal => api.inferences(ws, { limit: 1 }, signal)).data;
 
-  const go = (s: Scope, c = counting) => navigate(overviewLink(s, c));
+  const go = (s: Scope, c = counting) => navigate(overviewLink(s, { ...view, counting: c }));
   const onFilter = (filter: string) => go({ ...scope, filter });
   const known = {
     model: data?.models.map(m => m.id) ?? [],
