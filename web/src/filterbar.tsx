@@ -1,58 +1,24 @@
 // The filter bar: each clause a chip that can be edited or removed, and a field with completion for the next one. When
 // the server refuses the filter, the bar shows the whole text and the error under its character.
-import { useEffect, useRef, useState } from "preact/hooks";
-import type { ApiError, Fields } from "./api";
-import { characterAt, clauses, metadataName, parts, quoted, withoutClause } from "./filter";
-import { useKeys } from "./state";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { api, serverNow, type ApiError, type Facet } from "./api";
+import { offers, valuesAsked, type Offer } from "./complete";
+import { characterAt, clauses, parts, withoutClause } from "./filter";
+import { count } from "./format";
+import { RARELY, useKeys, useLoad, useWorkspace } from "./state";
 import { Icon } from "./ui";
-
-const NAMES = [
-  "model:",
-  "class:",
-  "confidence<",
-  "latency>",
-  "detections>=",
-  "device:",
-  "source:",
-  "has:error",
-  "has:picture",
-  "id:",
-  "time>=",
-];
-
-// Values the page has seen, by field, for completion.
-export type Known = Record<string, string[]>;
-
-function completions(draft: string, fields: Fields | null, known: Known): string[] {
-  const { negated, field, operator, value } = parts(draft),
-    sign = negated ? "-" : "";
-  const named = (fields?.fields ?? []).map(f => ({ ...f, written: metadataName(f.name) }));
-  const like = (s: string, t: string) => s.toLowerCase().includes(t.toLowerCase());
-  if (operator === ":" && field === "has")
-    return ["error", "picture", "class", "latency", ...named.map(f => f.written)]
-      .filter(n => like(n, value))
-      .map(n => `${sign}has:${n}`);
-  if (operator === ":") {
-    const values = named.find(f => f.written === field)?.top.map(t => String(t.value)) ?? known[field] ?? [];
-    return values.filter(v => like(v, value.replace(/"/g, ""))).map(v => `${sign}${field}:${quoted(v)}`);
-  }
-  if (operator) return [];
-  return [...NAMES, ...named.map(f => `${f.written}:`)].filter(n => like(n, value)).map(n => sign + n);
-}
+import { window as windowOf, type Scope } from "./url";
 
 export function FilterBar({
-  filter,
-  fields,
-  known,
+  scope,
   error,
   onFilter,
 }: {
-  filter: string;
-  fields: Fields | null;
-  known: Known;
+  scope: Scope;
   error: ApiError | null;
   onFilter: (f: string) => void;
 }) {
+  const { filter } = scope;
   const [asText, setAsText] = useState(false);
   const input = useRef<HTMLInputElement>(null);
   const refused = error?.status === 400 && error.position !== null;
@@ -67,15 +33,40 @@ export function FilterBar({
       onChips={refused ? null : () => setAsText(false)}
     />
   ) : (
-    <ChipFilter
-      filter={filter}
-      fields={fields}
-      known={known}
-      input={input}
-      onFilter={onFilter}
-      onText={() => setAsText(true)}
-    />
+    <ChipFilter scope={scope} input={input} onFilter={onFilter} onText={() => setAsText(true)} />
   );
+}
+
+// The values that the server has for what is being typed, within the range and the other clauses. A short pause in the
+// typing asks; the answers of this page are kept, so that the list does not blink while letters come and go.
+function useValues(draft: string, scope: Scope, others: string[], open: boolean): Facet | null {
+  const ws = useWorkspace();
+  const fields = useLoad(`fields ${ws}`, signal => api.fields(ws, signal), RARELY).data;
+  const asked = open ? valuesAsked(draft, fields) : null;
+  const [facet, setFacet] = useState<Facet | null>(null);
+  const filter = [...others, ...(asked?.clause ? [asked.clause] : [])].join(" ");
+  const key = asked ? `${asked.of}\n${filter}\n${scope.range} ${scope.from} ${scope.to}` : null;
+  useEffect(() => {
+    if (!asked) return undefined;
+    const controller = new AbortController();
+    const ask = (f: string) =>
+      api
+        .facets(ws, { ...windowOf(scope, serverNow()), filter: f, fields: asked.of, limit: 20 }, controller.signal)
+        .then(all => setFacet(all[0] ?? null));
+    const timer = setTimeout(
+      () =>
+        void ask(filter)
+          // Another clause may be what the server refuses.
+          .catch((e: ApiError) => (e.status === 400 && !controller.signal.aborted ? ask("") : undefined))
+          .catch(() => undefined),
+      120,
+    );
+    return () => {
+      clearTimeout(timer);
+      controller.abort();
+    };
+  }, [key]);
+  return facet?.of === asked?.of ? facet : null;
 }
 
 function TextFilter({
@@ -153,26 +144,30 @@ function TextFilter({
 }
 
 function ChipFilter({
-  filter,
-  fields,
-  known,
+  scope,
   input,
   onFilter,
   onText,
 }: {
-  filter: string;
-  fields: Fields | null;
-  known: Known;
+  scope: Scope;
   input: { current: HTMLInputElement | null };
   onFilter: (f: string) => void;
   onText: () => void;
 }) {
+  const ws = useWorkspace();
   const [draft, setDraft] = useState(""),
     [editing, setEditing] = useState<number | null>(null);
   const [open, setOpen] = useState(false),
     [active, setActive] = useState(-1);
-  const all = clauses(filter),
-    offers = open ? completions(draft, fields, known).slice(0, 10) : [];
+  const all = clauses(scope.filter);
+  const fields = useLoad(`fields ${ws}`, signal => api.fields(ws, signal), RARELY).data;
+  const facet = useValues(
+    draft,
+    scope,
+    all.filter((_, i) => i !== editing),
+    open,
+  );
+  const found = useMemo(() => (open ? offers(draft, fields, facet).slice(0, 12) : []), [open, draft, fields, facet]);
 
   const commit = (text: string) => {
     const next = editing === null ? [...all, text.trim()] : all.map((c, i) => (i === editing ? text.trim() : c));
@@ -187,28 +182,28 @@ function ChipFilter({
     setDraft(all[at] ?? "");
     requestAnimationFrame(() => input.current?.focus());
   };
-  const accept = (offer: string) => {
+  const accept = (offer: Offer) => {
     setActive(-1);
-    if (/[:<>=]$/.test(offer)) {
-      setDraft(offer);
-      input.current?.focus();
+    if (offer.whole) {
+      commit(offer.text);
     } else {
-      commit(offer);
+      setDraft(offer.text);
+      input.current?.focus();
     }
   };
   const key = (e: KeyboardEvent) => {
     if (e.key === "ArrowDown" || e.key === "ArrowUp") {
       e.preventDefault();
       setOpen(true);
-      const n = offers.length;
+      const n = found.length;
       if (n) setActive(a => (e.key === "ArrowDown" ? (a + 1) % n : (a <= 0 ? n : a) - 1));
     } else if (e.key === "Enter") {
       e.preventDefault();
-      if (active >= 0 && offers[active]) accept(offers[active]);
+      if (active >= 0 && found[active]) accept(found[active]);
       else if (draft.trim() || editing !== null) commit(draft);
-    } else if (e.key === "Tab" && !e.shiftKey && offers.length && draft && draft !== offers[0]) {
+    } else if (e.key === "Tab" && !e.shiftKey && found.length && draft && draft !== found[0]!.text) {
       e.preventDefault();
-      accept(offers[Math.max(active, 0)]!);
+      accept(found[Math.max(active, 0)]!);
     } else if (e.key === "Escape") {
       setDraft("");
       setEditing(null);
@@ -228,7 +223,7 @@ function ChipFilter({
         role="combobox"
         aria-label="Filter"
         aria-autocomplete="list"
-        aria-expanded={offers.length > 0}
+        aria-expanded={found.length > 0}
         aria-controls="filter-offers"
         aria-activedescendant={active >= 0 ? `offer-${active}` : undefined}
         placeholder={all.length ? "" : "Filter: model:coco/24  confidence<0.5  -shift:night  has:serial_number"}
@@ -241,16 +236,18 @@ function ChipFilter({
         onFocus={() => setOpen(true)}
         onBlur={() => setOpen(false)}
       />
-      <ul id="filter-offers" role="listbox" aria-label="Completions" hidden={!offers.length}>
-        {offers.map((o, i) => (
+      <ul id="filter-offers" role="listbox" aria-label="Completions" hidden={!found.length}>
+        {found.map((o, i) => (
           <li
-            key={o}
+            key={o.text}
             id={`offer-${i}`}
             role="option"
+            aria-label={o.text}
             aria-selected={i === active}
             onPointerDown={e => (e.preventDefault(), accept(o))}
           >
-            {o}
+            <span class="clip">{o.text}</span>
+            {o.hint && <span class="sub">{/^\d+$/.test(o.hint) ? count(Number(o.hint)) : o.hint}</span>}
           </li>
         ))}
       </ul>
@@ -268,7 +265,7 @@ function ChipFilter({
               key={`${i} ${c}`}
               clause={c}
               onEdit={() => edit(i)}
-              onRemove={() => onFilter(withoutClause(filter, i))}
+              onRemove={() => onFilter(withoutClause(scope.filter, i))}
             />
           ),
         )}

@@ -1,9 +1,10 @@
 // What the pages share: values, times, notices, commands to copy, the range picker, dialogs.
 import type { ComponentChildren } from "preact";
 import { useContext, useEffect, useRef, useState } from "preact/hooks";
-import type { ApiError, Value } from "./api";
+import { serverNow, type ApiError, type Value } from "./api";
 import { clauseFor, withClause } from "./filter";
 import * as format from "./format";
+import { calendar, shiftsAt } from "./shifts";
 import { SessionContext, useNow } from "./state";
 import { RANGES, type Scope } from "./url";
 
@@ -342,7 +343,7 @@ export function RangePicker({
         </button>
       )}
       {RANGES.map(r => (
-        <button type="button" key={r.id} aria-pressed={chosen === r.id} title={r.long} onClick={pick(r.id)}>
+        <button type="button" key={r.id} aria-pressed={chosen === r.id} title={rangeTitle(r.id)} onClick={pick(r.id)}>
           {r.label}
         </button>
       ))}
@@ -371,6 +372,19 @@ export function RangePicker({
       </Popover>
     </div>
   );
+}
+
+// When a shift is, in the viewer's zone, and which one.
+function rangeTitle(id: string): string {
+  const range = RANGES.find(r => r.id === id)!;
+  if (range.seconds !== null) return range.long;
+  const { current, last } = shiftsAt(calendar(), serverNow()),
+    shift = id === "shift" ? current : last;
+  if (!shift) return "The calendar has no shifts";
+  const when = format.span(new Date(shift.from), new Date(shift.to));
+  return shift.name
+    ? `${shift.name}: ${when}`
+    : `Between shifts: since ${format.stamp(new Date(shift.from)).slice(0, 16)}`;
 }
 
 function customLabel(scope: Scope): string {

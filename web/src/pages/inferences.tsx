@@ -54,15 +54,6 @@ export function Inferences({
     link: r => inferenceLink(scope, r.id, r.index, r.model),
     picks: false,
   };
-  const unique = (f: (r: Inference) => (string | null)[]) => [
-    ...new Set(page?.inferences.flatMap(f).filter((v): v is string => v !== null) ?? []),
-  ];
-  const known = {
-    model: unique(r => [r.model]),
-    class: unique(r => r.predictions.map(p => p.class)),
-    device: unique(r => [r.device]),
-    source: unique(r => [r.source]),
-  };
   const plain = !scope.filter && !scope.range && !scope.from && !scope.to;
   return (
     <main id="main" class="page list" aria-busy={!list.error && (!ready || stale)}>
@@ -71,13 +62,7 @@ export function Inferences({
         <RangePicker scope={scope} any now={() => selection} onScope={s => go(s)} />
         <AsOf iso={list.data?.asOf ?? null} failed={list.error !== null} />
       </header>
-      <FilterBar
-        filter={scope.filter}
-        fields={fields.data}
-        known={known}
-        error={list.error}
-        onFilter={context.onFilter}
-      />
+      <FilterBar scope={scope} error={list.error} onFilter={context.onFilter} />
       <div class="toolbar">
         <p class="total" role="status">
           {total.data !== null && !total.stale ? (

@@ -54,10 +54,6 @@ export function Overview({ scope, view }: { scope: Scope; view: View }) {
 
   const go = (s: Scope, c = counting) => navigate(overviewLink(s, { ...view, counting: c }));
   const onFilter = (filter: string) => go({ ...scope, filter });
-  const known = {
-    model: data?.models.map(m => m.id) ?? [],
-    class: [...new Set(data?.models.flatMap(m => m.classes.map(c => c.class)) ?? [])],
-  };
   return (
     <main id="main" class="page" aria-busy={stale && !error}>
       <header class="head">
@@ -65,7 +61,7 @@ export function Overview({ scope, view }: { scope: Scope; view: View }) {
         <RangePicker scope={scope} now={now} onScope={s => go(s)} />
         <AsOf iso={data?.asOf ?? null} failed={error !== null} />
       </header>
-      <FilterBar filter={scope.filter} fields={fields} known={known} error={error} onFilter={onFilter} />
+      <FilterBar scope={seen} error={error} onFilter={onFilter} />
       {error && error.position === null && (
         <Failure error={error} what="The numbers could not be loaded." onRetry={reload} />
       )}
