@@ -145,7 +145,7 @@ export function Pick({
 
 // The clipboard API exists only in secure contexts, and a plant's server is often plain http: then a selection is
 // copied.
-async function copy(text: string): Promise<boolean> {
+export async function copy(text: string): Promise<boolean> {
   try {
     await navigator.clipboard.writeText(text);
     return true;
