@@ -1,4 +1,5 @@
 // What the browser tests share: the real program on a free port, records in it, and pages that may talk to nobody else.
+import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -180,3 +181,17 @@ export async function visit(page, origin, to) {
   await page.goto(origin + to);
   await settled(page);
 }
+
+// The number in a text as the page writes it.
+export const digits = s => Number(s.replace(/[^\d.-]/g, ""));
+
+// Asks again until the answer is what is wanted; else says what it was.
+export const until = async (get, wanted, what) => {
+  let got;
+  for (let i = 0; i < 100; i++) {
+    got = await get();
+    if (got === wanted) return;
+    await new Promise(done => setTimeout(done, 50));
+  }
+  assert.equal(got, wanted, what);
+};

@@ -38,3 +38,13 @@ export function alone(values: ArrayLike<number | null | undefined>): number[] {
     if (values[i] != null && values[i - 1] == null && values[i + 1] == null) found.push(i);
   return found;
 }
+
+// Sums from the first to each: what is drawn so that one stands on the other. A gap is a gap where all have one.
+export function stacked(all: (number | null)[][]): (number | null)[][] {
+  const out: (number | null)[][] = [];
+  for (const values of all) {
+    const below = out[out.length - 1];
+    out.push(values.map((v, i) => (v === null && (below?.[i] ?? null) === null ? null : (v ?? 0) + (below?.[i] ?? 0))));
+  }
+  return out;
+}

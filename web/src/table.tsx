@@ -66,6 +66,7 @@ interface Props<T> {
 }
 
 const MIN = 48;
+const NO_ROWS: never[] = [];
 
 export function DataTable<T>(props: Props<T>) {
   const { rows, columns, rowKey, rowHeight = 32, tall = false } = props;
@@ -76,7 +77,7 @@ export function DataTable<T>(props: Props<T>) {
     element = useRef<HTMLTableElement>(null),
     held = useRef(false),
     order = useRef<Map<string, number>>(new Map());
-  const table = useTable(rows ?? [], columns, rowKey, sort, size, next => {
+  const table = useTable(rows ?? NO_ROWS, columns, rowKey, sort, size, next => {
     setSize(next);
     props.onWidths?.(next);
   });
@@ -153,7 +154,7 @@ export function DataTable<T>(props: Props<T>) {
         </header>
       )}
       <div
-        class={`table${tall ? " tall" : ""}${props.stale ? " stale" : ""}`}
+        class={`table data${tall ? " tall" : ""}${props.stale ? " stale" : ""}`}
         ref={box}
         tabIndex={0}
         role="region"
@@ -339,6 +340,8 @@ function useTable<T>(
       getCoreRowModel: getCoreRowModel(),
       getSortedRowModel: getSortedRowModel(),
       columnResizeMode: "onChange",
+      // There are no pages and groups to go back to the first of.
+      autoResetAll: false,
     }),
   );
   const [state, setState] = useState<TableState>(table.initialState);

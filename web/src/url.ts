@@ -35,9 +35,10 @@ export interface View {
   counting: Counting;
   by: string | null; // the column or field that charts are split by
   compare: Compare | null;
+  sort: string | null; // of the table: a column, "-" before it for the greatest first
 }
 
-export const PLAIN: View = { counting: "inference", by: null, compare: null };
+export const PLAIN: View = { counting: "inference", by: null, compare: null, sort: null };
 
 export type Route =
   | { page: "overview"; scope: Scope; view: View }
@@ -71,6 +72,7 @@ function parseView(q: URLSearchParams): View {
   return {
     counting: q.get("count") === "monitoring" ? "monitoring" : "inference",
     by: q.get("by") || null,
+    sort: q.get("sort") || null,
     compare:
       fixed || shifted || filter !== null
         ? { back: shifted ? back : null, from: fixed ? from : null, to: fixed ? to : null, filter }
@@ -79,9 +81,10 @@ function parseView(q: URLSearchParams): View {
 }
 
 function withView(q: URLSearchParams, view: View): URLSearchParams {
-  const { counting, by, compare } = view;
+  const { counting, by, compare, sort } = view;
   if (counting === "monitoring") q.set("count", counting);
   if (by) q.set("by", by);
+  if (sort) q.set("sort", sort);
   if (compare?.back) q.set("vs_back", String(compare.back));
   if (compare?.from && compare.to) {
     q.set("vs_from", compare.from);

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { alone, bucketWindow, sparkline } from "../src/series";
+import { alone, bucketWindow, sparkline, stacked } from "../src/series";
 
 it("a bucket's window stays inside the range", () => {
   expect(bucketWindow(0, 10_000, 4000, 60_000)).toEqual({
@@ -19,4 +19,17 @@ it("a sparkline breaks at gaps and never divides by zero", () => {
 it("a value between gaps is alone", () => {
   expect(alone([5, null, 1, 2, null, 3, null])).toEqual([0, 5]);
   expect(alone([])).toEqual([]);
+});
+
+it("what is stacked stands on what is below it, and only a gap of all is one", () => {
+  expect(
+    stacked([
+      [1, null, null, 2],
+      [3, 4, null, null],
+    ]),
+  ).toEqual([
+    [1, null, null, 2],
+    [4, 4, null, 2],
+  ]);
+  expect(stacked([])).toEqual([]);
 });

@@ -13,7 +13,12 @@ describe("a link", () => {
     for (const s of [scope, fixed, u.ANY]) {
       for (const view of [
         u.PLAIN,
-        { counting: "monitoring", by: 'metadata.a b"', compare: { back: 604_800, from: null, to: null, filter: null } },
+        {
+          counting: "monitoring",
+          by: 'metadata.a b"',
+          compare: { back: 604_800, from: null, to: null, filter: null },
+          sort: "-errors",
+        },
         { ...u.PLAIN, compare: { back: null, from: fixed.from, to: fixed.to, filter: "" } },
       ] as u.View[]) {
         expect(at(u.overviewLink(s, view))).toEqual({ page: "overview", scope: s, view });

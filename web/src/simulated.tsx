@@ -1,0 +1,35 @@
+// Data of the fleet simulator is marked wherever it shows: nobody takes a demo for a plant.
+import { api } from "./api";
+import { RARELY, useLoad, useWorkspace } from "./state";
+import type { Window } from "./numbers/load";
+
+export const simulatedDevice = (device: string | null): boolean => device?.startsWith("sim-") === true;
+
+export const simulated = (r: { source: string | null; device: string | null }): boolean =>
+  r.source === "simulated" || simulatedDevice(r.device);
+
+export function Simulated({ what = "From the fleet simulator, not from a real camera" }: { what?: string }) {
+  return (
+    <abbr class="badge" title={what}>
+      simulated
+    </abbr>
+  );
+}
+
+// One mark for a page of sums, where any of what is summed is simulated.
+export function AnySimulated({ window, filter }: { window: Window | null; filter: string }) {
+  const ws = useWorkspace();
+  const { data } = useLoad(
+    window && `simulated ${ws} ${filter} ${window.from.slice(0, 15)} ${window.to.slice(0, 15)}`,
+    signal =>
+      api.count(
+        ws,
+        { from: window!.from, to: window!.to, filter: filter ? `(${filter}) source:simulated` : "source:simulated" },
+        signal,
+      ),
+    RARELY,
+  );
+  return data ? (
+    <Simulated what="Some of these inferences are from the fleet simulator. -source:simulated leaves them out" />
+  ) : null;
+}
