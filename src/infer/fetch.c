@@ -1,7 +1,6 @@
 #include "infer/fetch.h"
 
 #include <arpa/inet.h>
-#include <curl/curl.h>
 #include <netinet/in.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -10,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/transfer.h"
 
 #define CANNOT "Could not load input image. Cause: "
 enum { URL_MOST = 8192 };
@@ -65,8 +65,7 @@ struct fetch *fetch_new(const struct fetch_config *config, struct err *e) {
     }
     if (ok && *f->config.ca_file && access(f->config.ca_file, R_OK) != 0)
         ok = err_errno(e, "image_url_ca: %s cannot be read", f->config.ca_file);
-    if (ok && curl_global_init(CURL_GLOBAL_DEFAULT) != 0) ok = err_set(e, ERR_INTERNAL, "libcurl did not start");
-    if (ok) return f;
+    if (ok && transfer_start(e)) return f;
     arena_free(&f->arena);
     free(f);
     return NULL;
@@ -76,7 +75,7 @@ void fetch_stop(struct fetch *f) { atomic_store(&f->stopping, true); }
 
 void fetch_free(struct fetch *f) {
     if (!f) return;
-    curl_global_cleanup();
+    transfer_end();
     arena_free(&f->arena);
     free(f);
 }
@@ -201,92 +200,51 @@ bool fetch_allowed(const struct fetch *f, struct str url, struct err *e) {
 
 /* ---- fetching ---- */
 
-struct transfer {
-    struct fetch *f;
-    struct buf *out;
-    size_t begin; /* of this answer in `out` */
-    bool too_large, refused;
-};
-
-static size_t take(char *p, size_t one, size_t n, void *ctx) {
-    struct transfer *t = ctx;
-    if (t->out->n - t->begin + one * n > t->f->config.max_bytes) {
-        t->too_large = true;
-        return 0; /* fewer than came: curl ends the transfer */
-    }
-    buf_add(t->out, p, one * n);
-    return one * n;
+static bool may_connect(const struct sockaddr *address, void *ctx) {
+    const struct fetch *f = ctx;
+    return f->config.private_addresses || fetch_is_public(address);
 }
 
-static curl_socket_t open_socket(void *ctx, curlsocktype purpose, struct curl_sockaddr *address) {
-    struct transfer *t = ctx;
-    (void)purpose;
-    if (!t->f->config.private_addresses && !fetch_is_public(&address->addr)) {
-        t->refused = true;
-        return CURL_SOCKET_BAD;
-    }
-    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+static bool stopping(void *ctx) {
+    const struct fetch *f = ctx;
+    return atomic_load(&f->stopping);
 }
 
-static int going_on(void *ctx, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d) {
-    const struct transfer *t = ctx;
-    (void)a, (void)b, (void)c, (void)d;
-    return atomic_load(&t->f->stopping);
-}
-
-static void set_up(CURL *curl, CURLU *url, struct transfer *t, int64_t left_ms) {
-    curl_easy_setopt(curl, CURLOPT_CURLU, url);
-    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "https");
-    curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
-    curl_easy_setopt(curl, CURLOPT_PROXY, ""); /* of the environment neither: the proxy would choose the address */
-    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)left_ms);
-    curl_easy_setopt(curl, CURLOPT_USERAGENT, "sightglass/" SIGHTGLASS_VERSION);
-    curl_easy_setopt(curl, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)t->f->config.max_bytes);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, t);
-    curl_easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, open_socket);
-    curl_easy_setopt(curl, CURLOPT_OPENSOCKETDATA, t);
-    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, going_on);
-    curl_easy_setopt(curl, CURLOPT_XFERINFODATA, t);
-    curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
-    if (*t->f->config.ca_file) curl_easy_setopt(curl, CURLOPT_CAINFO, t->f->config.ca_file);
-}
-
-static bool failed(const struct transfer *t, CURLcode code, struct err *e) {
-    if (t->too_large || code == CURLE_FILESIZE_EXCEEDED)
+static bool failed(const struct fetch *f, const struct transfer *t, struct err *e) {
+    if (t->too_large)
         return err_set(e, ERR_INVALID, CANNOT "The picture at the URL has over %zu bytes, the limit.",
-                       t->f->config.max_bytes);
-    if (t->refused)
+                       f->config.max_bytes);
+    if (t->refused_address)
         return err_set(e, ERR_INVALID, CANNOT "The URL's host has an address that is not public (image_url_private).");
-    if (code == CURLE_OPERATION_TIMEDOUT)
+    if (t->code == CURLE_OPERATION_TIMEDOUT)
         return err_set(e, ERR_INVALID, CANNOT "The URL gave no whole answer within %u s (image_url_timeout_s).",
-                       t->f->config.timeout_s);
-    if (code == CURLE_ABORTED_BY_CALLBACK) return err_set(e, ERR_BUSY, "The server is stopping. Send it again soon.");
-    return err_set(e, ERR_INVALID, CANNOT "The URL could not be fetched: %s.", curl_easy_strerror(code));
+                       f->config.timeout_s);
+    if (t->gave_up) return err_set(e, ERR_BUSY, "The server is stopping. Send it again soon.");
+    return err_set(e, ERR_INVALID, CANNOT "The URL could not be fetched: %s.", curl_easy_strerror(t->code));
 }
 
 /* One request. *next is where it leads to, for the caller to free, or NULL when the picture is in `out`. */
 static bool get_once(struct fetch *f, CURLU *url, int64_t left_ms, struct buf *out, char **next, struct err *e) {
-    struct transfer t = {.f = f, .out = out, .begin = out->n};
-    long status = 0;
-    char *location = NULL;
-    CURL *curl = curl_easy_init();
+    struct transfer t = {.url = url,
+                         .protocols = "https",
+                         .ca_file = f->config.ca_file,
+                         .timeout_ms = left_ms,
+                         .max_bytes = f->config.max_bytes,
+                         .out = out,
+                         .may_connect = may_connect,
+                         .give_up = stopping,
+                         .ctx = f};
+    size_t begin = out->n;
+    bool ok = transfer_run(&t) || failed(f, &t, e);
     *next = NULL;
-    if (!curl) return err_set(e, ERR_INTERNAL, "libcurl gave no handle");
-    set_up(curl, url, &t, left_ms);
-    CURLcode code = curl_easy_perform(curl);
-    bool ok = code == CURLE_OK || failed(&t, code, e);
-    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
-    curl_easy_getinfo(curl, CURLINFO_REDIRECT_URL, &location);
-    if (ok && location) {
-        size_t n = strlen(location) + 1;
-        *next = memcpy(mem_alloc(n), location, n);
-        out->n = t.begin; /* what stood in the redirect's body */
-    } else if (ok && status != 200) {
-        ok = err_set(e, ERR_INVALID, CANNOT "The URL answered with status %ld.", status);
+    if (ok && t.location) {
+        *next = t.location;
+        t.location = NULL;
+        out->n = begin; /* what stood in the redirect's body */
+    } else if (ok && t.status != 200) {
+        ok = err_set(e, ERR_INVALID, CANNOT "The URL answered with status %ld.", t.status);
     }
-    curl_easy_cleanup(curl);
+    transfer_free(&t);
     return ok;
 }
 
