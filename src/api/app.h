@@ -14,6 +14,7 @@ struct keep;
 struct pool;
 struct crew;
 struct unserved;
+struct upstream;
 
 struct app {
     const struct conf *conf;
@@ -28,6 +29,7 @@ struct app {
     struct pool *events;  /* the thread that keeps events and their pictures */
     struct unserved *unserved; /* what was asked for that is not served */
     int64_t started_us;   /* when it began to serve */
+    struct upstream *upstream; /* where requests that are not for us go; NULL: nowhere */
     char device_id[256];  /* of this machine, for the inferences computed here */
     char listen[320];     /* HOST:PORT as served, the port the real one */
     bool loopback;        /* only this machine can reach it */

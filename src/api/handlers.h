@@ -12,6 +12,20 @@ void get_server(struct request *r);
 void get_root(struct request *r);
 void post_root(struct request *r);
 
+/* upstream.c */
+void relay(struct request *r);
+void relay_of_owner(struct request *r);
+
+/* gateway.c */
+void any_proxy(struct request *r);
+
+/* elsewhere.c */
+void not_served(struct request *r);
+void post_gaze(struct request *r);
+void get_clear_cache(struct request *r);
+void get_device_stats(struct request *r);
+void get_logs(struct request *r);
+
 /* session.c */
 void get_session(struct request *r);
 void post_session(struct request *r);
@@ -52,6 +66,7 @@ void get_metrics(struct request *r);
 /* infer_v1.c */
 void get_registry(struct request *r);
 void post_model_add(struct request *r);
+void get_start(struct request *r);
 void post_model_remove(struct request *r);
 void post_infer(struct request *r);
 

@@ -105,6 +105,31 @@ void post_model_add(struct request *r) {
     if (!infer_submit(app_of(r)->infer, job, &call->err)) request_wake(r);
 }
 
+static void started(struct request *r) {
+    const struct inference_call *call = r->data;
+    static const char done[] = "{\"status\":200,\"message\":\"inference session started from local memory.\"}";
+    if (call->err.code != ERR_NONE || !call->job.ok)
+        respond_error(r, call->err.code != ERR_NONE ? &call->err : &call->job.err);
+    else
+        respond_static(r, 200, "application/json", done, sizeof done - 1);
+}
+
+void get_start(struct request *r) {
+    struct inference_call *call = inference_call_new(r);
+    struct infer_job *job = &call->job;
+    struct str project = request_param(r, "project"), version = request_param(r, "version");
+    struct err e = {0};
+    if (!authenticate_inference(r, (struct str){0}, &call->who, &e)) {
+        respond_error(r, &e);
+        return;
+    }
+    job->model_id = str_of(arena_printf(&r->arena, STR_FMT "/" STR_FMT, STR_ARG(project), STR_ARG(version)));
+    job->done = loaded;
+    job->account = (uint64_t)call->who.workspace_id;
+    request_wait(r, started);
+    if (!infer_submit(app_of(r)->infer, job, &call->err)) request_wake(r);
+}
+
 /* The SDK sends these without a key. The models here serve everyone, so nothing is unloaded; the empty registry is
  * what the caller then expects to see. */
 void post_model_remove(struct request *r) { respond_registry(r, false); }

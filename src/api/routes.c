@@ -6,11 +6,12 @@
 #include "base/check.h"
 
 /* The body limit of a route: a setting of that name, or one of the two that need none. SPOOLED: and a long body lies in
- * a file. */
+ * a file. PACKED: it is left as it came. */
 #define LIMIT_SETTING(name) offsetof(struct conf, name)
 #define SPOOLED(name) (LIMIT_SETTING(name) | SPOOL)
-enum { NO_BODY = -1, SMALL_BODY = -2, SMALL = 65536, SPOOL = 1 << 20 };
-_Static_assert(sizeof(struct conf) < SPOOL, "places in it leave the bit free");
+#define PACKED(name) (LIMIT_SETTING(name) | AS_IT_CAME)
+enum { NO_BODY = -1, SMALL_BODY = -2, SMALL = 65536, SPOOL = 1 << 20, AS_IT_CAME = 1 << 21 };
+_Static_assert(sizeof(struct conf) < SPOOL, "places in it leave the bits free");
 
 struct row {
     const char *method, *pattern;
@@ -91,6 +92,9 @@ static const struct row table[] = {
     /* Inference, the SDK's v1 way. */
     {"GET", "/model/registry", get_registry, NO_BODY, SHAPE_MESSAGE, CORS_ANY, "The models that were asked for"},
     {"POST", "/model/add", post_model_add, SMALL_BODY, SHAPE_MESSAGE, CORS_ANY, "Load a model"},
+    {"GET", "/start/:project/:version", get_start, NO_BODY, SHAPE_MESSAGE, CORS_ANY, "Load a model"},
+    {"GET", "/clear_cache", get_clear_cache, NO_BODY, SHAPE_MESSAGE, CORS_ANY,
+     "Answers \"Cache Cleared\": there is none; unloads nothing"},
     {"POST", "/model/remove", post_model_remove, SMALL_BODY, SHAPE_MESSAGE, CORS_ANY,
      "Answers an empty registry; unloads nothing"},
     {"POST", "/model/clear", post_model_remove, SMALL_BODY, SHAPE_MESSAGE, CORS_ANY, "The same"},
@@ -98,6 +102,46 @@ static const struct row table[] = {
      "Object detection on one picture or several"},
     {"POST", "/infer/:task", post_infer, LIMIT_SETTING(max_body_inference), SHAPE_MESSAGE, CORS_ANY,
      "The same for instance_segmentation, keypoints_detection and classification"},
+
+    /* What an inference server does and this one doesn't; the summary is what the caller is told. */
+    {"POST", "/infer/lmm/*", not_served, LIMIT_SETTING(max_body_inference), SHAPE_MESSAGE, CORS_ANY,
+     "Language models that see are not served here; ask an inference server that has them"},
+    {"POST", "/infer/workflows/*", not_served, LIMIT_SETTING(max_body_inference), SHAPE_MESSAGE, CORS_ANY,
+     "Workflows do not run here; run them on an inference server that reports here"},
+    {"GET", "/workflows/*", not_served, NO_BODY, SHAPE_MESSAGE, CORS_ANY,
+     "Workflow blocks are not described here; ask an inference server"},
+    {"POST", "/workflows/*", not_served, LIMIT_SETTING(max_body_inference), SHAPE_MESSAGE, CORS_ANY,
+     "Workflows do not run here; run them on an inference server that reports here"},
+    {"POST", "/:owner/workflows/:id", not_served, LIMIT_SETTING(max_body_inference), SHAPE_MESSAGE, CORS_ANY,
+     "Workflows do not run here; run them on an inference server that reports here"},
+    {"POST", "/clip/*", not_served, LIMIT_SETTING(max_body_inference), SHAPE_MESSAGE, CORS_ANY,
+     "CLIP is not served here; ask an inference server that has it"},
+    {"POST", "/doctr/*", not_served, LIMIT_SETTING(max_body_inference), SHAPE_MESSAGE, CORS_ANY,
+     "OCR (DocTR) is not served here; ask an inference server that has it"},
+    {"POST", "/easy_ocr/*", not_served, LIMIT_SETTING(max_body_inference), SHAPE_MESSAGE, CORS_ANY,
+     "OCR (EasyOCR) is not served here; ask an inference server that has it"},
+    {"POST", "/ocr/*", not_served, LIMIT_SETTING(max_body_inference), SHAPE_MESSAGE, CORS_ANY,
+     "OCR is not served here; ask an inference server that has it"},
+    {"POST", "/sam/*", not_served, LIMIT_SETTING(max_body_inference), SHAPE_MESSAGE, CORS_ANY,
+     "Segment Anything is not served here; ask an inference server that has it"},
+    {"POST", "/sam2/*", not_served, LIMIT_SETTING(max_body_inference), SHAPE_MESSAGE, CORS_ANY,
+     "Segment Anything 2 is not served here; ask an inference server that has it"},
+    {"POST", "/sam3/*", not_served, LIMIT_SETTING(max_body_inference), SHAPE_MESSAGE, CORS_ANY,
+     "Segment Anything 3 is not served here; ask an inference server that has it"},
+    {"POST", "/yolo_world/*", not_served, LIMIT_SETTING(max_body_inference), SHAPE_MESSAGE, CORS_ANY,
+     "YOLO-World is not served here; ask an inference server that has it"},
+    {"POST", "/owlv2/*", not_served, LIMIT_SETTING(max_body_inference), SHAPE_MESSAGE, CORS_ANY,
+     "OWLv2 is not served here; ask an inference server that has it"},
+    {"POST", "/gaze/*", post_gaze, LIMIT_SETTING(max_body_inference), SHAPE_MESSAGE, CORS_ANY,
+     "Gaze detection was withdrawn from inference servers, and is not served here"},
+    {"GET", "/inference_pipelines/*", not_served, SMALL_BODY, SHAPE_MESSAGE, CORS_ANY,
+     "Video pipelines do not run here; run them on an inference server that reports here"},
+    {"POST", "/inference_pipelines/*", not_served, SMALL_BODY, SHAPE_MESSAGE, CORS_ANY,
+     "Video pipelines do not run here; run them on an inference server that reports here"},
+    {"GET", "/device/stats", get_device_stats, NO_BODY, SHAPE_ERROR, CORS_ANY,
+     "404: there is no Docker here to ask; of devices tells /api/v1/:workspace/devices"},
+    {"GET", "/logs", get_logs, NO_BODY, SHAPE_MESSAGE, CORS_ANY, "404: the log goes to standard error"},
+    {"GET", "/notebook/start", not_served, NO_BODY, SHAPE_MESSAGE, CORS_ANY, "There is no notebook here"},
 
     {"GET", "/metrics", get_metrics, NO_BODY, SHAPE_MESSAGE, CORS_ANY,
      "Gauges and counters for Prometheus: inferences of the last 10 seconds, requests, store"},
@@ -107,6 +151,39 @@ static const struct row table[] = {
      "The same as POST; without a picture, the platform's dataset look-up"},
     {"POST", "/:project/:version", post_legacy, LIMIT_SETTING(max_body_inference), SHAPE_MESSAGE, CORS_ANY,
      "What the model does, on the picture in the body"},
+
+    /* The platform's calls that go to the upstream (upstream.h). */
+    {"GET", "/models/v1/external/stat", relay, NO_BODY, SHAPE_ERROR, CORS_NONE,
+     "What kind of model it is; from the upstream"},
+    {"GET", "/models/v1/external/weights", relay, NO_BODY, SHAPE_ERROR, CORS_NONE,
+     "Where a model's files are; from the upstream"},
+    {"GET", "/ort/:project/:version", relay, NO_BODY, SHAPE_ERROR, CORS_NONE,
+     "The same for older inference servers; from the upstream"},
+    {"GET", "/getWeights", relay, NO_BODY, SHAPE_ERROR, CORS_NONE, "The same for models by name; from the upstream"},
+    {"GET", "/core_model/*", relay, NO_BODY, SHAPE_ERROR, CORS_NONE, "The same for core models; from the upstream"},
+    {"GET", "/owlv2/*", relay, NO_BODY, SHAPE_ERROR, CORS_NONE, "The same for OWLv2; from the upstream"},
+    {"GET", "/lora_bases", relay, NO_BODY, SHAPE_ERROR, CORS_NONE,
+     "The same for what adapters stand on; from the upstream"},
+    {"GET", "/:owner/:dataset/:version", relay_of_owner, NO_BODY, SHAPE_ERROR, CORS_NONE,
+     "The type of a version's model; from the upstream"},
+    {"GET", "/:owner/workflows/:id", relay_of_owner, NO_BODY, SHAPE_ERROR, CORS_NONE,
+     "A workflow's specification; from the upstream"},
+    {"GET", "/:owner/:dataset/batches", relay_of_owner, NO_BODY, SHAPE_ERROR, CORS_NONE,
+     "Batches of a dataset; from the upstream"},
+    {"GET", "/:owner/:dataset/jobs", relay_of_owner, NO_BODY, SHAPE_ERROR, CORS_NONE,
+     "Annotation jobs of a dataset; from the upstream"},
+    {"POST", "/:owner/:dataset/search", relay_of_owner, PACKED(max_body_inference), SHAPE_ERROR, CORS_NONE,
+     "Search in a dataset; from the upstream"},
+    {"POST", "/apiproxy/*", relay, PACKED(max_body_inference), SHAPE_ERROR, CORS_NONE,
+     "What workflow blocks ask of language models, e-mail and text messages; from the upstream"},
+    {"GET", "/proxy", any_proxy, NO_BODY, SHAPE_ERROR, CORS_NONE,
+     "With ?url= any request of this table, for that URL's path (SECURE_GATEWAY)"},
+    {"POST", "/proxy", any_proxy, NO_BODY, SHAPE_ERROR, CORS_NONE, "The same"},
+    {"GET", "/webrtc_plans", not_served, NO_BODY, SHAPE_ERROR, CORS_NONE, "There are no WebRTC plans here"},
+    {"GET", "/vision-events/*", not_served, NO_BODY, SHAPE_ERROR, CORS_NONE, "Vision Events are not served yet"},
+    {"POST", "/vision-events/*", not_served, LIMIT_SETTING(max_body_inference), SHAPE_ERROR, CORS_NONE,
+     "Vision Events are not served yet"},
+    {"PUT", "/vision-events/*", not_served, SMALL_BODY, SHAPE_ERROR, CORS_NONE, "Vision Events are not served yet"},
 
     /* The platform's monitoring calls. */
     {"POST", "/inference-stats", post_pingback, SPOOLED(max_body_pingback), SHAPE_ERROR, CORS_NONE,
@@ -182,9 +259,10 @@ size_t routes_make(struct route routes[ROUTES_MOST], const struct conf *c) {
         const struct row *row = &table[i];
         size_t limit = row->limit == NO_BODY ? 0 : SMALL;
         if (row->limit >= 0)
-            limit = (size_t) * (const uint64_t *)(const void *)((const char *)c + (row->limit & ~(long)SPOOL));
+            limit = (size_t) * (const uint64_t *)(const void *)((const char *)c + (row->limit & ~(long)(SPOOL | AS_IT_CAME)));
         routes[i] = (struct route){row->method, row->pattern, row->run,     limit,
-                                   row->shape,  row->cors,    row->summary, row->limit > 0 && row->limit & SPOOL};
+                                   row->shape,  row->cors,    row->summary, row->limit > 0 && row->limit & SPOOL,
+                                   row->limit > 0 && row->limit & AS_IT_CAME};
     }
     return COUNT;
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "api/auth.h"
+#include "api/upstream.h"
 #include "base/clock.h"
 
 enum { ENTRIES_MOST = 1024, TEXT = 160, ADDRESS = 64, METHOD = 16 };
@@ -59,14 +60,32 @@ static void count_up(struct unserved *u, const struct entry *e) {
     pthread_mutex_unlock(&u->lock);
 }
 
-void unserved_note(const struct request *r, int status) {
+/* Whose it is: as the routes look for the key; without one, the workspace that inferences without a key go to. */
+static bool owner(struct request *r, uint32_t *workspace) {
+    const struct app *app = app_of(r);
     struct identity who;
-    if ((status != 404 && status != 405 && status != 501) || !app_of(r)->unserved || !auth_given(r, &who)) return;
+    struct workspace open;
+    struct str key = {0};
+    struct err e;
+    if (auth_given(r, &who)) return *workspace = who.workspace_id, true;
+    if (auth_has_key(r)) return false;
+    if (r->body.n && body_text(r, "api_key", &key, &e) && key.n && !str_is(key, "None"))
+        return catalog_key(app->catalog, key, &who) && (*workspace = who.workspace_id, true);
+    if (!*app->conf->open_inference || !catalog_workspace(app->catalog, str_of(app->conf->open_inference), &open))
+        return false;
+    return *workspace = open.id, true;
+}
+
+void unserved_note(struct request *r, int status) {
+    uint32_t workspace;
+    if (status != 404 && status != 405 && status != 410 && status != 501) return;
+    if (!app_of(r)->unserved || relayed(r)) return;
     /* An id that is not there is an answer, not a lack. */
     if (status == 404 && r->route && str_starts(str_of(r->route->pattern), STR("/api/"))) return;
+    if (!owner(r, &workspace)) return;
     struct entry e;
     memset(&e, 0, sizeof e);
-    e.workspace = who.workspace_id;
+    e.workspace = workspace;
     e.status = status;
     fill(e.peer, sizeof e.peer, r->peer);
     fill(e.method, sizeof e.method, r->method);

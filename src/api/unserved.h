@@ -1,5 +1,6 @@
-/* What clients asked for that is not served here: requests with a known key that were answered 404, 405 or 501, by
- * workspace, address, path and user agent. In memory, since the start, and bounded. Owner: serve. Any thread; no call
+/* What clients asked for that is not served here: requests that were answered 404, 405, 410 or 501, by workspace (that
+ * of the key in query, header or JSON body; without a key that of the setting open_inference; others are not counted),
+ * address, path and user agent. In memory, since the start, and bounded. Owner: serve. Any thread; no call
  * waits. */
 #pragma once
 #include "http/http.h"
@@ -9,7 +10,7 @@ struct unserved *unserved_new(void);
 void unserved_free(struct unserved *u);
 
 /* For http_config.answered. */
-void unserved_note(const struct request *r, int status);
+void unserved_note(struct request *r, int status);
 
 struct unserved_count {
     struct str method, path, user_agent;

@@ -41,6 +41,14 @@
       "the machine's")                                                                                                 \
     X(image_url_private, NUMBER, "0", 0, 1,                                                                            \
       "1: those hosts may have addresses that are not public; for tests, and for a plant's own network")               \
+    X(upstream, TEXT, "", 0, 300,                                                                                      \
+      "https://HOST of the platform, to which requests for model weights, workflow specifications and apiproxy are "   \
+      "passed on with the key that they carry; empty: they are answered 404")                                          \
+    X(upstream_ca, TEXT, "", 0, 4000, "PEM file of the authorities that its certificate comes from; empty: the "       \
+      "machine's")                                                                                                     \
+    X(upstream_timeout_s, NUMBER, "100", 1, 3600, "seconds after which such a request is given up")                    \
+    X(upstream_threads, NUMBER, "8", 1, 64, "such requests under way at the same time")                                \
+    X(upstream_max_bytes, SIZE, "64M", 1024, 1 << 30, "largest answer of the upstream")                                \
     X(ingest_threads, NUMBER, "2", 1, 64, "threads that read what inference servers report")                           \
     X(event_queue, NUMBER, "64", 1, 10000, "events that may wait to be stored; past it the answer is 529")             \
     X(query_threads, NUMBER, "2", 1, 64, "threads that answer questions to the store")                                 \

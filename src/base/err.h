@@ -17,7 +17,10 @@
     X(UNPROCESSABLE, 422, "unprocessable")   \
     X(INTERNAL, 500, "internal")             \
     X(NOT_IMPLEMENTED, 501, "not_implemented") \
+    X(UPSTREAM, 502, "upstream")             \
     X(BUSY, 503, "busy")                     \
+    X(UPSTREAM_LATE, 504, "upstream_late")   \
+    X(LOOP, 508, "loop")                     \
     X(UNKNOWN_OUTCOME, 503, "outcome_unknown") \
     X(NO_SPACE, 507, "no_space")             \
     X(IO, 500, "io")                         \

@@ -5,8 +5,10 @@
 #include <unistd.h>
 
 #include "api/app.h"
+#include "api/gateway.h"
 #include "api/routes.h"
 #include "api/unserved.h"
+#include "api/upstream.h"
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/guard.h"
@@ -76,6 +78,7 @@ static bool listen_here(struct server *s, struct err *e) {
         .route_count = routes_make(s->routes, &s->conf),
         .spool = s->conf.data,
         .app = &s->app,
+        .rewrite = gateway_unwrap,
         .answered = unserved_note,
     };
     bool ipv6 = strchr(host, ':') != NULL;
@@ -162,6 +165,7 @@ static bool start(struct server *s, struct err *e) {
            (s->app.queries = pool_new("query", s->conf.query_threads, QUERY_QUEUE, e)) &&
            (s->app.ingest = pool_new("ingest", s->conf.ingest_threads, INGEST_QUEUE, e)) &&
            (s->app.events = pool_new("event", 1, s->conf.event_queue, e)) &&
+           upstream_new(&s->conf, &s->app.upstream, e) &&
            (s->sweep = sweep_start(&s->app)) && (s->control = control_start(&s->app, s->sweep, e)) && listen_here(s, e);
 }
 
@@ -169,6 +173,7 @@ static void stop(struct server *s) {
     http_stop(s->http, GRACE_MS);
     if (s->control) control_stop(s->control);
     if (s->sweep) sweep_stop(s->sweep);
+    upstream_free(s->app.upstream);
     if (s->app.ingest) pool_free(s->app.ingest);
     if (s->app.events) pool_free(s->app.events);
     if (s->app.queries) pool_free(s->app.queries);

@@ -111,6 +111,30 @@ struct str request_cookie(const struct request *r, const char *name) {
     return (struct str){value, value ? n : 0};
 }
 
+struct headers {
+    struct request *r;
+    struct pair *list;
+    size_t count;
+};
+
+static enum MHD_Result add_header(void *ctx, enum MHD_ValueKind kind, const char *name, const char *value) {
+    struct headers *all = ctx;
+    struct str n = str_of(name), v = str_of(value);
+    (void)kind;
+    all->list[all->count++] = (struct pair){{arena_copy(&all->r->arena, n.p, n.n), n.n},
+                                            {v.n ? arena_copy(&all->r->arena, v.p, v.n) : "", v.n}};
+    return MHD_YES;
+}
+
+struct pair *request_headers(struct request *r, size_t *count) {
+    struct MHD_Connection *connection = ((struct exchange *)r)->connection;
+    int n = MHD_get_connection_values(connection, MHD_HEADER_KIND, NULL, NULL);
+    struct headers all = {.r = r, .list = arena_alloc(&r->arena, ((size_t)n + 1) * sizeof *all.list)};
+    MHD_get_connection_values(connection, MHD_HEADER_KIND, add_header, &all);
+    *count = all.count;
+    return all.list;
+}
+
 /* --- start --- */
 
 static int try_listen(const struct addrinfo *a) {

@@ -52,6 +52,7 @@ struct route {
     enum cors cors;
     const char *summary; /* one line; `sightglass` prints the table, docs/api.md lists it */
     bool spool; /* a long body is kept in a file and mapped (body.h): the handler reads it under a guard, off the worker */
+    bool packed; /* the handler gets the body as it came, whatever its Content-Encoding */
 };
 
 struct pair {
@@ -63,6 +64,7 @@ struct request {
     uint64_t id;          /* in every log line and in the answer's X-Request-ID */
     struct str method;    /* as sent; a HEAD stays "HEAD" */
     struct str path;      /* as sent, without query, doubled slashes made one */
+    struct str query_text; /* as sent, without the question mark */
     struct str *segments; /* percent-decoded */
     size_t segment_count;
     const struct route *route;
@@ -85,6 +87,8 @@ struct str request_param(const struct request *r, const char *name);
 struct str request_query(const struct request *r, const char *name);
 struct str request_header(const struct request *r, const char *name);
 struct str request_cookie(const struct request *r, const char *name);
+/* All headers as sent, in the arena. */
+struct pair *request_headers(struct request *r, size_t *count);
 /* Of a body that is mapped: what stands before `to` is not looked at again soon, and gives its memory back. */
 void request_body_passed(const struct request *r, const char *to);
 
@@ -116,6 +120,9 @@ void respond_empty(struct request *r, int status); /* 204 and the like */
 void respond_static(struct request *r, int status, const char *content_type, const void *p,
                     size_t n);                                                    /* bytes that outlive the server */
 bool respond_file(struct request *r, int fd, size_t n, const char *content_type); /* takes fd */
+/* To a HEAD: a body of that length would follow; HTTP_UNKNOWN_LENGTH when nobody knows. */
+#define HTTP_UNKNOWN_LENGTH UINT64_MAX
+void respond_head(struct request *r, int status, const char *content_type, uint64_t n);
 
 struct http_config {
     const char *host; /* name or address; IPv6 without brackets */
@@ -127,8 +134,12 @@ struct http_config {
     size_t route_count;
     const char *spool; /* folder for bodies of routes that spool; NULL: they are held in memory */
     void *app;
+    /* Called before a request is routed, with path and query read; NULL: none. True with a target in *to: the request
+     * is one for that target, with its method, headers and body, and is routed by it; it is not asked again. False
+     * with e->code ERR_NONE: it stays as it is; with another: it is refused. */
+    bool (*rewrite)(struct request *r, struct str *to, struct err *e);
     /* Called for each answer, on its HTTP worker, before it goes out; NULL: nobody listens. Must not wait. */
-    void (*answered)(const struct request *r, int status);
+    void (*answered)(struct request *r, int status);
 };
 
 /* Appends what was answered since the start, for Prometheus (tally.h). */

@@ -90,6 +90,15 @@ static bool route(struct exchange *x) {
     return refuse(x, 0);
 }
 
+static void rewrite(struct exchange *x) {
+    struct str target;
+    bool (*rewriter)(struct request *, struct str *, struct err *) = x->http->config.rewrite;
+    x->refusal.code = ERR_NONE;
+    if (x->refused || !rewriter) return;
+    if (rewriter(&x->r, &target, &x->refusal) ? !url_parse(&x->r, target, &x->refusal) : x->refusal.code != ERR_NONE)
+        refuse(x, 0);
+}
+
 static size_t body_limit(const struct exchange *x) {
     return x->refused || x->r.route->max_body == 0 ? HTTP_DRAIN : x->r.route->max_body;
 }
@@ -159,6 +168,7 @@ static enum MHD_Result headers(struct exchange *x, const char *method) {
         refuse(x, 431);
     }
     if (!url_parse(r, target, &x->refusal)) refuse(x, 0);
+    rewrite(x);
     if (!x->refused) route(x);
     return framing(x) ? MHD_YES : cut(x);
 }
@@ -180,7 +190,7 @@ static enum MHD_Result body(struct exchange *x, const char *data, size_t *size) 
 
 static bool unpack(struct exchange *x) {
     struct str encoding = request_header(&x->r, "Content-Encoding");
-    if (x->body.n == 0 || encoding.n == 0 || str_eq_nocase(encoding, STR("identity")))
+    if (x->body.n == 0 || encoding.n == 0 || x->r.route->packed || str_eq_nocase(encoding, STR("identity")))
         return body_whole(&x->body, &x->r.body, &x->refusal) || refuse(x, 0);
     if (!str_eq_nocase(encoding, STR("gzip")) && !str_eq_nocase(encoding, STR("x-gzip"))) {
         err_set(&x->refusal, ERR_UNSUPPORTED, "Content-Encoding must be gzip or identity");

@@ -63,6 +63,17 @@ void respond_static(struct request *r, int status, const char *content_type, con
 
 void respond_empty(struct request *r, int status) { respond_static(r, status, NULL, "", 0); }
 
+static ssize_t no_bytes(void *arg, uint64_t at, char *to, size_t most) {
+    (void)arg, (void)at, (void)to, (void)most;
+    return MHD_CONTENT_READER_END_WITH_ERROR;
+}
+
+void respond_head(struct request *r, int status, const char *content_type, uint64_t n) {
+    CHECK(str_is(r->method, "HEAD"));
+    uint64_t size = n == HTTP_UNKNOWN_LENGTH ? MHD_SIZE_UNKNOWN : n;
+    send_response(r, status, content_type, MHD_create_response_from_callback(size, 1, no_bytes, NULL, NULL), 0);
+}
+
 bool respond_file(struct request *r, int fd, size_t n, const char *content_type) {
     struct MHD_Response *response = MHD_create_response_from_fd(n, fd);
     if (!response) {

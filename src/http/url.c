@@ -67,6 +67,7 @@ static bool parse_query(struct request *r, struct str query, struct err *e) {
     if (most > HTTP_MAX_QUERY) return err_set(e, ERR_INVALID, "the query has more than %d parameters", HTTP_MAX_QUERY);
     r->query = arena_alloc(&r->arena, most * sizeof *r->query);
     char *decoded = arena_alloc(&r->arena, query.n + 1);
+    r->query_count = 0;
     for (struct str rest = query; rest.n;) {
         struct str item, name, value;
         bool stray = false;
@@ -100,6 +101,7 @@ bool url_parse(struct request *r, struct str target, struct err *e) {
         return err_set(e, ERR_INVALID, "the request target must begin with '/'");
     struct str path, query;
     str_cut(target, '?', &path, &query);
+    r->query_text = query;
     return parse_path(r, path.n ? path : STR("/"), e) && parse_query(r, query, e);
 }
 

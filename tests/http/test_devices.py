@@ -145,17 +145,17 @@ def test_what_it_asked_for_that_is_not_served(server):
     assert one(server)["unserved"] == []
     agent = {"User-Agent": "python-requests/2.28.1"}
     for _ in range(2):
-        assert server.post(f"/clip/compare/it?api_key={KEY}", anonymous=True, headers=agent).status_code == 404
+        assert server.post(f"/clip/compare/it?api_key={KEY}", anonymous=True, headers=agent).status_code == 501
     assert server.post("/infer/semantic_segmentation", headers=agent, json={"model_id": "a/1", "image": []}).status_code == 501
-    assert server.get("/no/such/thing", anonymous=True, headers=agent).status_code == 404  # whose it is nobody knows
-    assert server.get("/no/such/thing", key="sg_never_heard_of_it", headers=agent).status_code == 404
+    assert server.get("/no/such/thing/here", anonymous=True, headers=agent).status_code == 404  # whose it is nobody knows
+    assert server.get("/no/such/thing/here", key="sg_never_heard_of_it", headers=agent).status_code == 404
     assert server.get("/api/v1/acme/inferences/none", headers=agent).status_code == 404  # an answer
     assert server.keys("add", "--stdin", workspace="line-3", stdin=OTHER).returncode == 0
     wait_for(lambda: server.get("/", params={"api_key": OTHER}).status_code == 200)
     assert server.get("/theirs/alone/x", key=OTHER).status_code == 404
     got = one(server)["unserved"]
     assert [(u["method"], u["path"], u["user_agent"], u["status"], u["count"]) for u in got] == [
-        ("POST", "/clip/compare/it", agent["User-Agent"], 404, 2), ("POST", "/infer/semantic_segmentation", agent["User-Agent"], 501, 1)]
+        ("POST", "/clip/compare/it", agent["User-Agent"], 501, 2), ("POST", "/infer/semantic_segmentation", agent["User-Agent"], 501, 1)]
     assert KEY not in json.dumps(got)
     for i in range(1100):
         server.get(f"/many/of/{i}")

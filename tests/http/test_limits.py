@@ -110,7 +110,7 @@ def test_a_body_where_none_is_wanted_is_dropped_up_to_64_kib(small):
     assert small.request("GET", "/info", data=b"x" * 65537).status_code == 413
     assert small.request("POST", "/info", data=b"x" * 65536).status_code == 405
     with small.connect() as s:  # the connection lives on after a dropped body
-        s.sendall(b"POST /no/such/path HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello"
+        s.sendall(b"POST /no/such/path/here HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello"
                   b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         answer = read_all(s)
     assert answer.startswith(b"HTTP/1.1 404 ") and b"healthy" in answer

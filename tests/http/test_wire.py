@@ -307,7 +307,7 @@ def test_hosted_login(server):
     ("GET", "/model/add", 405, '"error"'),
     ("POST", f"/model/nothing?api_key={KEY}", 404, '"message"'),
     ("POST", f"/infer/semantic_segmentation?api_key={KEY}", 501, '"message"'),
-    ("POST", f"/vision-events/batch?api_key={KEY}", 404, '"message"'),
+    ("POST", f"/vision-events/batch?api_key={KEY}", 501, '"error"'),
     ("POST", f"/usage/inference?api_key={KEY}", 400, '"error"'),
     ("GET", f"/usage/plan?api_key={KEY}", 200, '"over_quota"'),
     ("GET", f"/api/v1?api_key={KEY}", 404, '"message"'),

@@ -90,11 +90,11 @@ static void held(struct request *r) {
 }
 
 static const struct route routes[] = {
-    {"GET", "/echo/*", echo, 0, SHAPE_ERROR, CORS_NONE, "", false},
-    {"POST", "/post/:name", echo, 1000, SHAPE_MESSAGE, CORS_ANY, "", false},
-    {"POST", "/parts", parts, 10000, SHAPE_ERROR, CORS_NONE, "", false},
-    {"POST", "/pooled", pooled, 1000, SHAPE_ERROR, CORS_NONE, "", false},
-    {"GET", "/held", held, 0, SHAPE_ERROR, CORS_NONE, "", false},
+    {"GET", "/echo/*", echo, 0, SHAPE_ERROR, CORS_NONE, "", false, false},
+    {"POST", "/post/:name", echo, 1000, SHAPE_MESSAGE, CORS_ANY, "", false, false},
+    {"POST", "/parts", parts, 10000, SHAPE_ERROR, CORS_NONE, "", false, false},
+    {"POST", "/pooled", pooled, 1000, SHAPE_ERROR, CORS_NONE, "", false, false},
+    {"GET", "/held", held, 0, SHAPE_ERROR, CORS_NONE, "", false, false},
 };
 
 /* --- server and client --- */
@@ -515,15 +515,15 @@ static void test_a_taken_port_is_an_error_that_names_it(void **state) {
 static void test_the_closest_pattern_answers(void **state) {
     (void)state;
     static const struct route table[] = {
-        {"GET", "/:a/:b", echo, 0, 0, 0, "", false},
-        {"POST", "/:a/:b", echo, 0, 0, 0, "", false},
-        {"POST", "/model/add", echo, 0, 0, 0, "", false},
-        {"GET", "/:a/stats", echo, 0, 0, 0, "", false},
-        {"GET", "/", echo, 0, 0, 0, "", false},
-        {"GET", "/ui/*", echo, 0, 0, 0, "", false},
-        {"GET", "/ui/known", echo, 0, 0, 0, "", false},
-        {"GET", "/:a/stats/:c", echo, 0, 0, 0, "", false},
-        {"DELETE", "/model/:x", echo, 0, 0, 0, "", false},
+        {"GET", "/:a/:b", echo, 0, 0, 0, "", false, false},
+        {"POST", "/:a/:b", echo, 0, 0, 0, "", false, false},
+        {"POST", "/model/add", echo, 0, 0, 0, "", false, false},
+        {"GET", "/:a/stats", echo, 0, 0, 0, "", false, false},
+        {"GET", "/", echo, 0, 0, 0, "", false, false},
+        {"GET", "/ui/*", echo, 0, 0, 0, "", false, false},
+        {"GET", "/ui/known", echo, 0, 0, 0, "", false, false},
+        {"GET", "/:a/stats/:c", echo, 0, 0, 0, "", false, false},
+        {"DELETE", "/model/:x", echo, 0, 0, 0, "", false, false},
     };
     static const struct {
         const char *method, *path;

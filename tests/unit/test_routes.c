@@ -47,7 +47,7 @@ static const struct {
     {"POST", "/inference-stats/inference-stats", "/:workspace/inference-stats", 200},
     {"POST", "/demo/inference-stats/metadata", "/:workspace/inference-stats/metadata", 200},
     {"GET", "/demo/inference-stats/metadata", NULL, 405},
-    {"POST", "/demo/24/metadata", NULL, 404},
+    {"POST", "/demo/24/metadata", NULL, 405},
     {"POST", "/inference-stats/inference-stats/metadata", "/:workspace/inference-stats/metadata", 200},
 
     /* Own API: words before names, at every level. */
@@ -61,8 +61,28 @@ static const struct {
     {"PUT", "/api/v1/demo/inferences/image/metadata/image", "/api/v1/:workspace/inferences/:id/metadata/:field", 200},
     {"POST", "/api/v1/demo/inferences/some-id", NULL, 405},
     {"GET", "/api/v1", "/:project/:version", 200}, /* whose handler knows that no project is called api */
-    {"GET", "/api/v1/demo", NULL, 404},
-    {"GET", "/api/v2/session", NULL, 404},
+    {"GET", "/api/v1/demo", "/:owner/:dataset/:version", 200}, /* the same */
+    {"GET", "/api/v2/session", "/:owner/:dataset/:version", 200},
+    {"POST", "/api/v1/demo", NULL, 405},
+    {"GET", "/a/b/c/d", NULL, 404},
+
+    /* What goes to the upstream stands behind what is ours. */
+    {"GET", "/ort/coco/24", "/ort/:project/:version", 200},
+    {"GET", "/models/v1/external/stat", "/models/v1/external/stat", 200},
+    {"GET", "/acme/workflows/count", "/:owner/workflows/:id", 200},
+    {"POST", "/acme/workflows/count", "/:owner/workflows/:id", 200},
+    {"POST", "/workflows/run", "/workflows/*", 200},
+    {"GET", "/acme/parts/batches", "/:owner/:dataset/batches", 200},
+    {"GET", "/acme/workflows/batches", "/:owner/workflows/:id", 200},
+    {"POST", "/apiproxy/openai/v1/chat", "/apiproxy/*", 200},
+    {"POST", "/infer/workflows", "/infer/workflows/*", 200},
+    {"POST", "/infer/workflows/acme/count", "/infer/workflows/*", 200},
+    {"POST", "/infer/lmm/qwen", "/infer/lmm/*", 200},
+    {"POST", "/infer/depth-estimation", "/infer/:task", 200},
+    {"GET", "/owlv2/owlv2-large/1", "/owlv2/*", 200},
+    {"POST", "/owlv2/infer", "/owlv2/*", 200},
+    {"GET", "/proxy", "/proxy", 200},
+    {"GET", "/inference_pipelines/abc/status", "/inference_pipelines/*", 200},
 
     {"GET", "/info", "/info", 200},
     {"HEAD", "/healthz", "/healthz", 200},
