@@ -103,6 +103,11 @@ void get_fields(struct request *r);
 /* stats.c */
 void get_stats(struct request *r);
 
+/* capture.c */
+void get_picture_capture(struct request *r);
+void put_picture_capture(struct request *r);
+void get_active_learning(struct request *r);
+
 /* shifts.c */
 void get_shifts(struct request *r);
 void put_shifts(struct request *r);

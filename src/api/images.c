@@ -67,10 +67,17 @@ bool image_change_values(struct json_pull *j, struct arena *a, struct image_chan
 }
 
 bool image_change_tag(struct image_change *c, struct str tag, struct err *e) {
-    if (tag.n == 0) return true;
-    if (!check_text(tag, "a tag", e)) return false;
-    if (c->tag_count == TAGS_MOST) return err_set(e, ERR_INVALID, "there are more than %d tags", TAGS_MOST);
-    c->tags[c->tag_count++] = tag;
+    struct str one;
+    for (bool more = tag.n; more;) {
+        more = str_cut(tag, ',', &one, &tag);
+        one = str_trim(one);
+        size_t i = 0;
+        while (i < c->tag_count && !str_eq(c->tags[i], one)) i++;
+        if (one.n == 0 || i < c->tag_count) continue;
+        if (!check_text(one, "a tag", e)) return false;
+        if (c->tag_count == TAGS_MOST) return err_set(e, ERR_INVALID, "there are more than %d tags", TAGS_MOST);
+        c->tags[c->tag_count++] = one;
+    }
     return true;
 }
 

@@ -433,6 +433,17 @@ def test_metadata_of_one_image(server):
     assert look(server, one)["metadata"] == got["metadata"]
 
 
+def test_tags(server):
+    one = new_id()
+    arrive(server, one)
+    upload(server, shot(30), one, tag=["a"] * 90 + ["b, c", ""])  # some servers repeat theirs
+    assert look(server, one)["metadata"] == {"tags": "a,b,c"}
+    upload(server, shot(31), one, tag=["c", "b,c,d"])
+    assert look(server, one)["metadata"] == {"tags": "a,b,c,d"}
+    assert "64 tags" in upload(server, shot(32), one, status=400, tag=[",".join(str(n) for n in range(65))])["error"]
+    upload(server, shot(32), one, status=400, tag=["x\x01"])
+
+
 def test_metadata_of_many_images(server):
     ids = [new_id() for _ in range(3)]
     images = [upload(server, shot(28), one)["id"] for one in ids]
