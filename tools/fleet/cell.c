@@ -6,7 +6,17 @@
 
 #include "base/mem.h"
 
-enum { DRAW_EVENT = 1, DRAW_TIME, DRAW_METADATA, DRAW_RESENT, DRAW_LATE, DRAW_NEVER, DRAW_REVIEW, DRAW_BEST, DRAW_FAILURE };
+enum {
+    DRAW_EVENT = 1,
+    DRAW_TIME,
+    DRAW_METADATA,
+    DRAW_RESENT,
+    DRAW_LATE,
+    DRAW_NEVER,
+    DRAW_REVIEW,
+    DRAW_BEST,
+    DRAW_FAILURE
+};
 #define NEVER (UINT64_C(1) << 62)
 #define PIPELINE (UINT64_C(1) << 61)
 enum { EVENT_BITS = 24 };
@@ -41,9 +51,12 @@ static unsigned draw_class(const struct event *e, uint64_t r) {
 static uint16_t clamp(int v, int least) { return (uint16_t)(v < least ? least : v > 9990 ? 9990 : v); }
 
 static void draw_detection(struct detection *d, unsigned code, uint16_t confidence, uint64_t r) {
-    *d = (struct detection){.code = (uint8_t)code, .confidence = confidence,
-                            .x = (uint16_t)(200 + r % 880), .y = (uint16_t)(150 + (r >> 12) % 420),
-                            .width = (uint16_t)(40 + (r >> 24) % 220), .height = (uint16_t)(40 + (r >> 36) % 220)};
+    *d = (struct detection){.code = (uint8_t)code,
+                            .confidence = confidence,
+                            .x = (uint16_t)(200 + r % 880),
+                            .y = (uint16_t)(150 + (r >> 12) % 420),
+                            .width = (uint16_t)(40 + (r >> 24) % 220),
+                            .height = (uint16_t)(40 + (r >> 36) % 220)};
 }
 
 static void draw_result(struct event *e, unsigned dirt, uint64_t r) {
@@ -78,7 +91,7 @@ static void draw_event(const struct world *w, const struct cell *cell, size_t i,
     e->version = (uint8_t)world_version(w, c, e->model, us);
     e->product = (uint8_t)world_product(w, c, us);
     e->shift = (uint8_t)world_shift(us);
-    e->operator = (uint8_t)world_operator(w, c, us);
+    e->staff = (uint8_t)world_operator(w, c, us);
     e->expected = (uint8_t)draw_class(e, data_mix(r));
     draw_result(e, world_dirt(w, c, e->camera, us), r);
     e->tells_latency = c->full || e->count;
@@ -123,8 +136,8 @@ static bool is_late(const struct world *w, const struct cell *cell) {
 }
 
 static const char *field_name(const struct container *c, enum field f) {
-    static const char *const names[FIELDS] = {"serial_number", "expected", "result",          "plant",   "line",  "shift",
-                                              "operator",      NULL,       "product", NULL, "review"};
+    static const char *const names[FIELDS] = {"serial_number", "expected", "result",  "plant", "line",  "shift",
+                                              "operator",      NULL,       "product", NULL,    "review"};
     if (f == FIELD_CAMERA) return c->hostile ? world_hostile : "camera_location";
     if (f == FIELD_LOCATION) return c->number == 2 ? "my_location" : "My_location";
     return names[f];
@@ -134,11 +147,11 @@ static const char *field_name(const struct container *c, enum field f) {
 static int value_code(const struct container *c, const struct event *e, enum field f) {
     if (!e->with_metadata) return -1;
     switch (f) {
-    case FIELD_SERIAL: return c->line == 3 ? -1 : 0; /* each its own */
+    case FIELD_SERIAL: return c->line == 3 ? -1 : 0;              /* each its own */
     case FIELD_EXPECTED: return e->model * CLASSES + e->expected; /* of any model on this container */
     case FIELD_RESULT: return e->expected >= world_models[e->model].first_defect;
     case FIELD_SHIFT: return e->shift;
-    case FIELD_OPERATOR: return e->operator;
+    case FIELD_OPERATOR: return e->staff;
     case FIELD_CAMERA: return e->camera;
     case FIELD_PRODUCT: return e->product;
     case FIELD_LOCATION: return c->number == 2 || c->number == 3 ? 0 : -1;
@@ -153,10 +166,10 @@ static void value_text(const struct container *c, const struct event *e, enum fi
     case FIELD_RESULT: snprintf(out, NAME, "%s", value_code(c, e, f) ? "fail" : "pass"); break;
     case FIELD_LINE: snprintf(out, NAME, "line-%u", c->line); break;
     case FIELD_SHIFT: snprintf(out, NAME, "%s", world_shifts[e->shift]); break;
-    case FIELD_OPERATOR:
-        snprintf(out, NAME, "operator-%02u%s", e->operator + 1u, c->hostile ? world_hostile : "");
+    case FIELD_OPERATOR: snprintf(out, NAME, "operator-%02u%s", e->staff + 1u, c->hostile ? world_hostile : ""); break;
+    case FIELD_CAMERA:
+        snprintf(out, NAME, "%s, %s", world_plants[c->plant], e->camera % 2 ? "outfeed" : "infeed");
         break;
-    case FIELD_CAMERA: snprintf(out, NAME, "%s, %s", world_plants[c->plant], e->camera % 2 ? "outfeed" : "infeed"); break;
     case FIELD_PRODUCT: snprintf(out, NAME, "%s", world_products[e->product]); break;
     case FIELD_REVIEW:
         snprintf(out, NAME, "%s", e->count && e->d[0].code == e->expected ? "correct" : "incorrect");
@@ -250,7 +263,8 @@ size_t cell_best(struct best out[BEST_MOST], const struct world *w, const struct
         const struct event *e = &cell->events[i];
         for (unsigned k = 0; k < e->count && !world_models[e->model].classifies; k++) {
             size_t at = 0;
-            while (at < n && (out[at].model != e->model || out[at].version != e->version || out[at].code != e->d[k].code))
+            while (at < n &&
+                   (out[at].model != e->model || out[at].version != e->version || out[at].code != e->d[k].code))
                 at++;
             if (at < n && out[at].confidence >= e->d[k].confidence) continue;
             out[at] = (struct best){e->number, e->model, e->version, e->d[k].code, e->d[k].confidence, false};
@@ -259,8 +273,12 @@ size_t cell_best(struct best out[BEST_MOST], const struct world *w, const struct
     }
     uint64_t r = cell_draw(w, cell, DRAW_BEST);
     if (cell->count && r % 4 == 0)
-        out[n++] = (struct best){PIPELINE | number_of(w, cell->window, cell->c->number), 0, 0, (unsigned)(r >> 8) % 3,
-                                 (uint16_t)(6000 + (r >> 16) % 3500), true};
+        out[n++] = (struct best){PIPELINE | number_of(w, cell->window, cell->c->number),
+                                 0,
+                                 0,
+                                 (unsigned)(r >> 8) % 3,
+                                 (uint16_t)(6000 + (r >> 16) % 3500),
+                                 true};
     return n;
 }
 

@@ -15,7 +15,7 @@ struct detection {
 struct event {
     uint64_t number; /* of its id */
     int64_t time_us; /* as the container's clock has it */
-    uint8_t camera, model, version, product, shift, operator, expected, count;
+    uint8_t camera, model, version, product, shift, staff, expected, count;
     bool tells_latency; /* the thin form has none of an inference that found nothing */
     bool with_metadata;
     uint16_t latency; /* in 1/10000 s */

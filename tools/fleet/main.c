@@ -14,17 +14,16 @@ static void print_result(const struct settings *s, const struct truth *t, const 
         const char *name;
         uint64_t value;
     } counts[] = {
-        {"events", t->all.inferences},   {"requests", x->requests},
-        {"sent", x->inferences},         {"acknowledged", x->acknowledged},
-        {"refused", x->refused},         {"sent_again", x->resent},
-        {"came_again_after_503", x->again}, {"metadata_sent", x->writes},
-        {"metadata_acknowledged", x->attached}, {"failures", x->failures},
+        {"events", t->all.inferences},      {"requests", x->requests},    {"sent", x->inferences},
+        {"acknowledged", x->acknowledged},  {"refused", x->refused},      {"sent_again", x->resent},
+        {"came_again_after_503", x->again}, {"metadata_sent", x->writes}, {"metadata_acknowledged", x->attached},
+        {"failures", x->failures},
     };
     put_object(&b);
     put_key(&b, "work"), put_strz(&b, "fleet");
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
         put_key(&b, counts[i].name), put_int(&b, (int64_t)counts[i].value);
-    put_key(&b, "seconds"), put_double(&b, x->seconds);
+    put_key(&b, "seconds"), put_double(&b, (double)(int64_t)(x->seconds * 1000) / 1000);
     put_key(&b, "events_s"), put_int(&b, x->seconds > 0 ? (int64_t)((double)x->acknowledged / x->seconds) : 0);
     put_key(&b, "verified"), put_bool(&b, ok && s->verify);
     put_key(&b, "ok"), put_bool(&b, ok);
@@ -35,7 +34,8 @@ static void print_result(const struct settings *s, const struct truth *t, const 
 
 static bool check_sent(const struct truth *t, const struct sent *x, struct err *e) {
     if (x->refused)
-        return err_set(e, ERR_INVALID, "%" PRIu64 " requests were refused, the first: %s", x->refused, x->first_refusal);
+        return err_set(e, ERR_INVALID, "%" PRIu64 " requests were refused, the first: %s", x->refused,
+                       x->first_refusal);
     if (x->acknowledged != t->all.inferences)
         return err_set(e, ERR_INVALID, "%" PRIu64 " of %" PRIu64 " inferences were acknowledged", x->acknowledged,
                        t->all.inferences);

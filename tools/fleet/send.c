@@ -112,7 +112,8 @@ static bool take_report(struct run *r, const struct place *p, struct str body) {
     return had == p->items;
 }
 
-static bool take_answer(void *arg, struct drive_connection *c, const struct answer *a, int64_t latency_us, struct tally *t) {
+static bool take_answer(void *arg, struct drive_connection *c, const struct answer *a, int64_t latency_us,
+                        struct tally *t) {
     struct run *r = arg;
     const struct place *p = &r->places[c->number];
     bool ok = a->status == 200;

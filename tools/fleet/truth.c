@@ -247,10 +247,12 @@ static void put_groups(struct buf *b, const struct truth *t) {
     }
     put_object_end(b);
     put_key(b, "devices"), put_object(b);
-    for (unsigned i = 0; i < w->s->containers; i++) put_key(b, w->containers[i].device_id), put_counts(b, &t->devices[i]);
+    for (unsigned i = 0; i < w->s->containers; i++)
+        put_key(b, w->containers[i].device_id), put_counts(b, &t->devices[i]);
     put_object_end(b);
     put_key(b, "fields"), put_object(b);
-    for (const struct field_count *f = t->fields; f < t->fields + NAMES && f->name; f++) put_count(b, f->name, f->inferences);
+    for (const struct field_count *f = t->fields; f < t->fields + NAMES && f->name; f++)
+        put_count(b, f->name, f->inferences);
     put_object_end(b);
 }
 

@@ -8,7 +8,8 @@
 #include "client_json.h"
 
 static bool same(const char *what, uint64_t is, uint64_t want, struct err *e) {
-    return is == want || err_set(e, ERR_INVALID, "verify: %s: %" PRIu64 " on the server, %" PRIu64 " were sent", what, is, want);
+    return is == want ||
+           err_set(e, ERR_INVALID, "verify: %s: %" PRIu64 " on the server, %" PRIu64 " were sent", what, is, want);
 }
 
 static bool near(const char *what, const json_t *is, double want, struct err *e) {

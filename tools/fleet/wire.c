@@ -7,7 +7,8 @@
 #include "base/clock.h"
 
 /* Between requests, all that differs is what follows the path. */
-static void request(struct buf *out, const char *path, const char *query_key, const char *more, const struct buf *body) {
+static void request(struct buf *out, const char *path, const char *query_key, const char *more,
+                    const struct buf *body) {
     out->n = 0;
     buf_printf(out, "POST %s%s%s HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: python-requests/2.28.1\r\n", path,
                query_key ? "?api_key=" : "", query_key ? query_key : "");
@@ -34,9 +35,9 @@ static void number(struct buf *b, uint64_t v) {
 
 /* A share in 1/10000, as a decimal. */
 static void share(struct buf *b, unsigned v) {
-    char digits[6] = {'0', '.', (char)('0' + v / 1000 % 10), (char)('0' + v / 100 % 10), (char)('0' + v / 10 % 10),
-                      (char)('0' + v % 10)};
-    digits[0] = (char)('0' + v / 10000);
+    char digits[6] = "0.0000";
+    for (unsigned i = 5; i > 1; i--, v /= 10) digits[i] = (char)('0' + v % 10);
+    digits[0] = (char)('0' + v);
     buf_add(b, digits, sizeof digits);
 }
 
@@ -71,7 +72,8 @@ static void detections(struct buf *b, const struct world *w, const struct contai
         if (k) buf_addz(b, ", ");
         buf_addc(b, '{');
         if (c->full && !world_models[e->model].classifies) {
-            buf_printf(b, "\"x\": %u.5, \"y\": %u.5, \"width\": %u.0, \"height\": %u.0, ", d->x, d->y, d->width, d->height);
+            buf_printf(b, "\"x\": %u.5, \"y\": %u.5, \"width\": %u.0, \"height\": %u.0, ", d->x, d->y, d->width,
+                       d->height);
             buf_addz(b, "\"detection_id\": \"");
             id(b, w, data_mix(e->number * DETECTIONS_MOST + k));
             buf_addz(b, "\", \"class_confidence\": null, \"tracker_id\": null, \"parent_id\": null, ");
@@ -178,7 +180,8 @@ static void workspace_path(char out[256], const struct wire *wire, const char *r
     snprintf(out, 256, "/%s%s", wire->workspace, rest);
 }
 
-void wire_metadata(const struct wire *wire, struct buf *out, struct buf *body, const struct writes *writes, bool block) {
+void wire_metadata(const struct wire *wire, struct buf *out, struct buf *body, const struct writes *writes,
+                   bool block) {
     char path[256];
     body->n = 0;
     buf_addc(body, '{');
@@ -250,8 +253,8 @@ void wire_usage(const struct wire *wire, struct buf *out, struct buf *body, cons
     buf_addc(body, '[');
     for (unsigned failed = 0; failed < 2; failed++) {
         int64_t ns = f->time_us * 1000 + failed;
-        buf_printf(body, "%s{\"timestamp_start\": %" PRId64 ", \"timestamp_stop\": %" PRId64 ", ", failed ? ", " : "", ns,
-                   ns + 457);
+        buf_printf(body, "%s{\"timestamp_start\": %" PRId64 ", \"timestamp_stop\": %" PRId64 ", ", failed ? ", " : "",
+                   ns, ns + 457);
         buf_printf(body, "\"exec_session_id\": \"%" PRId64 "_%s\", ", process_start(wire->w, cell->window) * 1000,
                    c->host_hash);
         text(body, "hostname", c->host_hash);
@@ -260,10 +263,11 @@ void wire_usage(const struct wire *wire, struct buf *out, struct buf *body, cons
         buf_addz(body, "\"source_duration\": 0, \"category\": \"model\", ");
         text(body, "resource_id", name);
         if (failed)
-            buf_printf(body,
-                       ", \"resource_details\": \"{\\\"billable\\\": true, \\\"error\\\": \\\"%s\\\", \\\"error_type\\\": "
-                       "\\\"%s\\\", \\\"error_status_code\\\": %u}\"",
-                       f->text, f->type, f->status);
+            buf_printf(
+                body,
+                ", \"resource_details\": \"{\\\"billable\\\": true, \\\"error\\\": \\\"%s\\\", \\\"error_type\\\": "
+                "\\\"%s\\\", \\\"error_status_code\\\": %u}\"",
+                f->text, f->type, f->status);
         else
             buf_addz(body, ", \"resource_details\": \"{\\\"billable\\\": true}\"");
         buf_addz(body, ", \"hosted\": false, \"is_gpu_available\": false, \"python_version\": \"3.11.2\", ");

@@ -200,7 +200,8 @@ static void make_markers(struct world *w) {
 }
 
 bool world_make(struct world *w, const struct settings *s, struct err *e) {
-    int64_t span = s->days * DAY, fair = (int64_t)((double)REPORT_ITEMS * s->containers * s->days * 86400 / (double)s->events);
+    int64_t span = s->days * DAY,
+            fair = (int64_t)((double)REPORT_ITEMS * s->containers * s->days * 86400 / (double)s->events);
     *w = (struct world){.s = s, .begin_us = s->now_us - span};
     fair = fair < 60 ? 60 : fair > 3600 ? 3600 : fair / 60 * 60;
     while (86400 % fair) fair -= 60; /* windows fill a day */
@@ -211,11 +212,9 @@ bool world_make(struct world *w, const struct settings *s, struct err *e) {
     w->windows = w->history + 1;
     if (s->realtime) w->windows += (unsigned)((s->seconds * SECOND + w->live_us - 1) / w->live_us);
     if ((uint64_t)w->windows * s->containers > MOST_CELLS)
-        return err_set(e, ERR_INVALID, "more than %d reports: want fewer --days or --containers",
-                       MOST_CELLS);
+        return err_set(e, ERR_INVALID, "more than %d reports: want fewer --days or --containers", MOST_CELLS);
     w->lens_us = w->begin_us + span / 10 * 4;
-    for (unsigned m = 0; m < MODELS; m++)
-        w->rollout_us[m] = (w->begin_us + span / 10 * (4 + m)) / HOUR * HOUR;
+    for (unsigned m = 0; m < MODELS; m++) w->rollout_us[m] = (w->begin_us + span / 10 * (4 + m)) / HOUR * HOUR;
     w->containers = mem_zero(s->containers, sizeof *w->containers);
     for (unsigned i = 0; i < s->containers; i++) make_container(w, &w->containers[i], i);
     if (!share_events(w, e)) return false;
