@@ -9,12 +9,14 @@
 #include "base/str.h"
 #include "world.h"
 
+enum { KEY_LINE = 512 };
+
 /* name, kind, where, least, most, help */
 #define AT(member) offsetof(struct settings, member)
 static const struct arg table[] = {
     {"url", ARG_TEXT, AT(url), 0, 0, "server, http://127.0.0.1:PORT; without it nothing is sent"},
     {"workspace", ARG_TEXT, AT(workspace), 0, 0, "workspace (that of the key)"},
-    {"key-file", ARG_TEXT, AT(key_file), 0, 0, "file whose first line ends in the API key ($SIGHTGLASS_API_KEY)"},
+    {"key-file", ARG_TEXT, AT(key_file), 0, 0, "file with lines \"WORKSPACE KEY\", as first-key ($SIGHTGLASS_API_KEY)"},
     {"events", ARG_COUNT64, AT(events), 1, 100000000,
      "inferences of the days before now; live ones come on top, at the same rate (10000)"},
     {"days", ARG_COUNT, AT(days), 1, 3650, "days before now (7)"},
@@ -33,19 +35,25 @@ static const struct arg table[] = {
     {"hostile", ARG_FLAG, AT(hostile), 0, 0, "names and values of one container are HTML that a page must not run"},
 };
 
-static bool read_key(struct settings *s, struct err *e) {
-    const char *from = getenv("SIGHTGLASS_API_KEY");
-    char line[512] = "";
-    if (s->key_file) {
-        FILE *f = fopen(s->key_file, "r");
-        if (!f) return err_errno(e, "--key-file %s: cannot be read", s->key_file);
-        if (!fgets(line, sizeof line, f)) line[0] = '\0';
-        fclose(f);
-        struct str text = str_trim(str_of(line));
-        while (text.n && memchr(text.p, ' ', text.n)) text = str_from(text, 1);
-        line[text.p - line + (ptrdiff_t)text.n] = '\0';
-        from = text.p;
+/* The file's lines are "WORKSPACE KEY", or a key: the first, or that of the workspace. */
+static bool read_key_file(struct settings *s, char line[KEY_LINE], const char **key, struct err *e) {
+    FILE *f = fopen(s->key_file, "r");
+    if (!f) return err_errno(e, "--key-file %s: cannot be read", s->key_file);
+    while (!*key && fgets(line, KEY_LINE, f)) {
+        line[strcspn(line, "\r\n")] = '\0';
+        char *space = strrchr(line, ' ');
+        if (space) *space = '\0';
+        if (!space || !s->workspace || !strcmp(line, s->workspace)) *key = space ? space + 1 : line;
     }
+    fclose(f);
+    return *key || err_set(e, ERR_INVALID, "--key-file %s: no key of %s in it", s->key_file,
+                           s->workspace ? s->workspace : "any workspace");
+}
+
+static bool read_key(struct settings *s, struct err *e) {
+    const char *from = s->key_file ? NULL : getenv("SIGHTGLASS_API_KEY");
+    char line[KEY_LINE] = "";
+    if (s->key_file && !read_key_file(s, line, &from, e)) return false;
     if (!from || !*from) return err_set(e, ERR_INVALID, "no API key: want --key-file FILE or SIGHTGLASS_API_KEY");
     size_t n = strlen(from);
     for (size_t i = 0; i < n; i++)

@@ -91,10 +91,8 @@ bool verify(const struct truth *t, const struct wire *wire, struct err *e) {
 
 bool verify_workspace(char out[WORKSPACE_MOST], const struct settings *s, struct err *e) {
     struct client c;
-    char path[KEY_MOST + 32];
     if (!client_open(&c, s->url, s->key, e)) return false;
-    snprintf(path, sizeof path, "/?api_key=%s&nocache=true", s->key);
-    json_t *answer = client_json(&c, "GET", path, (struct str){0}, e);
+    json_t *answer = client_json(&c, "GET", "/api/v1/session", (struct str){0}, e);
     const char *of_key = json_string_value(json_object_get(answer, "workspace"));
     bool ok = of_key != NULL;
     if (answer && !ok) err_set(e, ERR_INVALID, "%s: it does not say which workspace the key is of", s->url);

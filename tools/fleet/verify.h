@@ -4,5 +4,5 @@
 #include "truth.h"
 
 bool verify(const struct truth *t, const struct wire *wire, struct err *e);
-/* The workspace that the key is of, as stock servers ask for it. */
+/* The workspace that the key is of. */
 bool verify_workspace(char out[WORKSPACE_MOST], const struct settings *s, struct err *e);

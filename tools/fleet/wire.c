@@ -6,12 +6,9 @@
 
 #include "base/clock.h"
 
-/* Between requests, all that differs is what follows the path. */
-static void request(struct buf *out, const char *path, const char *query_key, const char *more,
-                    const struct buf *body) {
+static void request(struct buf *out, const char *path, const char *more, const struct buf *body) {
     out->n = 0;
-    buf_printf(out, "POST %s%s%s HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: python-requests/2.28.1\r\n", path,
-               query_key ? "?api_key=" : "", query_key ? query_key : "");
+    buf_printf(out, "POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: python-requests/2.28.1\r\n", path);
     buf_addz(out, "Accept-Encoding: gzip, deflate, br\r\nAccept: */*\r\nConnection: keep-alive\r\n");
     buf_printf(out, "%sContent-Length: %zu\r\nContent-Type: application/json\r\n\r\n", more, body->n);
     buf_add_str(out, buf_str(body));
@@ -146,6 +143,15 @@ static int64_t process_start(const struct world *w, unsigned window) {
     return day < w->begin_us ? w->begin_us : day;
 }
 
+/* An item if it is of that model and version: reports have one model after the other. Returns what goes between. */
+static const char *item_of(const struct wire *wire, struct buf *b, const struct container *c, const struct event *e,
+                           unsigned of, const char *between) {
+    if (e->model != of / VERSIONS || e->version != of % VERSIONS) return between;
+    buf_addz(b, between);
+    item(wire, b, c, e);
+    return ", ";
+}
+
 void wire_report(const struct wire *wire, struct buf *out, struct buf *body, const struct cell *cell,
                  const struct cell *previous, size_t resent) {
     const struct container *c = cell->c;
@@ -162,27 +168,21 @@ void wire_report(const struct wire *wire, struct buf *out, struct buf *body, con
     buf_printf(body, ", \"tags\": [\"simulated\", \"plant-%s\", \"line-%u\"], ", world_plants[c->plant], c->line);
     system_members(body, c);
     buf_addz(body, ", \"inference_results\": [");
-    for (size_t i = previous->count - resent; i < previous->count; i++) {
-        item(wire, body, c, &previous->events[i]);
-        if (i + 1 < previous->count || cell->count) buf_addz(body, ", ");
-    }
-    for (size_t i = 0; i < cell->count; i++) {
-        if (i) buf_addz(body, ", ");
-        item(wire, body, c, &cell->events[i]);
+    const char *between = "";
+    for (unsigned of = 0; of < MODELS * VERSIONS; of++) {
+        for (size_t i = previous->count - resent; i < previous->count; i++)
+            between = item_of(wire, body, c, &previous->events[i], of, between);
+        for (size_t i = 0; i < cell->count; i++) between = item_of(wire, body, c, &cell->events[i], of, between);
     }
     buf_addz(body, "]}");
-    request(out, "/inference-stats", NULL, "", body);
+    request(out, "/inference-stats", "", body);
 }
 
 /* ---- what is beside it ---- */
 
-static void workspace_path(char out[256], const struct wire *wire, const char *rest) {
-    snprintf(out, 256, "/%s%s", wire->workspace, rest);
-}
-
 void wire_metadata(const struct wire *wire, struct buf *out, struct buf *body, const struct writes *writes,
                    bool block) {
-    char path[256];
+    char path[512];
     body->n = 0;
     buf_addc(body, '{');
     if (!block) text(body, "api_key", wire->key), buf_addz(body, ", ");
@@ -204,14 +204,17 @@ void wire_metadata(const struct wire *wire, struct buf *out, struct buf *body, c
         buf_addc(body, '}');
     }
     buf_addz(body, "]}");
-    workspace_path(path, wire, "/inference-stats/metadata");
-    request(out, path, block ? wire->key : NULL, block ? SDK : "", body);
+    if (block)
+        snprintf(path, sizeof path, "/%s/inference-stats/metadata?api_key=%s&nocache=true", wire->workspace, wire->key);
+    else
+        snprintf(path, sizeof path, "/%s/inference-stats/metadata", wire->workspace);
+    request(out, path, block ? SDK : "", body);
 }
 
 void wire_aggregate(const struct wire *wire, struct buf *out, struct buf *body, const struct cell *cell,
                     const struct best *best, size_t count) {
     const struct world *w = wire->w;
-    char path[256], when[CLOCK_TEXT], name[NAME];
+    char path[512], when[CLOCK_TEXT], name[NAME];
     int64_t us = world_start(w, cell->window) + world_length(w, cell->window) + cell->c->skew_us;
     clock_format(us, when);
     when[strlen(when) - 1] = '\0'; /* local time, without a zone */
@@ -239,8 +242,8 @@ void wire_aggregate(const struct wire *wire, struct buf *out, struct buf *body, 
     buf_addz(body, ", ");
     system_members(body, cell->c);
     buf_addc(body, '}');
-    workspace_path(path, wire, "/inference-stats");
-    request(out, path, wire->key, SDK, body);
+    snprintf(path, sizeof path, "/%s/inference-stats?api_key=%s", wire->workspace, wire->key);
+    request(out, path, SDK, body);
 }
 
 /* One record as they come all the time, and the failure. */
@@ -279,5 +282,5 @@ void wire_usage(const struct wire *wire, struct buf *out, struct buf *body, cons
     buf_addc(body, ']');
     char bearer[KEY_MOST + 32];
     snprintf(bearer, sizeof bearer, "Authorization: Bearer %s\r\n", wire->key);
-    request(out, "/usage/inference", NULL, bearer, body);
+    request(out, "/usage/inference", bearer, body);
 }
