@@ -101,7 +101,11 @@ static bool may_send(struct worker *w, int64_t now) {
 }
 
 static bool send_now(struct worker *w, struct drive_connection *c, int64_t due_us) {
-    if (!w->run->kind->build(w->run->arg, c)) return true;
+    if (!w->run->kind->build(w->run->arg, c)) { /* the server may close it while others have much to send */
+        c->gone = true;
+        CHECK(epoll_ctl(w->epoll, EPOLL_CTL_DEL, c->fd, NULL) == 0);
+        return true;
+    }
     c->sent = 0;
     c->waiting = true;
     c->sent_us = due_us ? due_us : clock_mono_us();
