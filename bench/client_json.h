@@ -4,5 +4,5 @@
 
 #include "client.h"
 
-/* NULL unless the answer is a 200 with JSON; the caller releases it. */
+/* NULL unless the answer is a 2xx with JSON; the caller releases it. */
 json_t *client_json(struct client *c, const char *method, const char *path, struct str body, struct err *e);

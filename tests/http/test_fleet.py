@@ -301,6 +301,17 @@ def test_live_windows_come_after_the_history(make_server, tmp_path):
     assert len(seen) == 3 and seen.pop(silent) < min(seen.values())
 
 
+def test_markers_are_set_once(make_server):
+    server = make_server()
+    for _ in range(2):
+        run(*HISTORY, "--markers", url=server.url)
+        got = server.get("/api/v1/test/markers", params={"from": "2026-11-17T00:00:00Z", "to": "2026-11-20T00:00:00Z"}).json()["markers"]
+        assert {m["kind"] for m in got} == {"changeover", "other", "model"}
+        by_hand = [(m["time"], m["text"]) for m in got if not m["automatic"]]
+        assert len(set(by_hand)) == len(by_hand) and [t for _, t in by_hand].count("the lens begins to get dirty") == 1
+        assert {m["model_id"] for m in got if m["automatic"]} == {f"{n}/2" for n in ("bottle-inspection", "seal-check", "screw-count", "carton-label")}
+
+
 def test_hostile_names_only_when_asked_for(told, make_server):
     server = make_server()
     hostile = "<img src=x onerror=alert(1)>"
@@ -381,7 +392,7 @@ def test_the_key_may_stand_in_a_file(told, tmp_path):
     (["--truth", "x", "--containers", "1001"], "from 1 to 1000"), (["--truth", "x", "--now", "yesterday"], "--now yesterday"),
     (["--truth", "x", "--now", "1970-01-02T00:00:00Z"], "too long ago"), (["--truth", "x", "--metadata", "101"], "from 0 to 100"),
     (["--truth", "x", "--days", "3650", "--containers", "1000", "--events", "100000000"], "fewer"), (["--truth", "x", "--verify"], "--verify needs"),
-    (["--truth", "x", "--realtime"], "--realtime needs"), (["--nonsense"], "no such option"), (["--seed"], "missing"),
+    (["--truth", "x", "--realtime"], "--realtime needs"), (["--truth", "x", "--markers"], "--markers needs"), (["--nonsense"], "no such option"), (["--seed"], "missing"),
     (["--url", "http://127.0.0.1:1", "--key-file", "/nowhere"], "/nowhere"), (["--truth", "/proc/nowhere"], "/proc/nowhere")])
 def test_bad_options(options, said, tmp_path):
     process = subprocess.run([str(PROGRAM), *options], env={"SIGHTGLASS_API_KEY": KEY}, cwd=tmp_path, capture_output=True, text=True, timeout=60)

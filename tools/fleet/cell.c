@@ -87,7 +87,7 @@ static void draw_event(const struct world *w, const struct cell *cell, size_t i,
     int64_t us = world_start(w, cell->window) + each * (int64_t)i;
     us += (int64_t)(world_draw(w, DRAW_TIME, number) % (uint64_t)(each > 1 ? each : 1));
     *e = (struct event){.number = number, .time_us = us + c->skew_us, .camera = (uint8_t)(i % w->s->cameras)};
-    e->model = (uint8_t)world_model(w, c, e->camera);
+    e->model = (uint8_t)world_model(c, e->camera);
     e->version = (uint8_t)world_version(w, c, e->model, us);
     e->product = (uint8_t)world_product(w, c, us);
     e->shift = (uint8_t)world_shift(us);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "base/buf.h"
+#include "markers.h"
 #include "verify.h"
 
 static void print_result(const struct settings *s, const struct truth *t, const struct sent *x, bool ok) {
@@ -54,7 +55,8 @@ int main(int argc, char **argv) {
     if (ok) ok = world_make(&w, &s, &e) && truth_make(&t, &w, &e);
     if (ok) {
         const struct wire wire = {&w, s.key, workspace};
-        if (s.url) ok = send_all(&sent, &wire, &e) && check_sent(&t, &sent, &e);
+        if (s.markers) ok = markers_set(&wire, &e);
+        if (ok && s.url) ok = send_all(&sent, &wire, &e) && check_sent(&t, &sent, &e);
         if (ok && s.verify) ok = verify(&t, &wire, &e);
         print_result(&s, &t, &sent, ok);
     }

@@ -1,6 +1,7 @@
 #include "send.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,11 +11,13 @@
 #include "base/mem.h"
 #include "drive.h"
 
+enum { TAKEN = INT_MAX };
+
 /* Where a connection is, and what it waits for the answer of. */
 struct place {
     unsigned window, container;
     enum step next, step; /* the one to come; that of the request in flight */
-    bool repeated;
+    bool holds, repeated;
     uint64_t items, resent;
     struct cell cell, other;
     struct writes writes;
@@ -22,7 +25,8 @@ struct place {
 
 struct run {
     const struct wire *wire;
-    unsigned first, end, connections; /* windows */
+    unsigned end;   /* the window to stop before */
+    unsigned *next; /* by container: the window it comes to, or TAKEN by a connection */
     struct place *places;
     struct sent *sent;
 };
@@ -78,17 +82,29 @@ static bool build_step(struct run *r, struct place *p, struct drive_connection *
     }
 }
 
+/* Leaves its container to others, and takes the one that is farthest behind. */
+static bool take_cell(struct run *r, struct place *p) {
+    const struct world *w = r->wire->w;
+    unsigned best = p->container;
+    if (p->holds) r->next[p->container] = p->window + 1;
+    for (unsigned c = 0; c < w->s->containers; c++)
+        if (r->next[c] < r->next[best]) best = c;
+    p->holds = r->next[best] < r->end;
+    if (!p->holds) return false;
+    p->container = best;
+    p->window = r->next[best];
+    r->next[best] = TAKEN;
+    p->next = STEP_EARLY;
+    p->repeated = false;
+    cell_make(&p->cell, w, p->window, p->container);
+    return true;
+}
+
 static bool build(void *arg, struct drive_connection *c) {
     struct run *r = arg;
     struct place *p = &r->places[c->number];
     for (;;) {
-        if (p->next == STEPS) {
-            p->container += r->connections;
-            if (p->container >= r->wire->w->s->containers) p->container = c->number, p->window++;
-            p->next = STEP_EARLY;
-        }
-        if (p->window >= r->end) return false;
-        if (p->next == STEP_EARLY) cell_make(&p->cell, r->wire->w, p->window, p->container), p->repeated = false;
+        if (p->next == STEPS && !take_cell(r, p)) return false;
         p->step = p->next++;
         if (build_step(r, p, c)) break;
     }
@@ -140,10 +156,12 @@ static bool run_windows(struct sent *sent, const struct wire *wire, unsigned fir
     static const struct drive_kind kind = {.build = build, .accept = take_answer, .endless = true};
     const struct settings *s = wire->w->s;
     struct options o = {.url = s->url, .connections = s->connections, .threads = 1};
-    struct run r = {wire, first, end, s->connections, mem_zero(s->connections, sizeof(struct place)), sent};
+    struct run r = {wire, end, mem_zero(s->containers, sizeof(unsigned)),
+                    mem_zero(s->connections, sizeof(struct place)), sent};
     struct tally t;
     int64_t started = 0;
-    for (unsigned i = 0; i < s->connections; i++) r.places[i].window = first, r.places[i].container = i;
+    for (unsigned i = 0; i < s->containers; i++) r.next[i] = first;
+    for (unsigned i = 0; i < s->connections; i++) r.places[i].next = STEPS;
     bool ok = drive(&o, &kind, &r, &t, &started, e);
     if (started && t.ended_us > started) sent->seconds += (double)(t.ended_us - started) / 1e6;
     sent->again += t.refused;
@@ -153,6 +171,7 @@ static bool run_windows(struct sent *sent, const struct wire *wire, unsigned fir
         writes_free(&r.places[i].writes);
     }
     free(r.places);
+    free(r.next);
     tally_free(&t);
     return ok;
 }

@@ -1,5 +1,5 @@
-/* Sends the fleet's requests over a few connections. All of a container go over the same one, each after the answer to
- * the one before, so that what comes of them does not depend on how many connections there are. */
+/* Sends the fleet's requests over a few connections. Those of a container go one after the other, each after the answer
+ * to the one before, so that what comes of them does not depend on how many connections there are. */
 #pragma once
 #include "wire.h"
 

@@ -32,6 +32,7 @@ static const struct arg table[] = {
     {"truth", ARG_TEXT, AT(truth), 0, 0, "folder for what was sent and what must come of it"},
     {"truth-events", ARG_COUNT, AT(truth_events), 0, 1, "0: only its summary.json, no line an inference (1)"},
     {"verify", ARG_FLAG, AT(verify), 0, 0, "reads back from the server; wants a workspace with nothing else in it"},
+    {"markers", ARG_FLAG, AT(markers), 0, 0, "sets changeovers of a line and the lens as markers, as a person would"},
     {"hostile", ARG_FLAG, AT(hostile), 0, 0, "names and values of one container are HTML that a page must not run"},
 };
 
@@ -78,9 +79,11 @@ bool settings_read(struct settings *s, int argc, char **argv, struct err *e) {
                            .truth_events = 1};
     if (!args_read(table, sizeof table / sizeof *table, s, argc, argv, 1, argv[0], e)) return false;
     if (!s->url && !s->truth) return err_set(e, ERR_INVALID, "want --url http://127.0.0.1:PORT, --truth DIR, or both");
-    if (!s->url && (s->verify || s->realtime))
+    if (!s->url && (s->verify || s->realtime || s->markers))
         return err_set(e, ERR_INVALID, "--%s needs a server: want --url http://127.0.0.1:PORT",
-                       s->verify ? "verify" : "realtime");
+                       s->verify     ? "verify"
+                       : s->realtime ? "realtime"
+                                     : "markers");
     if (!s->now_us) s->now_us = clock_now_us() / MINUTE * MINUTE;
     if (s->now_us < (s->days + 2) * DAY) return err_set(e, ERR_INVALID, "--now is too long ago for so many days");
     if (s->connections > s->containers) s->connections = s->containers;

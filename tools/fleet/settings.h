@@ -13,7 +13,7 @@ struct settings {
     uint64_t seed, events;
     int64_t now_us;
     unsigned days, containers, cameras, interval_s, metadata_percent, connections, seconds, truth_events;
-    bool realtime, verify, hostile;
+    bool realtime, verify, markers, hostile;
     char key[KEY_MOST];
 };
 

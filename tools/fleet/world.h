@@ -84,7 +84,7 @@ int64_t world_length(const struct world *w, unsigned window);
 /* Whether the container runs at the beginning of that window: if not, nothing is sent. */
 bool world_alive(const struct world *w, const struct container *c, unsigned window);
 /* What runs at a moment of the true clock. */
-unsigned world_model(const struct world *w, const struct container *c, unsigned camera);
+unsigned world_model(const struct container *c, unsigned camera);
 unsigned world_version(const struct world *w, const struct container *c, unsigned model, int64_t us); /* 0: the first */
 unsigned world_product(const struct world *w, const struct container *c, int64_t us);
 unsigned world_shift(int64_t us);
