@@ -3,6 +3,7 @@
 // that a partial source sent. Which members an answer has is told by the types that the build makes of
 // docs/openapi.json: a name that is not there does not compile.
 import type { components } from "../generated/schema";
+import type { Keypoint, Mask, Point } from "./overlay";
 import type { Calendar } from "./shifts";
 
 export type Schemas = components["schemas"];
@@ -29,7 +30,9 @@ export interface Prediction {
   y: number | null;
   width: number | null;
   height: number | null;
-  points: { x: number; y: number }[];
+  points: Point[];
+  keypoints: Keypoint[];
+  mask: Mask | null;
 }
 
 export interface Inference {
@@ -154,24 +157,41 @@ export const text = (v: unknown): string | null => (typeof v === "string" ? v : 
 export const number = (v: unknown): number | null => (typeof v === "number" && Number.isFinite(v) ? v : null);
 const isValue = (v: unknown): v is Value => ["string", "number", "boolean"].includes(typeof v);
 export const value = (v: unknown): Value | null => (isValue(v) ? v : null);
-const values = (v: unknown): Record<string, Value> =>
+export const values = (v: unknown): Record<string, Value> =>
   Object.fromEntries(Object.entries(object(v)).filter((e): e is [string, Value] => isValue(e[1])));
-const name = (v: unknown): string | null =>
+export const name = (v: unknown): string | null =>
   typeof v === "string" ? v : v === null || v === undefined ? null : JSON.stringify(v);
 
-function prediction(raw: unknown): Prediction {
-  const p = object<Schemas["Prediction"]>(raw);
-  const points = list(p["points"])
-    .map(v => object(v))
-    .flatMap(({ x, y }) => (typeof x === "number" && typeof y === "number" ? [{ x, y }] : []));
+// Objects with x and y, or pairs as Vision Events writes them.
+function point(raw: unknown): Point[] {
+  const [x, y] = Array.isArray(raw) ? raw : [object(raw)["x"], object(raw)["y"]];
+  return typeof x === "number" && typeof y === "number" ? [{ x, y }] : [];
+}
+
+function mask(raw: unknown): Mask | null {
+  const r = object(raw),
+    [height, width] = list(r["size"]),
+    counts = r["counts"];
+  if (typeof height !== "number" || typeof width !== "number") return null;
+  if (typeof counts === "string") return { height, width, counts };
+  return Array.isArray(counts) && counts.every(c => typeof c === "number") ? { height, width, counts } : null;
+}
+
+export function prediction(raw: unknown): Prediction {
+  const p = object<Schemas["Prediction"] & { points: unknown; keypoints: unknown; rle: unknown }>(raw);
   return {
-    class: name(p["class"]) ?? "",
-    confidence: number(p["confidence"]),
-    points,
-    x: number(p["x"]),
-    y: number(p["y"]),
-    width: number(p["width"]),
-    height: number(p["height"]),
+    class: name(p.class) ?? "",
+    confidence: number(p.confidence),
+    points: list(p.points).flatMap(point),
+    keypoints: list(p.keypoints).flatMap(k => {
+      const r = object(k);
+      return point(k).map(at => ({ ...at, name: name(r["class"] ?? r["id"]) ?? "", confidence: number(r["confidence"]) }));
+    }),
+    mask: mask(p.rle),
+    x: number(p.x),
+    y: number(p.y),
+    width: number(p.width),
+    height: number(p.height),
   };
 }
 
@@ -342,7 +362,7 @@ function probe(delay: number): void {
 export async function call(
   method: string,
   path: string,
-  options: { body?: unknown; signal?: AbortSignal } = {},
+  options: { body?: unknown; signal?: AbortSignal; base?: string } = {},
 ): Promise<unknown> {
   const init: RequestInit = { method, credentials: "same-origin", cache: "no-store" };
   if (options.signal) init.signal = options.signal;
@@ -353,7 +373,7 @@ export async function call(
   let response: Response,
     body: unknown = null;
   try {
-    response = await fetch(`/api/v1${path}`, init);
+    response = await fetch(`${options.base ?? "/api/v1"}${path}`, init);
     const received = await response.text();
     if (received) {
       try {

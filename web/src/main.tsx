@@ -5,13 +5,15 @@ import { Answered, api, ApiError, events, type Missing, type Server, type Sessio
 import { Inference } from "./pages/inference";
 import { Inferences } from "./pages/inferences";
 import { Overview } from "./pages/overview";
+import { Review } from "./pages/review";
 import { explain, SignIn } from "./pages/signin";
+import { withClause } from "./filter";
 import { plural, span } from "./format";
 import { calendarKnown, setCalendar, USUAL } from "./shifts";
 import { forget, SessionContext, useKeys, useRoute } from "./state";
 import "./style.css";
 import { Dialog, Icon, Logo, type IconName } from "./ui";
-import { ANY, inferencesLink, overviewLink, RANGES, type Route, type Scope } from "./url";
+import { ANY, inferencesLink, overviewLink, RANGES, reviewLink, type Route, type Scope } from "./url";
 
 // Takes the key out of a link's fragment, and the fragment out of the address and the history, before anything else
 // runs.
@@ -54,6 +56,13 @@ const PLACES: Place[] = [
       ) : (
         r.page === "inference" && <Inference scope={r.scope} id={r.id} index={r.index} model={r.model} />
       ),
+  },
+  {
+    pages: ["review"],
+    title: "Review",
+    icon: "review",
+    link: scope => reviewLink({ ...scope, filter: ["-has:review", "-has:error"].reduce(withClause, scope.filter) }),
+    draw: r => r.page === "review" && <Review scope={r.scope} order={r.order} />,
   },
 ];
 

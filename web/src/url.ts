@@ -42,7 +42,8 @@ export const PLAIN: View = { counting: "inference", by: null, compare: null, sor
 
 export type Route =
   | { page: "overview"; scope: Scope; view: View }
-  | { page: "fleet" | "models" | "review" | "metadata"; scope: Scope }
+  | { page: "fleet" | "models" | "metadata"; scope: Scope }
+  | { page: "review"; scope: Scope; order: "confidence" | "newest" }
   | { page: "model"; scope: Scope; name: string; versions: string[]; view: View }
   | { page: "inferences"; scope: Scope; cursor: string | null; columns: string[] | null }
   | { page: "inference"; scope: Scope; id: string; index: number | null; model: string | null }
@@ -107,7 +108,11 @@ export function parseRoute(path: string, search: string): Route {
     scope = parseScope(q);
   const rest = path.replace(/^\/ui\/?/, "").replace(/\/$/, "");
   if (rest === "") return { page: "overview", scope, view: parseView(q) };
-  if (rest === "fleet" || rest === "models" || rest === "review" || rest === "metadata") return { page: rest, scope };
+  if (rest === "fleet" || rest === "models" || rest === "metadata") return { page: rest, scope };
+  if (rest === "review") {
+    const filter = q.get("filter") ?? UNREVIEWED;
+    return { page: rest, scope: { ...scope, filter }, order: q.get("order") === "newest" ? "newest" : "confidence" };
+  }
   const two = /^(model|settings|view)(?:\/([^/]+))?$/.exec(rest),
     second = two?.[2] === undefined ? null : decoded(two[2]);
   if (two?.[1] === "settings") return { page: "settings", scope, section: second };
@@ -163,7 +168,17 @@ export function modelLink(scope: Scope, name: string, versions: string[] = [], v
 
 export const fleetLink = (scope: Scope): string => link("fleet", withScope(scope));
 export const modelsLink = (scope: Scope): string => link("models", withScope(scope));
-export const reviewLink = (scope: Scope): string => link("review", withScope(scope));
+// What the queue holds unless it is told otherwise: a failed inference has nothing to judge.
+export const UNREVIEWED = "-has:review -has:error";
+
+export function reviewLink(scope: Scope, order: "confidence" | "newest" = "confidence"): string {
+  const q = withScope(scope);
+  if (scope.filter === UNREVIEWED) q.delete("filter");
+  else q.set("filter", scope.filter);
+  if (order === "newest") q.set("order", order);
+  return link("review", q);
+}
+
 export const metadataLink = (): string => link("metadata", new URLSearchParams());
 export const settingsLink = (section?: string): string =>
   link(section ? `settings/${encodeURIComponent(section)}` : "settings", new URLSearchParams());
