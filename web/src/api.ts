@@ -47,9 +47,11 @@ export interface Inference {
   source: string | null;
   sourceInfo: string | null;
   server: string | null;
+  serverId: string | null;
   modelFile: string | null; // sha256
   image: { width: number | null; height: number | null; url: string | null; thumbnail: string | null };
   predictions: Prediction[];
+  annotation: Prediction[]; // drawn by people or tools, came with the picture
   metadata: Record<string, Value>;
   error: string | null;
   partial: boolean; // from a source that sends a part of the record only
@@ -197,7 +199,7 @@ export function prediction(raw: unknown): Prediction {
 
 export function inference(raw: unknown): Inference {
   const r = object<Schemas["Inference"]>(raw),
-    image = object<Schemas["Image"]>(r["image"]);
+    image = object<Schemas["Image"] & { annotation: unknown }>(r["image"]);
   return {
     id: text(r["inference_id"]) ?? "",
     model: text(r["model_id"]),
@@ -210,6 +212,7 @@ export function inference(raw: unknown): Inference {
     source: name(r["source"]),
     sourceInfo: name(r["source_info"]),
     modelFile: text(r["model_sha256"]),
+    serverId: name(r["server_id"]),
     server: [name(r["server_id"]), name(r["server_version"])].filter(Boolean).join(" ") || null,
     image: {
       width: number(image["width"]),
@@ -218,6 +221,7 @@ export function inference(raw: unknown): Inference {
       thumbnail: ownPath(image["thumbnail_url"]),
     },
     predictions: list(r["predictions"]).map(prediction),
+    annotation: list(object(image.annotation)["predictions"]).map(prediction),
     metadata: values(r["metadata"]),
     error: name(r["error"]),
     partial: r["partial"] === true,

@@ -1,129 +1,190 @@
 // The columns an inference can be listed with: its own, and one for each metadata field.
 import type { ComponentChildren } from "preact";
-import type { Inference } from "./api";
+import { useState } from "preact/hooks";
+import type { Inference, Value } from "./api";
 import { clauseFor, metadataName, withClause } from "./filter";
 import { confidence, NONE, seconds } from "./format";
+import type { TableColumn } from "./table";
 import { Pick, Shown, Time } from "./ui";
 
 export interface Context {
   filter: string;
   onFilter: (f: string) => void;
-  link: (r: Inference) => string;
-  picks: boolean; // whether the cells carry their two buttons: only in the row under the pointer
 }
 
-export interface Column {
-  id: string;
-  title: string;
-  width: number;
-  numeric?: boolean;
+export interface Column extends TableColumn<Inference> {
   hidden?: boolean; // not shown until chosen
-  cell: (r: Inference, c: Context) => ComponentChildren;
 }
 
-function value(field: string, v: string | null, c: Context): ComponentChildren {
-  if (v === null) return <span class="none">{NONE}</span>;
+// A value with its two buttons, which are made when the pointer is there.
+function Picked({
+  field,
+  value,
+  context,
+  children,
+}: {
+  field: string;
+  value: Value;
+  context: Context;
+  children: ComponentChildren;
+}) {
+  const [over, setOver] = useState(false);
   return (
-    <>
-      <span class="clip" title={v}>
-        {v}
+    <span class="picked" onPointerEnter={() => setOver(true)} onPointerLeave={() => setOver(false)}>
+      <span class="clip" title={String(value)}>
+        {children}
       </span>
-      {c.picks && <Pick tab={false} field={field} value={v} filter={c.filter} onFilter={c.onFilter} />}
-    </>
+      {over && <Pick tab={false} field={field} value={value} filter={context.filter} onFilter={context.onFilter} />}
+    </span>
   );
 }
 
-export const COLUMNS: Column[] = [
-  {
-    id: "time",
-    title: "Time",
-    width: 160,
-    cell: r => (
-      <>
-        <Time iso={r.time ?? r.received} />
-        {r.partial && (
-          <abbr class="mark" title="From a source that sends a part of the record only">
-            {" "}
-            partial
-          </abbr>
-        )}
-      </>
-    ),
-  },
-  {
-    id: "model",
-    title: "Model",
-    width: 208,
-    cell: (r, c) => (
-      <span class="pair">
-        {value("model", r.model, c)}
-        {r.modelName && <span class="sub">({r.modelName})</span>}
-      </span>
-    ),
-  },
-  { id: "classes", title: "Classes", width: 208, cell: (r, c) => <Classes row={r} context={c} /> },
-  { id: "confidence", title: "Top conf.", width: 88, numeric: true, cell: r => confidence(topConfidence(r)) },
-  { id: "latency", title: "Time taken", width: 92, numeric: true, cell: r => seconds(r.latency) },
-  { id: "device", title: "Device", width: 128, cell: (r, c) => value("device", r.device, c) },
-  { id: "source", title: "Source", width: 112, cell: (r, c) => value("source", r.source, c) },
-  {
-    id: "id",
-    title: "Inference id",
-    width: 288,
-    hidden: true,
-    cell: r => (
-      <span class="clip mono" title={r.id}>
-        {r.id}
-      </span>
-    ),
-  },
-  { id: "received", title: "Received", width: 160, hidden: true, cell: r => <Time iso={r.received} /> },
-  {
-    id: "source_info",
-    title: "Source info",
-    width: 160,
-    hidden: true,
-    cell: (r, c) => value("source_info", r.sourceInfo, c),
-  },
-  { id: "index", title: "Index", width: 64, numeric: true, hidden: true, cell: r => r.index },
-  {
-    id: "size",
-    title: "Image size",
-    width: 112,
-    hidden: true,
-    cell: r => (r.image.width && r.image.height ? `${r.image.width} × ${r.image.height}` : NONE),
-  },
-  {
-    id: "error",
-    title: "Error",
-    width: 240,
-    hidden: true,
-    cell: r =>
-      r.error ? (
-        <span class="clip" title={r.error}>
-          {r.error}
-        </span>
-      ) : (
-        <span class="none">{NONE}</span>
-      ),
-  },
-];
+const none = <span class="none">{NONE}</span>;
 
-export function metadataColumn(name: string): Column {
+export function ownColumns(context: Context): Column[] {
+  const text = (field: string, of: (r: Inference) => string | null) => (r: Inference) => {
+    const v = of(r);
+    return v === null ? (
+      none
+    ) : (
+      <Picked field={field} value={v} context={context}>
+        {v}
+      </Picked>
+    );
+  };
+  return [
+    {
+      id: "time",
+      title: "Time",
+      width: 176,
+      value: r => r.time ?? r.received,
+      cell: r => (
+        <>
+          <Time iso={r.time ?? r.received} />
+          {r.partial && (
+            <abbr class="mark" title="From a source that sends a part of the record only">
+              {" "}
+              partial
+            </abbr>
+          )}
+        </>
+      ),
+    },
+    {
+      id: "model",
+      title: "Model",
+      width: 192,
+      value: r => r.model,
+      cell: r =>
+        r.model === null ? (
+          none
+        ) : (
+          <Picked field="model" value={r.model} context={context}>
+            {r.model}
+            {r.modelName && <span class="sub"> ({r.modelName})</span>}
+          </Picked>
+        ),
+    },
+    {
+      id: "classes",
+      title: "Classes",
+      width: 200,
+      value: r => r.error ?? countClasses(r).map(([c, n]) => `${c} × ${n}`).join(", "),
+      cell: r => <Classes row={r} context={context} />,
+    },
+    {
+      id: "confidence",
+      title: "Top conf.",
+      help: "Confidence of the top detection",
+      width: 88,
+      numeric: true,
+      value: topConfidence,
+      cell: r => confidence(topConfidence(r)),
+    },
+    {
+      id: "latency",
+      title: "Time taken",
+      width: 92,
+      numeric: true,
+      value: r => r.latency,
+      cell: r => seconds(r.latency),
+    },
+    { id: "device", title: "Device", width: 128, value: r => r.device, cell: text("device", r => r.device) },
+    { id: "source", title: "Source", width: 112, value: r => r.source, cell: text("source", r => r.source) },
+    {
+      id: "id",
+      title: "Inference id",
+      width: 288,
+      hidden: true,
+      value: r => r.id,
+      cell: r => (
+        <span class="clip mono" title={r.id}>
+          {r.id}
+        </span>
+      ),
+    },
+    {
+      id: "received",
+      title: "Received",
+      width: 176,
+      hidden: true,
+      value: r => r.received,
+      cell: r => <Time iso={r.received} />,
+    },
+    {
+      id: "source_info",
+      title: "Source info",
+      width: 160,
+      hidden: true,
+      value: r => r.sourceInfo,
+      cell: text("source_info", r => r.sourceInfo),
+    },
+    { id: "index", title: "Index", width: 64, numeric: true, hidden: true, value: r => r.index, cell: r => r.index },
+    {
+      id: "size",
+      title: "Image size",
+      width: 112,
+      hidden: true,
+      value: size,
+      cell: r => size(r) ?? none,
+    },
+    {
+      id: "error",
+      title: "Error",
+      width: 240,
+      hidden: true,
+      value: r => r.error,
+      cell: r =>
+        r.error === null ? (
+          none
+        ) : (
+          <span class="clip" title={r.error}>
+            {r.error}
+          </span>
+        ),
+    },
+  ];
+}
+
+const size = ({ image: { width, height } }: Inference) => (width && height ? `${width} × ${height}` : null);
+
+export function metadataColumn(name: string, context: Context): Column {
+  const of = (r: Inference) => (Object.hasOwn(r.metadata, name) ? r.metadata[name]! : null);
   return {
     id: `m.${name}`,
     title: name,
+    help: `Metadata: ${name}`,
     width: Math.max(112, Math.min(208, 40 + name.length * 8)),
-    cell: (r, c) => {
-      const v = Object.hasOwn(r.metadata, name) ? r.metadata[name]! : null;
-      if (v === null) return <span class="none">{NONE}</span>;
-      return (
-        <>
-          <span class="clip" title={String(v)}>
-            <Shown value={v} />
-          </span>
-          {c.picks && <Pick tab={false} field={metadataName(name)} value={v} filter={c.filter} onFilter={c.onFilter} />}
-        </>
+    metadata: true,
+    value: of,
+    cell: r => {
+      const v = of(r);
+      return v === null ? (
+        none
+      ) : (
+        <Picked field={metadataName(name)} value={v} context={context}>
+          <Shown value={v} />
+        </Picked>
       );
     },
   };

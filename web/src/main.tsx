@@ -52,7 +52,7 @@ const PLACES: Place[] = [
     link: scope => inferencesLink(scope),
     draw: r =>
       r.page === "inferences" ? (
-        <Inferences scope={r.scope} cursor={r.cursor} columns={r.columns} />
+        <Inferences scope={r.scope} view={r.view} />
       ) : (
         r.page === "inference" && <Inference scope={r.scope} id={r.id} index={r.index} model={r.model} />
       ),

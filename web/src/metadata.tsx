@@ -1,6 +1,6 @@
 // An inference's metadata, changed in place, and everything it ever was.
 import { useEffect, useId, useRef, useState } from "preact/hooks";
-import { api, ApiError, type Detail, type Fields, type Value } from "./api";
+import { api, ApiError, type Change, type Detail, type Fields, type Value } from "./api";
 import { clauseFor, metadataName } from "./filter";
 import { useWorkspace } from "./state";
 import { Icon, Shown, Time } from "./ui";
@@ -266,6 +266,13 @@ function Quoted({ value }: { value: Value | null }) {
   return typeof value === "string" ? <>“{value}”</> : <Shown value={value} />;
 }
 
+// Who reviewed, as it was written with the verdict: the field `reviewer` at that time.
+function reviewerAt(row: Detail, h: Change): string | null {
+  if (!/^review(_comment)?$/.test(h.field) || h.removed) return null;
+  const then = row.history.find(o => o.field === "reviewer" && (o.time ?? "") <= (h.time ?? ""));
+  return then && !then.removed && then.value !== null ? String(then.value) : null;
+}
+
 export function History({ row }: { row: Detail }) {
   return (
     <section class="block" aria-labelledby="history-title">
@@ -295,6 +302,7 @@ export function History({ row }: { row: Detail }) {
             <p class="hint">
               <Time iso={h.time} full />
               {h.by !== null && <> · by {h.by}</>}
+              {h.field !== "reviewer" && reviewerAt(row, h) !== null && <>, reviewer {reviewerAt(row, h)}</>}
             </p>
           </li>
         ))}

@@ -1,7 +1,9 @@
 // The review queue: in which order it is walked, and how it is read. The list of the API is newest first; lowest
 // confidence first is made of it by first asking how many inferences there are to each thousandth of confidence, and
 // then for those of a few thousandths at a time.
-import { call, enc, inference, list, number, object, text, type Inference, type Value } from "./api";
+import { api, call, enc, inference, list, number, object, text, type Inference, type Value } from "./api";
+import { topConfidence } from "./columns";
+import { rowKey } from "./held";
 
 export type Order = "confidence" | "newest";
 
@@ -37,16 +39,9 @@ export function slices(bins: { from: number | null; count: number }[], enough: n
   return out;
 }
 
-export function top(r: Inference): number | null {
-  return r.predictions.reduce<number | null>(
-    (best, p) => (p.confidence !== null && (best === null || p.confidence > best) ? p.confidence : best),
-    null,
-  );
-}
-
 export function byConfidence(a: Inference, b: Inference): number {
-  const x = top(a) ?? 2,
-    y = top(b) ?? 2;
+  const x = topConfidence(a) ?? 2,
+    y = topConfidence(b) ?? 2;
   return x - y || (b.time ?? "").localeCompare(a.time ?? "") || a.id.localeCompare(b.id) || a.index - b.index;
 }
 
@@ -63,8 +58,6 @@ export function within(filter: string, s: Slice): Node {
 const ENOUGH = 50;
 const PAGE = 100;
 const MOST = 1000; // a slice is read whole to be sorted; a thousandth that holds more is walked newest first
-
-export const keyOf = (r: { id: string; index: number; model: string | null }) => `${r.id}\n${r.index}\n${r.model ?? ""}`;
 
 // Reads on, a portion at a time; nothing comes twice. What arrives or changes meanwhile is in the next walk.
 export class Queue {
@@ -87,9 +80,9 @@ export class Queue {
     for (;;) {
       if (this.over) return [];
       const rows = (this.order === "newest" ? await this.newest(signal) : await this.doubtful(signal)).filter(
-        r => !this.seen.has(keyOf(r)),
+        r => !this.seen.has(rowKey(r)),
       );
-      for (const r of rows) this.seen.add(keyOf(r));
+      for (const r of rows) this.seen.add(rowKey(r));
       if (rows.length) return rows;
     }
   }
@@ -161,18 +154,11 @@ export function reviewOf(metadata: Record<string, Value>): Review {
   return { review: of("review"), review_comment: of("review_comment"), reviewer: of("reviewer") };
 }
 
-// All that a verdict says goes in one request: the history has one time for it.
+// The verdict is written last: what is not judged to the end stays in the queue.
 export async function write(ws: string, id: string, wanted: Review, had: Review): Promise<void> {
-  const data = FIELDS.filter(f => wanted[f] !== null && typeof wanted[f] === "string").map(f => ({
-    inference_ids: [id],
-    field_name: f,
-    field_value: wanted[f],
-  }));
-  if (data.length) await call("POST", "/inference-stats/metadata", { body: { data }, base: `/${enc(ws)}` });
-  for (const f of FIELDS) {
-    const v = wanted[f];
-    const path = `/${enc(ws)}/inferences/${enc(id)}/metadata/${f}`;
-    if (v === null && had[f] !== null) await call("DELETE", path);
-    else if (v !== null && typeof v !== "string") await call("PUT", path, { body: { value: v } });
+  for (const field of ["reviewer", "review_comment", "review"] as const) {
+    const v = wanted[field];
+    if (v !== null && v !== had[field]) await api.setMetadata(ws, id, field, v);
+    else if (v === null && had[field] !== null) await api.removeMetadata(ws, id, field);
   }
 }

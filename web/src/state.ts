@@ -90,6 +90,7 @@ const remembered = new Map<string, unknown>();
 export function forget(): void {
   remembered.clear();
   scrolled.clear();
+  kept.clear();
 }
 
 function remember(key: string, data: unknown): void {
@@ -97,6 +98,9 @@ function remember(key: string, data: unknown): void {
   remembered.set(key, data);
   if (remembered.size > 24) remembered.delete(remembered.keys().next().value!);
 }
+
+// Lists as far as they were read.
+export const kept = new Map<string, unknown>();
 
 // How far each list was scrolled, by its link.
 export const scrolled = new Map<string, number>();

@@ -32,6 +32,7 @@ const PATHS = {
   models: "M10 2.5l7 4-7 4-7-4zM3 10.5l7 4 7-4M3 14l7 4 7-4",
   review: "M3 4h14v9h-7l-4 4v-4H3zM7 8.5l2 2 4-4",
   metadata: "M3 4h6l8 8-5 5-9-8zM6.5 7h.1",
+  trash: "M4 6h12M8 6V4h4v2M6 6l1 11h6l1-11M8.5 9v5M11.5 9v5",
   settings: "M3 6h8M15 6h2M13 4v4M3 14h2M9 14h8M7 12v4",
   marker: "M5 17V3h10l-3 4 3 4H5",
   image: "M3 4h14v12H3zM3 14l4-5 4 4 2-2 4 4M13 8h.1",

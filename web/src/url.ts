@@ -40,12 +40,21 @@ export interface View {
 
 export const PLAIN: View = { counting: "inference", by: null, compare: null, sort: null };
 
+// What the list is set to beside the scope: its columns (null: the usual ones), the panel, a time to begin at.
+export interface ListView {
+  columns: string[] | null;
+  facets: boolean;
+  at: string | null;
+}
+
+export const USUAL_LIST: ListView = { columns: null, facets: false, at: null };
+
 export type Route =
   | { page: "overview"; scope: Scope; view: View }
   | { page: "fleet" | "models" | "metadata"; scope: Scope }
   | { page: "review"; scope: Scope; order: "confidence" | "newest" }
   | { page: "model"; scope: Scope; name: string; versions: string[]; view: View }
-  | { page: "inferences"; scope: Scope; cursor: string | null; columns: string[] | null }
+  | { page: "inferences"; scope: Scope; view: ListView }
   | { page: "inference"; scope: Scope; id: string; index: number | null; model: string | null }
   | { page: "settings"; scope: Scope; section: string | null }
   | { page: "view"; scope: Scope; id: string }
@@ -124,8 +133,11 @@ export function parseRoute(path: string, search: string): Route {
     return {
       page: "inferences",
       scope,
-      cursor: q.get("cursor"),
-      columns: columns === null ? null : columns.split(",").filter(Boolean).map(decoded),
+      view: {
+        columns: columns === null ? null : columns.split(",").filter(Boolean).map(decoded),
+        facets: q.get("facets") === "1",
+        at: instant(q.get("at")),
+      },
     };
   }
   const one = /^inference\/([^/]+)$/.exec(rest);
@@ -183,10 +195,11 @@ export const metadataLink = (): string => link("metadata", new URLSearchParams()
 export const settingsLink = (section?: string): string =>
   link(section ? `settings/${encodeURIComponent(section)}` : "settings", new URLSearchParams());
 
-export function inferencesLink(scope: Scope, cursor: string | null = null, columns: string[] | null = null): string {
+export function inferencesLink(scope: Scope, view: ListView = USUAL_LIST): string {
   const q = withScope(scope);
-  if (columns) q.set("columns", columns.map(encodeURIComponent).join(","));
-  if (cursor) q.set("cursor", cursor);
+  if (view.columns) q.set("columns", view.columns.map(encodeURIComponent).join(","));
+  if (view.facets) q.set("facets", "1");
+  if (view.at) q.set("at", view.at);
   return link("inferences", q);
 }
 

@@ -31,11 +31,10 @@ describe("a link", () => {
         });
       }
       expect(at(u.fleetLink(s))).toEqual({ page: "fleet", scope: s });
-      expect(at(u.inferencesLink(s, "c/1+=", ["time", "m.a,b", "m.%"]))).toEqual({
+      expect(at(u.inferencesLink(s, { columns: ["time", "m.a,b", "m.%"], facets: true, at: "2026-11-20T10:00:00.000Z" }))).toEqual({
         page: "inferences",
         scope: s,
-        cursor: "c/1+=",
-        columns: ["time", "m.a,b", "m.%"],
+        view: { columns: ["time", "m.a,b", "m.%"], facets: true, at: "2026-11-20T10:00:00.000Z" },
       });
       expect(at(u.inferenceLink(s, "a/b?#%", 2, "coco/24"))).toEqual({
         page: "inference",

@@ -6,12 +6,11 @@ import { countClasses } from "../columns";
 import { clauseFor } from "../filter";
 import { confidence, count, NONE, parse, plural, seconds } from "../format";
 import { History, Metadata } from "../metadata";
-import { Bars, Picture, placed } from "../picture";
+import { Bars, colours, drawable, Picture } from "../picture";
 import { listBehind, navigate, RARELY, useKeys, useLoad, useWorkspace, type List } from "../state";
-import { Copy, Failure, Icon, Shown, Teach, Time } from "../ui";
-import { ANY, inferenceLink, inferencesLink, window as windowOf, type Scope } from "../url";
-
-const COLOURS = 8;
+import { Copy, Failure, Icon, Popover, Shown, Teach, Time } from "../ui";
+import { ANY, inferenceLink, inferencesLink, settingsLink, window as windowOf, type Scope } from "../url";
+import "./inference.css";
 
 interface Props {
   scope: Scope;
@@ -170,12 +169,13 @@ function Found({ row, scope, children }: { row: Detail; scope: Scope; children: 
     [hover, setHover] = useState<number | null>(null);
   const [sort, setSort] = useState<Sort>({ by: "confidence", down: true });
   const classes = countClasses(row),
-    order = classes.map(([c]) => c).sort();
-  const colour = (name: string) => Math.max(order.indexOf(name), 0) % COLOURS;
+    colour = colours([...row.predictions, ...row.annotation]);
   const visible = row.predictions.flatMap((p, i) =>
     !off.includes(p.class) && (p.confidence ?? 1) >= least ? [i] : [],
   );
-  const drawn = row.predictions.some(p => placed(p) || p.points.length > 2);
+  const drawn = row.predictions.some(drawable),
+    annotated = !drawn && row.annotation.some(drawable);
+  const outlines = row.annotation.flatMap((p, i) => (off.includes(p.class) ? [] : [i]));
   const key = (i: number) => (sort.by === "class" ? row.predictions[i]!.class : (row.predictions[i]!.confidence ?? -1));
   const sorted = [...visible].sort((a, b) => {
     const x = key(a),
@@ -209,11 +209,22 @@ function Found({ row, scope, children }: { row: Detail; scope: Scope; children: 
             </p>
           </div>
         )}
-        {(row.image.url !== null || drawn) && (
-          <Picture row={row} visible={drawn ? visible : []} colour={colour} hover={hover} onHover={setHover} />
+        {(row.image.url !== null || drawn || annotated) && (
+          <Picture
+            row={row}
+            {...(annotated ? { predictions: row.annotation, visible: outlines } : { visible: drawn ? visible : [] })}
+            colour={colour}
+            hover={annotated ? null : hover}
+            onHover={annotated ? () => undefined : setHover}
+          />
+        )}
+        {annotated && (
+          <p class="hint">
+            The boxes are from the annotation that came with the picture; the record itself has classes and confidence only.
+          </p>
         )}
         {!drawn && row.predictions.length > 0 && <Bars row={row} colour={colour} />}
-        <Lacking row={row} drawn={drawn} />
+        <Lacking row={row} drawn={drawn} annotated={annotated} />
         {classes.length > 0 && (
           <div class="controls">
             <div class="toggles" role="group" aria-label="Classes shown">
@@ -339,9 +350,9 @@ function Found({ row, scope, children }: { row: Detail; scope: Scope; children: 
 
 const round = (v: number) => String(Math.round(v * 10) / 10);
 
-function Lacking({ row, drawn }: { row: Detail; drawn: boolean }) {
+function Lacking({ row, drawn, annotated }: { row: Detail; drawn: boolean; annotated: boolean }) {
   if (row.error !== null) return null;
-  const boxes = row.predictions.length > 0 && !drawn,
+  const boxes = row.predictions.length > 0 && !drawn && !annotated,
     picture = row.image.url === null;
   if (!boxes && !picture && !row.partial) return null;
   return (
@@ -362,9 +373,9 @@ function Lacking({ row, drawn }: { row: Detail; drawn: boolean }) {
         )}
         {picture && (
           <li>
-            <b>The picture.</b> None was kept. For inferences computed here, set <code>keep_images</code> to{" "}
-            <code>all</code>, <code>sample:P</code> or <code>below:C</code>; a fleet sends pictures with the Dataset
-            Upload block of its workflow.
+            <b>The picture.</b> None was kept. A fleet sends pictures with the Dataset Upload block of its workflow, or by{" "}
+            <a href={settingsLink("pictures")}>picture capture</a>; for inferences computed here, set{" "}
+            <code>keep_images</code> to <code>all</code>, <code>sample:P</code> or <code>below:C</code>.
           </li>
         )}
       </ul>
@@ -372,83 +383,140 @@ function Lacking({ row, drawn }: { row: Detail; drawn: boolean }) {
   );
 }
 
-function Facts({ row, scope }: { row: Detail; scope: Scope }) {
+const HIDDEN = "sightglass.hidden-fields";
+
+function rememberedHidden(): string[] {
+  try {
+    const names: unknown = JSON.parse(localStorage.getItem(HIDDEN) ?? "[]");
+    return Array.isArray(names) ? names.filter(n => typeof n === "string") : [];
+  } catch {
+    return [];
+  }
+}
+
+interface Fact {
+  title: string;
+  shown: ComponentChildren;
+  clause: string | null;
+}
+
+function facts(row: Detail): Fact[] {
   const { width, height } = row.image;
-  const fact = (title: string, shown: ComponentChildren, clause: string | null = null) => (
-    <div key={title}>
-      <dt>{title}</dt>
-      <dd>
-        <span class="value">{shown}</span>
-      </dd>
-      <dd class="acts">
-        {clause && (
-          <a
-            class="bare"
-            href={inferencesLink({ ...ANY, filter: clause })}
-            aria-label={`Inferences with the same ${title.toLowerCase()}`}
-            title="Same value"
-          >
-            <Icon name="search" />
-          </a>
-        )}
-      </dd>
-    </div>
-  );
   const text = (v: string | null) => v ?? <span class="none">{NONE}</span>;
-  const clause = (field: string, v: string | null) => (v === null ? null : clauseFor(field, v));
-  return (
-    <section class="block" aria-labelledby="facts-title">
-      <header>
-        <h2 id="facts-title">Fields</h2>
-      </header>
-      <dl class="fields">
-        {fact(
-          "Inference id",
-          <>
-            <span class="mono">{row.id}</span> <Copy bare text={() => row.id} label="Copy the inference id" />
-          </>,
-          clause("id", row.id),
-        )}
-        {fact(
-          "Model",
-          row.model === null ? (
-            text(null)
-          ) : (
-            <>
-              {row.model}
-              {row.modelName && <span class="sub"> ({row.modelName})</span>}
-            </>
-          ),
-          clause("model", row.model),
-        )}
-        {row.modelFile !== null &&
-          fact(
+  const named = (title: string, field: string, v: string | null, shown: ComponentChildren = text(v)): Fact => ({
+    title,
+    shown,
+    clause: v === null ? null : clauseFor(field, v),
+  });
+  const plain = (title: string, shown: ComponentChildren): Fact => ({ title, shown, clause: null });
+  const id = (
+    <>
+      <span class="mono">{row.id}</span> <Copy bare text={() => row.id} label="Copy the inference id" />
+    </>
+  );
+  const model = (
+    <>
+      {row.model}
+      {row.modelName && <span class="sub"> ({row.modelName})</span>}
+    </>
+  );
+  const time = (
+    <>
+      <Time iso={row.time} full />
+      {row.clockSuspect && (
+        <abbr class="mark" title="More than a day ahead or a year back: the sender's clock may be wrong">
+          {" "}
+          clock?
+        </abbr>
+      )}
+    </>
+  );
+  return [
+    named("Inference id", "id", row.id, id),
+    named("Model", "model", row.model, row.model === null ? text(null) : model),
+    ...(row.modelFile === null
+      ? []
+      : [
+          plain(
             "Model file",
             <span class="mono" title={row.modelFile}>
               sha256 {row.modelFile.slice(0, 12)}…
             </span>,
+          ),
+        ]),
+    plain("Time", time),
+    plain("Received", <Time iso={row.received} full />),
+    plain("Inference time", seconds(row.latency)),
+    named("Device", "device", row.device),
+    named("Source", "source", row.source),
+    named("Source info", "source_info", row.sourceInfo),
+    named("Server", "server", row.serverId, text(row.server)),
+    plain("Image size", width && height ? `${width} × ${height} px` : text(null)),
+    plain("Place in its request", String(row.index)),
+    ...(row.error === null ? [] : [{ title: "Error", shown: row.error, clause: "has:error" }]),
+  ];
+}
+
+// Which fields somebody looks at is a habit, not a part of what is shown: it stays in the browser.
+function Facts({ row, scope }: { row: Detail; scope: Scope }) {
+  const [hidden, setHidden] = useState(rememberedHidden);
+  const all = facts(row);
+  const hide = (names: string[]) => {
+    setHidden(names);
+    try {
+      localStorage.setItem(HIDDEN, JSON.stringify(names));
+    } catch {
+      // A browser that keeps nothing shows them all next time.
+    }
+  };
+  return (
+    <section class="block" aria-labelledby="facts-title">
+      <header>
+        <h2 id="facts-title">Fields</h2>
+        <Popover label="Show" icon="settings" active={all.some(f => hidden.includes(f.title))}>
+          {() => (
+            <ul class="picks-list">
+              {all.map(f => (
+                <li key={f.title}>
+                  <label>
+                    <input
+                      type="checkbox"
+                      checked={!hidden.includes(f.title)}
+                      onChange={() =>
+                        hide(hidden.includes(f.title) ? hidden.filter(h => h !== f.title) : [...hidden, f.title])
+                      }
+                    />
+                    {f.title}
+                  </label>
+                </li>
+              ))}
+            </ul>
           )}
-        {fact(
-          "Time",
-          <>
-            <Time iso={row.time} full />
-            {row.clockSuspect && (
-              <abbr class="mark" title="More than a day ahead or a year back: the sender's clock may be wrong">
-                {" "}
-                clock?
-              </abbr>
-            )}
-          </>,
-        )}
-        {fact("Received", <Time iso={row.received} full />)}
-        {fact("Inference time", seconds(row.latency))}
-        {fact("Device", text(row.device), clause("device", row.device))}
-        {fact("Source", text(row.source), clause("source", row.source))}
-        {fact("Source info", text(row.sourceInfo), clause("source_info", row.sourceInfo))}
-        {fact("Server", text(row.server))}
-        {fact("Image size", width && height ? `${width} × ${height} px` : text(null))}
-        {fact("Place in its request", String(row.index))}
-        {row.error !== null && fact("Error", row.error, "has:error")}
+        </Popover>
+      </header>
+      <dl class="fields">
+        {all
+          .filter(f => !hidden.includes(f.title))
+          .map(f => (
+            <div key={f.title}>
+              <dt>{f.title}</dt>
+              <dd>
+                <span class="value">{f.shown}</span>
+              </dd>
+              <dd class="acts">
+                {f.clause && (
+                  <a
+                    class="bare"
+                    href={inferencesLink({ ...ANY, filter: f.clause })}
+                    aria-label={`Inferences with the same ${f.title.toLowerCase()}`}
+                    title="Same value"
+                  >
+                    <Icon name="search" />
+                  </a>
+                )}
+              </dd>
+            </div>
+          ))}
       </dl>
       {row.siblings.length > 0 && (
         <>

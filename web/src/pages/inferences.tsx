@@ -1,60 +1,114 @@
-// The list: newest first, a page of 100 at a time, one column for each metadata field. The server sorts and pages; a
-// table library would only hold a second copy of what is already in the order it is shown in, so this is a plain table.
+// The list: newest first, read on in pages of 100 as one scrolls, one column for each metadata field.
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
-import { api, serverNow, type Fields, type Inference, type Page } from "../api";
-import { COLUMNS, metadataColumn, type Column, type Context } from "../columns";
+import { api, serverNow, type ApiError, type Fields, type Inference, type Page } from "../api";
+import { metadataColumn, ownColumns, type Column, type Context } from "../columns";
+import { Chooser } from "../chooser";
+import { Facets } from "../facets";
 import { FilterBar } from "../filterbar";
-import { count, fullStamp, offset, parse } from "../format";
-import { navigate, newerIsBehind, RARELY, scrolled, showList, useKeys, useLoad, useWorkspace } from "../state";
+import { count, fullStamp, offset, parse, stamp } from "../format";
+import { begun, grown, refreshed, rowKey, without, type Held } from "../held";
+import { RARELY, kept, navigate, scrolled, showList, useKeys, useLoad, useWorkspace } from "../state";
+import { Selected } from "../selected";
+import { DataTable } from "../table";
 import { AsOf, Failure, Icon, Popover, RangePicker, Teach } from "../ui";
-import { ANY, inferenceLink, inferencesLink, window as windowOf, type Scope } from "../url";
+import { ANY, inferenceLink, inferencesLink, window as windowOf, type ListView, type Scope } from "../url";
+import "./inferences.css";
 
 const PAGE = 100;
+const MOST = 10_000; // rows in one list; what is older is reached by going on from the last one's time
 const METADATA_SHOWN = 12;
 
-export function Inferences({
-  scope,
-  cursor,
-  columns,
-}: {
-  scope: Scope;
-  cursor: string | null;
-  columns: string[] | null;
-}) {
+export function Inferences({ scope, view }: { scope: Scope; view: ListView }) {
   const ws = useWorkspace();
   const selection = { filter: scope.filter, ...windowOf(scope, serverNow()) };
   const key = `${ws} ${JSON.stringify(scope)}`;
   // A range that follows the clock has no end: what arrives while the page loads belongs to it.
   const ask = () => ({ ...selection, ...windowOf(scope, serverNow()), ...(scope.range ? { to: null } : {}) });
-  const list = useLoad(`list ${key} ${cursor ?? ""}`, signal =>
-    api.inferences(ws, { ...ask(), cursor, limit: PAGE }, signal),
-  );
   const total = useLoad(`count ${key}`, signal => api.count(ws, ask(), signal));
   const fields = useLoad(`fields ${ws}`, signal => api.fields(ws, signal), RARELY);
+  const { list, held, stale, more, reading, adopt, holds, drop } = useList(ws, `${key} ${view.at ?? ""}`, () => {
+    const asked = ask();
+    return view.at && (!asked.to || view.at < asked.to) ? { ...asked, to: after(view.at) } : asked;
+  });
 
-  const { page, stale, fresh, adopt, holds } = useHeld(
-    list.stale ? null : list.data,
-    `${key} ${cursor ?? ""}`,
-    cursor === null,
-  );
-  const shown = useColumns(fields.data, page, columns);
-  const ready = page !== null && (fields.data !== null || fields.error !== null);
+  const [selected, setSelected] = useState<Set<string>>(new Set());
+  useEffect(() => setSelected(new Set()), [key, view.at]);
+  const lastPicked = useRef<string | null>(null);
+  const rows = held?.rows ?? null;
+  const select = (r: Inference, on: boolean, through: boolean) => {
+    const all = (rows ?? []).map(rowKey),
+      to = all.indexOf(rowKey(r)),
+      from = through && lastPicked.current !== null ? all.indexOf(lastPicked.current) : to;
+    const next = new Set(selected);
+    for (const k of all.slice(Math.min(from < 0 ? to : from, to), Math.max(from, to) + 1)) {
+      if (on) next.add(k);
+      else next.delete(k);
+    }
+    lastPicked.current = rowKey(r);
+    setSelected(next);
+  };
+
+  const go = (s: Scope, v: ListView = { ...view, at: null }) => navigate(inferencesLink(s, v));
+  const context: Context = { filter: scope.filter, onFilter: f => go({ ...scope, filter: f }) };
+  const shown = useColumns(fields.data, rows, view.columns, context);
+  const pictured = useRef(false);
+  if (rows?.some(r => r.image.thumbnail)) pictured.current = true;
+  const ready = held !== null && (fields.data !== null || fields.error !== null);
   useLayoutEffect(() => {
     showList(
-      page && !stale
-        ? { items: page.inferences.map(r => ({ id: r.id, index: r.index, model: r.model })), next: page.next }
+      held && !stale
+        ? { items: held.rows.map(r => ({ id: r.id, index: r.index, model: r.model })), next: held.next }
         : null,
     );
-  }, [page, stale]);
+  }, [held, stale]);
 
-  const go = (s: Scope, c: string[] | null = columns) => navigate(inferencesLink(s, null, c));
-  const context: Context = {
-    filter: scope.filter,
-    onFilter: f => go({ ...scope, filter: f }),
-    link: r => inferenceLink(scope, r.id, r.index, r.model),
-    picks: false,
+  const link = (r: Inference) => inferenceLink(scope, r.id, r.index, r.model);
+  const lead: Column = {
+    id: "open",
+    title: "Open",
+    width: 60,
+    value: r => r.id,
+    cell: r => {
+      const time = parse(r.time),
+        name = time ? fullStamp(time) : r.id;
+      return (
+        <>
+          <input
+            type="checkbox"
+            checked={selected.has(rowKey(r))}
+            aria-label={`Select the inference of ${name}`}
+            onClick={e => select(r, e.currentTarget.checked, e.shiftKey)}
+          />
+          <a class="row" href={link(r)} aria-label={`Open the inference of ${name}`}>
+            <Icon name="right" />
+          </a>
+        </>
+      );
+    },
   };
+  const picture: Column = {
+    id: "picture",
+    title: "Picture",
+    width: 68,
+    value: r => r.image.url,
+    cell: r => r.image.thumbnail && <img src={r.image.thumbnail} alt="" loading="lazy" width="56" height="42" />,
+  };
+  const columns = [lead, ...(pictured.current ? [picture] : []), ...shown].map(c => ({
+    ...c,
+    ...(c.id === "time" || c.id === "received" ? { note: offset(new Date()) } : {}),
+  }));
+  // The row that has the focus, by its place in the table.
+  const focused = () => Number(document.activeElement?.closest<HTMLElement>("tr[data-row]")?.dataset["row"] ?? NaN);
+  useKeys({
+    x: () => {
+      const r = rows?.[focused()];
+      if (r) select(r, !selected.has(rowKey(r)), false);
+    },
+  });
   const plain = !scope.filter && !scope.range && !scope.from && !scope.to;
+  const chosen = (rows ?? []).filter(r => selected.has(rowKey(r)));
+  const place = location.pathname + location.search;
+  const empty = ready && !stale && held.rows.length === 0 && !view.at;
   return (
     <main id="main" class="page list" aria-busy={!list.error && (!ready || stale)}>
       <header class="head">
@@ -63,82 +117,173 @@ export function Inferences({
         <AsOf iso={list.data?.asOf ?? null} failed={list.error !== null} />
       </header>
       <FilterBar scope={scope} error={list.error} onFilter={context.onFilter} />
-      <div class="toolbar">
-        <p class="total" role="status">
-          {total.data !== null && !total.stale ? (
-            <>
-              <b>{count(total.data)}</b> {total.data === 1 ? "inference" : "inferences"}
-            </>
-          ) : total.error ? (
-            ""
-          ) : (
-            "Counting…"
-          )}
-        </p>
-        {fresh > 0 && (
-          <button type="button" class="button fresh" onClick={adopt}>
-            <Icon name="up" />
-            {fresh}
-            {fresh === PAGE ? "+" : ""} new
-          </button>
-        )}
-        <Popover label="Columns" icon="columns" active={columns !== null}>
-          {() => (
-            <Chooser
-              shown={shown.map(c => c.id)}
-              all={shown.all}
-              chosen={columns}
-              onColumns={c => navigate(inferencesLink(scope, cursor, c), { replace: true })}
-            />
-          )}
-        </Popover>
-      </div>
       {list.error && list.error.position === null && (
         <Failure error={list.error} what="The list could not be loaded." onRetry={list.reload} />
       )}
-      {list.error && stale ? (
-        list.error.position !== null && (
-          <p class="hint">
-            The filter cannot be read. Correct it above; <kbd>?</kbd> shows what it can say.
+      <div class={view.facets ? "beside" : "alone"}>
+        {view.facets && <Facets scope={scope} fields={fields.data} onFilter={context.onFilter} />}
+        <div class="listed">
+          {list.error && stale ? (
+            list.error.position !== null && (
+              <p class="hint">
+                The filter cannot be read. Correct it above; <kbd>?</kbd> shows what it can say.
+              </p>
+            )
+          ) : (
+            <DataTable
+              key={`${key} ${view.at ?? ""}`}
+              label="Inferences, newest first"
+              file="inferences"
+              rows={ready && !empty ? held.rows : empty ? [] : null}
+              columns={columns}
+              rowKey={rowKey}
+              empty=""
+              tall
+              keys
+              exports
+              stale={stale && rows !== null}
+              rowHeight={pictured.current ? 48 : 32}
+              rowClass={r => (selected.has(rowKey(r)) ? "selected" : undefined)}
+              widths={{}}
+              onOrder={ids =>
+                navigate(
+                  inferencesLink(scope, { ...view, columns: ids.filter(i => i !== "open" && i !== "picture") }),
+                  { replace: true },
+                )
+              }
+              onOpen={r => navigate(link(r))}
+              onEnd={more}
+              onHeld={holds}
+              onScroll={top => scrolled.set(place, top)}
+              scrollTop={scrolled.get(place) ?? 0}
+              head={
+                <div class="toolbar">
+                  {selected.size > 0 ? (
+                    <Selected
+                      rows={chosen}
+                      columns={shown}
+                      onClear={() => setSelected(new Set())}
+                      onDeleted={ids => {
+                        drop(r => ids.has(r.id));
+                        setSelected(new Set());
+                        list.reload();
+                        total.reload();
+                      }}
+                    />
+                  ) : (
+                    <Total total={total} />
+                  )}
+                  {held && held.fresh > 0 && (
+                    <button type="button" class="button fresh" onClick={adopt}>
+                      <Icon name="up" />
+                      {held.fresh}
+                      {held.fresh === PAGE ? "+" : ""} new
+                    </button>
+                  )}
+                  {view.at && (
+                    <span class="chip">
+                      <span class="what">from {stamp(parse(view.at)!)} back</span>
+                      <a class="x" href={inferencesLink(scope, { ...view, at: null })} aria-label="From the newest">
+                        <Icon name="close" />
+                      </a>
+                    </span>
+                  )}
+                  <span class="gap" />
+                  <Jump at={view.at} onJump={at => navigate(inferencesLink(scope, { ...view, at }))} />
+                  <button
+                    type="button"
+                    class={view.facets ? "button active" : "button"}
+                    aria-pressed={view.facets}
+                    onClick={() => navigate(inferencesLink(scope, { ...view, facets: !view.facets }), { replace: true })}
+                  >
+                    <Icon name="metadata" />
+                    Facets
+                  </button>
+                  <Popover label="Columns" icon="columns" active={view.columns !== null}>
+                    {() => (
+                      <Chooser
+                        shown={shown.map(c => c.id)}
+                        all={shown.all}
+                        chosen={view.columns}
+                        onColumns={c => navigate(inferencesLink(scope, { ...view, columns: c }), { replace: true })}
+                      />
+                    )}
+                  </Popover>
+                </div>
+              }
+            />
+          )}
+          {empty && <Nothing plain={plain} scope={scope} />}
+          <p class="pager hint" role="status">
+            {reading
+              ? "Reading on…"
+              : ready && !stale && rows !== null && rows.length > 0
+                ? !held.next
+                  ? `${count(rows.length)} rows. That is the oldest.`
+                  : rows.length >= MOST
+                    ? ""
+                    : `${count(rows.length)} rows read, more as you scroll.`
+                : ""}
+            {held?.next && rows !== null && rows.length >= MOST && (
+              <a href={inferencesLink(scope, { ...view, at: rows.at(-1)!.time })}>Go on from here</a>
+            )}
           </p>
-        )
-      ) : ready && !stale && page.inferences.length === 0 && cursor === null ? (
-        <Nothing plain={plain} scope={scope} />
-      ) : (
-        <Table
-          key={`${key} ${cursor ?? ""}`}
-          rows={ready ? page.inferences : null}
-          stale={stale}
-          columns={shown}
-          context={context}
-          holds={holds}
-        />
-      )}
-      <nav class="pager" aria-label="Pages">
-        {cursor && (
-          <a class="button" href={inferencesLink(scope, null, columns)}>
-            Newest
-          </a>
-        )}
-        {cursor && newerIsBehind() && (
-          <button type="button" class="button" onClick={() => history.back()}>
-            <Icon name="left" />
-            Newer
-          </button>
-        )}
-        {ready && !stale && page.next && (
-          <button
-            type="button"
-            class="button"
-            onClick={() => navigate(inferencesLink(scope, page.next, columns), { older: true })}
-          >
-            Older
-            <Icon name="right" />
-          </button>
-        )}
-        {ready && !stale && !page.next && page.inferences.length > 0 && <span class="hint">That is the oldest.</span>}
-      </nav>
+        </div>
+      </div>
     </main>
+  );
+}
+
+// The list's end is not included: a moment later, so that what is of that moment is.
+const after = (iso: string) => new Date(Date.parse(iso) + 1).toISOString();
+
+function Total({ total }: { total: { data: number | null; stale: boolean; error: ApiError | null } }) {
+  return (
+    <p class="total" role="status">
+      {total.data !== null && !total.stale ? (
+        <>
+          <b>{count(total.data)}</b> {total.data === 1 ? "inference" : "inferences"}
+        </>
+      ) : total.error ? (
+        ""
+      ) : (
+        "Counting…"
+      )}
+    </p>
+  );
+}
+
+function Jump({ at, onJump }: { at: string | null; onJump: (iso: string) => void }) {
+  return (
+    <Popover label="Jump to" icon="down" active={at !== null}>
+      {close => (
+        <form
+          class="custom"
+          onSubmit={e => {
+            e.preventDefault();
+            const d = new Date(String(new FormData(e.currentTarget).get("at") ?? ""));
+            if (Number.isNaN(d.getTime())) return;
+            close();
+            onJump(d.toISOString());
+          }}
+        >
+          <label>
+            What was at
+            <input
+              type="datetime-local"
+              step="1"
+              name="at"
+              required
+              defaultValue={stamp(parse(at) ?? new Date(serverNow())).replace(" ", "T")}
+            />
+          </label>
+          <p class="hint">Your time zone, {offset(new Date())}. The list begins there and goes back.</p>
+          <button type="submit" class="button primary">
+            Jump
+          </button>
+        </form>
+      )}
+    </Popover>
   );
 }
 
@@ -168,274 +313,78 @@ function Nothing({ plain, scope }: { plain: boolean; scope: Scope }) {
   );
 }
 
-// New rows go in by themselves only when nobody is at the table: not while the pointer or the focus is on it or it is
-// scrolled. Until then they are counted, and what is shown is brought up to date in place.
-function useHeld(data: Page | null, key: string, first: boolean) {
+// The rows that were read stay when one comes Back to them.
+function useList(ws: string, key: string, ask: () => { filter: string; from: string | null; to: string | null }) {
+  const list = useLoad(`list ${key}`, signal => api.inferences(ws, { ...ask(), limit: PAGE }, signal));
   const busy = useRef(false),
-    kept = useRef<{ key: string; page: Page } | null>(null),
+    taken = useRef<Page | null>(null),
+    reading = useRef<string | null>(null),
     [, redraw] = useState(0);
-  const id = (r: Inference) => `${r.id}\n${r.index}\n${r.model ?? ""}`;
-  let fresh = 0;
-  if (data) {
-    const old = kept.current?.key === key ? kept.current.page : null;
-    if (!old || !first || !busy.current || old.inferences.length === 0) {
-      kept.current = { key, page: data };
-    } else {
-      const now = new Map(data.inferences.map(r => [id(r), r])),
-        had = new Set(old.inferences.map(id));
-      fresh = data.inferences.filter(r => !had.has(id(r))).length;
-      if (fresh === 0) kept.current = { key, page: data };
-      else kept.current = { key, page: { ...old, inferences: old.inferences.map(r => now.get(id(r)) ?? r) } };
-    }
+  const current = useRef<Held | null>((kept.get(key) as Held | undefined) ?? null);
+  const set = (h: Held) => {
+    current.current = h;
+    kept.set(h.key, h);
+  };
+  if (list.data && !list.stale && list.data !== taken.current) {
+    taken.current = list.data;
+    const held = current.current?.key === key ? current.current : ((kept.get(key) as Held | undefined) ?? null);
+    set(held ? refreshed(held, list.data, busy.current || (scrolled.get(location.pathname + location.search) ?? 0) > 0, PAGE) : begun(key, list.data));
   }
-  // Until an answer to a new question comes, the last one stays, dimmed.
+  const held = current.current;
+  const more = async () => {
+    if (!held || held.key !== key || !held.next || reading.current === held.next || held.rows.length >= MOST) return;
+    reading.current = held.next;
+    redraw(n => n + 1);
+    try {
+      const page = await api.inferences(ws, { ...ask(), cursor: held.next, limit: PAGE });
+      if (current.current?.key === key && current.current.next === held.next) set(grown(current.current, page));
+    } catch {
+      // The next scroll asks again; a lost connection is the banner's to tell.
+    } finally {
+      reading.current = null;
+      redraw(n => n + 1);
+    }
+  };
   return {
-    page: kept.current?.page ?? null,
-    stale: kept.current?.key !== key,
-    fresh,
+    list,
+    held, // of the question before, dimmed, until the first answer to a new one
+    stale: held?.key !== key,
+    more: () => void more(),
+    reading: reading.current !== null,
     holds: (b: boolean) => (busy.current = b),
     adopt: () => {
-      if (data) kept.current = { key, page: data };
+      const h = current.current;
+      if (h?.waiting) set(begun(h.key, h.waiting));
       document.querySelector(".table")?.scrollTo({ top: 0 });
+      redraw(n => n + 1);
+    },
+    drop: (of: (r: Inference) => boolean) => {
+      if (current.current) set(without(current.current, of));
       redraw(n => n + 1);
     },
   };
 }
 
 // The columns of the page. A column that once was there stays where it is while the page refreshes.
-function useColumns(fields: Fields | null, page: Page | null, chosen: string[] | null): Column[] & { all: Column[] } {
+function useColumns(
+  fields: Fields | null,
+  rows: Inference[] | null,
+  chosen: string[] | null,
+  context: Context,
+): Column[] & { all: Column[] } {
   const order = useRef<string[]>([]);
+  const own = ownColumns(context);
   const named = [...(fields?.fields ?? [])].sort((a, b) => b.inferences - a.inferences).map(f => f.name);
-  if (!fields) for (const r of page?.inferences ?? []) named.push(...Object.keys(r.metadata));
+  if (!fields) for (const r of rows ?? []) named.push(...Object.keys(r.metadata));
   for (const n of named) if (n && !order.current.includes(n)) order.current.push(n);
-  const metadata = order.current.map(metadataColumn),
-    all = [...COLUMNS, ...metadata];
+  const metadata = order.current.map(n => metadataColumn(n, context)),
+    all = [...own, ...metadata];
   const columns = chosen
     ? chosen.flatMap(
-        id => all.find(c => c.id === id) ?? (id.startsWith("m.") && id.length > 2 ? metadataColumn(id.slice(2)) : []),
+        id =>
+          all.find(c => c.id === id) ??
+          (id.startsWith("m.") && id.length > 2 ? metadataColumn(id.slice(2), context) : []),
       )
-    : [...COLUMNS.filter(c => !c.hidden), ...metadata.slice(0, METADATA_SHOWN)];
-  return Object.assign(columns.length ? columns : COLUMNS.slice(0, 1), { all });
-}
-
-function Chooser({
-  shown,
-  all,
-  chosen,
-  onColumns,
-}: {
-  shown: string[];
-  all: Column[];
-  chosen: string[] | null;
-  onColumns: (c: string[] | null) => void;
-}) {
-  const rest = all.filter(c => !shown.includes(c.id)),
-    title = (id: string) => all.find(c => c.id === id)?.title ?? id.slice(2);
-  const swap = (i: number, by: number) => {
-    const next = [...shown];
-    [next[i], next[i + by]] = [next[i + by]!, next[i]!];
-    onColumns(next);
-  };
-  return (
-    <div class="chooser">
-      <ul>
-        {shown.map((id, i) => (
-          <li key={id}>
-            <label>
-              <input
-                type="checkbox"
-                checked
-                disabled={shown.length === 1}
-                onChange={() => onColumns(shown.filter(s => s !== id))}
-              />
-              <span class="clip">{title(id)}</span>
-              {id.startsWith("m.") && <span class="sub">metadata</span>}
-            </label>
-            <button
-              type="button"
-              class="bare"
-              disabled={i === 0}
-              aria-label={`Move ${title(id)} to the left`}
-              title="Move left"
-              onClick={() => swap(i, -1)}
-            >
-              <Icon name="up" />
-            </button>
-            <button
-              type="button"
-              class="bare"
-              disabled={i === shown.length - 1}
-              aria-label={`Move ${title(id)} to the right`}
-              title="Move right"
-              onClick={() => swap(i, 1)}
-            >
-              <Icon name="down" />
-            </button>
-          </li>
-        ))}
-        {rest.map(c => (
-          <li key={c.id}>
-            <label>
-              <input type="checkbox" checked={false} onChange={() => onColumns([...shown, c.id])} />
-              <span class="clip">{c.title}</span>
-              {c.id.startsWith("m.") && <span class="sub">metadata</span>}
-            </label>
-          </li>
-        ))}
-      </ul>
-      {chosen && (
-        <button type="button" class="button" onClick={() => onColumns(null)}>
-          Back to the usual columns
-        </button>
-      )}
-    </div>
-  );
-}
-
-function Table({
-  rows,
-  stale,
-  columns,
-  context,
-  holds,
-}: {
-  rows: Inference[] | null;
-  stale: boolean;
-  columns: Column[];
-  context: Context;
-  holds: (busy: boolean) => void;
-}) {
-  const box = useRef<HTMLDivElement>(null),
-    pointer = useRef(false),
-    pictured = useRef(false);
-  const place = location.pathname + location.search;
-  const now = offset(new Date());
-  if (rows?.some(r => r.image.thumbnail)) pictured.current = true;
-  const update = () => {
-    const e = box.current;
-    if (!e) return;
-    scrolled.set(place, e.scrollTop);
-    holds(pointer.current || e.scrollTop > 0 || (e.contains(document.activeElement) && document.activeElement !== e));
-  };
-  useLayoutEffect(() => {
-    if (rows && box.current) box.current.scrollTop = scrolled.get(place) ?? 0;
-  }, [rows !== null]);
-  useEffect(() => () => holds(false), []);
-
-  const step = (by: number) => {
-    const links = [...(box.current?.querySelectorAll<HTMLAnchorElement>("a.row") ?? [])];
-    const at = links.findIndex(l => l.closest("tr")?.contains(document.activeElement));
-    const next = links[at < 0 ? (by > 0 ? 0 : links.length - 1) : Math.max(0, Math.min(links.length - 1, at + by))];
-    next?.focus();
-    next?.scrollIntoView({ block: "nearest" });
-  };
-  useKeys({ j: () => step(1), k: () => step(-1) });
-  const width = columns.reduce((w, c) => w + c.width, 32 + (pictured.current ? 68 : 0));
-  return (
-    <div
-      class={`table${pictured.current ? " pictured" : ""}${stale && rows ? " stale" : ""}`}
-      ref={box}
-      tabIndex={0}
-      role="region"
-      aria-label="Inferences, newest first"
-      onScroll={update}
-      onFocusCapture={update}
-      onBlurCapture={() => setTimeout(update)}
-      onPointerEnter={e => ((pointer.current = e.pointerType === "mouse"), update())}
-      onPointerLeave={() => ((pointer.current = false), update())}
-    >
-      <table style={{ minWidth: `${width}px` }}>
-        <colgroup>
-          <col style={{ width: "32px" }} />
-          {pictured.current && <col style={{ width: "68px" }} />}
-          {columns.map(c => (
-            <col key={c.id} style={{ width: `${c.width}px` }} />
-          ))}
-          <col />
-        </colgroup>
-        <thead>
-          <tr>
-            <th scope="col">
-              <span class="offscreen">Open</span>
-            </th>
-            {pictured.current && <th scope="col">Picture</th>}
-            {columns.map(c => (
-              <th
-                scope="col"
-                key={c.id}
-                class={c.numeric ? "num" : c.id.startsWith("m.") ? "meta" : undefined}
-                title={c.id.startsWith("m.") ? `Metadata: ${c.title}` : undefined}
-              >
-                <span class="clip">{c.title}</span>
-                {(c.id === "time" || c.id === "received") && (
-                  <abbr title="Your time zone's offset from UTC"> {now}</abbr>
-                )}
-              </th>
-            ))}
-            <td />
-          </tr>
-        </thead>
-        <tbody>
-          {rows?.map(r => (
-            <Row
-              key={`${r.id} ${r.index} ${r.model}`}
-              row={r}
-              columns={columns}
-              context={context}
-              pictured={pictured.current}
-            />
-          ))}
-          {!rows &&
-            Array.from({ length: 12 }, (_, i) => (
-              <tr key={i} class="waiting" aria-hidden="true">
-                {Array.from({ length: columns.length + 2 + (pictured.current ? 1 : 0) }, (_, j) => (
-                  <td key={j}>
-                    <span />
-                  </td>
-                ))}
-              </tr>
-            ))}
-        </tbody>
-      </table>
-    </div>
-  );
-}
-
-function Row({
-  row,
-  columns,
-  context,
-  pictured,
-}: {
-  row: Inference;
-  columns: Column[];
-  context: Context;
-  pictured: boolean;
-}) {
-  const [over, setOver] = useState(false),
-    time = parse(row.time),
-    link = context.link(row);
-  const click = (e: MouseEvent) => {
-    if (!(e.target as Element).closest("a, button") && !getSelection()?.toString()) navigate(link);
-  };
-  return (
-    <tr onClick={click} onPointerEnter={() => setOver(true)} onPointerLeave={() => setOver(false)}>
-      <td>
-        <a class="row" href={link} aria-label={`Open the inference of ${time ? fullStamp(time) : row.id}`}>
-          <Icon name="right" />
-        </a>
-      </td>
-      {pictured && (
-        <td class="thumb">
-          {row.image.thumbnail && <img src={row.image.thumbnail} alt="" loading="lazy" width="56" height="42" />}
-        </td>
-      )}
-      {columns.map(c => (
-        <td key={c.id} class={c.numeric ? "num" : undefined}>
-          {c.cell(row, { ...context, picks: over })}
-        </td>
-      ))}
-      <td />
-    </tr>
-  );
+    : [...own.filter(c => !c.hidden), ...metadata.slice(0, METADATA_SHOWN)];
+  return Object.assign(columns.length ? columns : own.slice(0, 1), { all });
 }

@@ -2,12 +2,13 @@
 // `review_comment` and, until there are users, the name that was typed as `reviewer`.
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { api, ApiError, serverNow, type Inference, type Value } from "../api";
-import { countClasses } from "../columns";
+import { countClasses, topConfidence } from "../columns";
 import { clauses, withClause } from "../filter";
 import { FilterBar } from "../filterbar";
 import { confidence, count, plural } from "../format";
+import { rowKey } from "../held";
 import { Bars, colours, drawable, Picture } from "../picture";
-import { keyOf, Queue, reviewOf, VERDICTS, write, type Order, type Review as Judged, type Verdict } from "../queue";
+import { Queue, reviewOf, VERDICTS, write, type Order, type Review as Judged, type Verdict } from "../queue";
 import { navigate, useKeys, useLoad, useWorkspace } from "../state";
 import { Failure, Icon, RangePicker, Shown, Teach, Time } from "../ui";
 import { inferenceLink, inferencesLink, reviewLink, UNREVIEWED, window as windowOf, type Scope } from "../url";
@@ -23,6 +24,7 @@ interface Mark {
   at: number;
   verdict: Verdict;
   had: Judged;
+  wanted: Judged;
   state: "saving" | "saved" | "failed" | "undone";
 }
 
@@ -150,13 +152,12 @@ function Walk({
   }, [at, items.length]);
 
   const row = items[at] ?? null;
-  const mark = (verdict: Verdict, comment: string) => {
+  const mark = (verdict: Verdict, comment: string, had: Judged) => {
     if (!row) return;
-    const had = reviewOf(row.metadata);
     const wanted: Judged = { review: verdict, review_comment: comment.trim() || null, reviewer };
     // A verdict is of an id: whatever else in the queue has it is judged with it.
     setItems(all => all.map(r => (r.id === row.id ? { ...r, metadata: merged(r.metadata, wanted) } : r)));
-    save({ key: keyOf(row), id: row.id, at, verdict, had, state: "saving" }, wanted);
+    save({ key: rowKey(row), id: row.id, at, verdict, had, wanted, state: "saving" });
     setAt(Math.min(at + 1, items.length));
   };
   const back = () => {
@@ -230,7 +231,7 @@ function Walk({
         <Failure error={failure} what="The queue could not be read." onRetry={() => void read()} />
       )}
       {row ? (
-        <Judge key={keyOf(row)} row={row} scope={scope} reviewer={reviewer} onMark={mark} />
+        <Judge key={rowKey(row)} row={row} scope={scope} reviewer={reviewer} onMark={mark} />
       ) : ended ? (
         <Done scope={scope} any={items.length > 0} onAgain={onAgain} />
       ) : (
@@ -260,10 +261,10 @@ function useMarks(ws: string, onWritten: () => void) {
   };
   const change = (m: Mark, state: Mark["state"]) =>
     set(all.current.map(o => (o === m || (o.key === m.key && o.at === m.at && o.had === m.had) ? { ...o, state } : o)));
-  const save = (m: Mark, wanted: Judged) => {
+  const save = (m: Mark) => {
     set([...all.current.filter(o => !(o.state === "failed" && o.id === m.id)), m]);
     chain.current = chain.current
-      .then(() => write(ws, m.id, wanted, m.had))
+      .then(() => write(ws, m.id, m.wanted, m.had))
       .then(
         () => change(m, "saved"),
         () => change(m, "failed"),
@@ -274,9 +275,8 @@ function useMarks(ws: string, onWritten: () => void) {
     const last = [...all.current].reverse().find(m => m.state === "saved" || m.state === "saving");
     if (!last) return null;
     change(last, "undone");
-    const now: Judged = { review: last.verdict, review_comment: "", reviewer: "" };
     chain.current = chain.current
-      .then(() => write(ws, last.id, last.had, now))
+      .then(() => write(ws, last.id, last.had, last.wanted))
       .then(
         () => undefined,
         () => change({ ...last, state: "undone" }, "failed"),
@@ -296,7 +296,7 @@ function Judge({
   row: Inference;
   scope: Scope;
   reviewer: string;
-  onMark: (v: Verdict, comment: string) => void;
+  onMark: (v: Verdict, comment: string, had: Judged) => void;
 }) {
   const ws = useWorkspace();
   // As it is now: somebody else may have judged it since the queue was read.
@@ -314,7 +314,7 @@ function Judge({
       document.getElementById("reviewer")?.focus();
       return;
     }
-    onMark(verdict, comment ?? stored);
+    onMark(verdict, comment ?? stored, judged);
   };
   useKeys({
     ...Object.fromEntries(VERDICTS.map(v => [v.key, () => give(v.verdict)])),
@@ -408,7 +408,7 @@ function Judge({
                 .map(([c, n]) => (n > 1 ? `${c} × ${n}` : c))
                 .join(", ") || "nothing"}
             </Fact>
-            <Fact title="Top confidence">{confidence(topOf(row))}</Fact>
+            <Fact title="Top confidence">{confidence(topConfidence(row))}</Fact>
             <Fact title="Device">{row.device ?? "–"}</Fact>
             {names.map(n => (
               <Fact key={n} title={n}>
@@ -426,9 +426,6 @@ function Judge({
     </div>
   );
 }
-
-const topOf = (r: Inference) =>
-  r.predictions.reduce<number | null>((t, p) => (p.confidence === null ? t : Math.max(t ?? 0, p.confidence)), null);
 
 function Fact({ title, children }: { title: string; children: preact.ComponentChildren }) {
   return (
