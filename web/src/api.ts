@@ -49,13 +49,26 @@ export interface Inference {
   server: string | null;
   serverId: string | null;
   modelFile: string | null; // sha256
-  image: { width: number | null; height: number | null; url: string | null; thumbnail: string | null };
+  image: {
+    width: number | null;
+    height: number | null;
+    url: string | null;
+    thumbnail: string | null;
+    annotation: string | null; // what came with an uploaded picture
+    uploads: string[]; // pictures of a request of which nobody knows whose each is
+  };
   predictions: Prediction[];
-  annotation: Prediction[]; // drawn by people or tools, came with the picture
   metadata: Record<string, Value>;
   error: string | null;
   partial: boolean; // from a source that sends a part of the record only
   clockSuspect: boolean; // its time is more than a day ahead or a year back
+}
+
+// Shapes that came with an uploaded picture, in that picture's pixels.
+export interface Annotation {
+  predictions: Prediction[];
+  width: number | null;
+  height: number | null;
 }
 
 export interface Change {
@@ -199,7 +212,7 @@ export function prediction(raw: unknown): Prediction {
 
 export function inference(raw: unknown): Inference {
   const r = object<Schemas["Inference"]>(raw),
-    image = object<Schemas["Image"] & { annotation: unknown }>(r["image"]);
+    image = object<Schemas["Image"] & { annotation_url: unknown; uploads: unknown }>(r["image"]);
   return {
     id: text(r["inference_id"]) ?? "",
     model: text(r["model_id"]),
@@ -219,9 +232,10 @@ export function inference(raw: unknown): Inference {
       height: number(image["height"]),
       url: ownPath(image["url"]),
       thumbnail: ownPath(image["thumbnail_url"]),
+      annotation: ownPath(image.annotation_url),
+      uploads: list(image.uploads).flatMap(u => ownPath(object(u)["url"]) ?? []),
     },
     predictions: list(r["predictions"]).map(prediction),
-    annotation: list(object(image.annotation)["predictions"]).map(prediction),
     metadata: values(r["metadata"]),
     error: name(r["error"]),
     partial: r["partial"] === true,
@@ -523,6 +537,15 @@ export const api = {
     ),
   inference: async (ws: string, id: string, index: number | null, model: string | null, signal?: AbortSignal) =>
     detail(await call("GET", `/${enc(ws)}/inferences/${enc(id)}${query({ index, model })}`, signal ? { signal } : {})),
+  annotation: async (path: string, signal?: AbortSignal): Promise<Annotation> => {
+    const r = object(await call("GET", path, signal ? { signal, base: "" } : { base: "" })),
+      size = object(r["image"]);
+    return {
+      predictions: list(r["predictions"]).map(prediction),
+      width: number(size["width"]),
+      height: number(size["height"]),
+    };
+  },
   setMetadata: (ws: string, id: string, field: string, v: Value) =>
     call("PUT", `/${enc(ws)}/inferences/${enc(id)}/metadata/${enc(field)}`, { body: { value: v } }),
   removeMetadata: (ws: string, id: string, field: string) =>

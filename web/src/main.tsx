@@ -5,15 +5,18 @@ import { Answered, api, ApiError, events, type Missing, type Server, type Sessio
 import { Inference } from "./pages/inference";
 import { Inferences } from "./pages/inferences";
 import { Overview } from "./pages/overview";
+import { MetadataPage } from "./pages/metadata";
 import { Review } from "./pages/review";
+import { Settings } from "./pages/settings";
 import { explain, SignIn } from "./pages/signin";
 import { withClause } from "./filter";
 import { plural, span } from "./format";
 import { calendarKnown, setCalendar, USUAL } from "./shifts";
+import { OpenView } from "./settings/views";
 import { forget, SessionContext, useKeys, useRoute } from "./state";
 import "./style.css";
 import { Dialog, Icon, Logo, type IconName } from "./ui";
-import { ANY, inferencesLink, overviewLink, RANGES, reviewLink, type Route, type Scope } from "./url";
+import { ANY, inferencesLink, metadataLink, overviewLink, RANGES, reviewLink, settingsLink, type Route, type Scope } from "./url";
 
 // Takes the key out of a link's fragment, and the fragment out of the address and the history, before anything else
 // runs.
@@ -63,6 +66,21 @@ const PLACES: Place[] = [
     icon: "review",
     link: scope => reviewLink({ ...scope, filter: ["-has:review", "-has:error"].reduce(withClause, scope.filter) }),
     draw: r => r.page === "review" && <Review scope={r.scope} order={r.order} />,
+  },
+  {
+    pages: ["metadata"],
+    title: "Metadata",
+    icon: "metadata",
+    link: () => metadataLink(),
+    draw: () => <MetadataPage />,
+  },
+  {
+    pages: ["settings", "view"],
+    title: "Settings",
+    icon: "settings",
+    link: () => settingsLink(),
+    draw: r =>
+      r.page === "settings" ? <Settings section={r.section} /> : r.page === "view" && <OpenView id={r.id} />,
   },
 ];
 

@@ -28,9 +28,13 @@ interface Size {
   height: number;
 }
 
-// The record's size if it has one, else the picture's, else the room its shapes take.
-function frame(r: Inference, predictions: Prediction[], natural: Size | null): Size {
-  if (r.image.width && r.image.height) return { width: r.image.width, height: r.image.height };
+// The size that is known, else the picture's, else the room its shapes take.
+function frame(
+  given: { width: number | null; height: number | null } | null,
+  predictions: Prediction[],
+  natural: Size | null,
+): Size {
+  if (given?.width && given.height) return { width: given.width, height: given.height };
   if (natural) return natural;
   const corners = predictions.flatMap(p => [
     ...(placed(p) ? [{ x: p.x + p.width / 2, y: p.y + p.height / 2 }] : []),
@@ -71,6 +75,7 @@ function Shape({ p, tone, size }: { p: Prediction; tone: string; size: Size }) {
 export function Picture({
   row,
   predictions = row.predictions,
+  size: given,
   visible,
   colour,
   hover,
@@ -78,6 +83,7 @@ export function Picture({
 }: {
   row: Inference;
   predictions?: Prediction[];
+  size?: { width: number | null; height: number | null } | null; // of the picture the predictions are of, if another
   visible: number[];
   colour: (name: string) => number;
   hover: number | null;
@@ -87,7 +93,7 @@ export function Picture({
     [natural, setNatural] = useState<Size | null>(null);
   const box = useRef<HTMLDivElement>(null),
     { look, turn, drag } = useLook(box);
-  const size = frame(row, predictions, natural),
+  const size = frame(given === undefined ? row.image : given, predictions, natural),
     picture = row.image.url !== null && !failed;
   const percent = (v: number, of: number) => `${(v / of) * 100}%`;
   const tone = (i: number) =>

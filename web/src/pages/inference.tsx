@@ -1,7 +1,7 @@
 // One inference: the picture, what was found, everything known about it, and what people add.
 import type { ComponentChildren } from "preact";
 import { useLayoutEffect, useState } from "preact/hooks";
-import { api, serverNow, type Detail, type Inference as Row, type Value } from "../api";
+import { api, serverNow, type Annotation, type Detail, type Inference as Row, type Value } from "../api";
 import { countClasses } from "../columns";
 import { clauseFor } from "../filter";
 import { confidence, count, NONE, parse, plural, seconds } from "../format";
@@ -169,13 +169,15 @@ function Found({ row, scope, children }: { row: Detail; scope: Scope; children: 
     [hover, setHover] = useState<number | null>(null);
   const [sort, setSort] = useState<Sort>({ by: "confidence", down: true });
   const classes = countClasses(row),
-    colour = colours([...row.predictions, ...row.annotation]);
+    annotation = useAnnotation(row),
+    colour = colours([...row.predictions, ...(annotation?.predictions ?? [])]);
   const visible = row.predictions.flatMap((p, i) =>
     !off.includes(p.class) && (p.confidence ?? 1) >= least ? [i] : [],
   );
   const drawn = row.predictions.some(drawable),
-    annotated = !drawn && row.annotation.some(drawable);
-  const outlines = row.annotation.flatMap((p, i) => (off.includes(p.class) ? [] : [i]));
+    shapes = !drawn && annotation ? annotation.predictions : row.predictions,
+    annotated = shapes !== row.predictions && shapes.some(drawable);
+  const outlines = shapes.flatMap((p, i) => (off.includes(p.class) ? [] : [i]));
   const key = (i: number) => (sort.by === "class" ? row.predictions[i]!.class : (row.predictions[i]!.confidence ?? -1));
   const sorted = [...visible].sort((a, b) => {
     const x = key(a),
@@ -212,7 +214,7 @@ function Found({ row, scope, children }: { row: Detail; scope: Scope; children: 
         {(row.image.url !== null || drawn || annotated) && (
           <Picture
             row={row}
-            {...(annotated ? { predictions: row.annotation, visible: outlines } : { visible: drawn ? visible : [] })}
+            {...(annotated ? { predictions: shapes, size: annotation, visible: outlines } : { visible: drawn ? visible : [] })}
             colour={colour}
             hover={annotated ? null : hover}
             onHover={annotated ? () => undefined : setHover}
@@ -222,6 +224,16 @@ function Found({ row, scope, children }: { row: Detail; scope: Scope; children: 
           <p class="hint">
             The boxes are from the annotation that came with the picture; the record itself has classes and confidence only.
           </p>
+        )}
+        {row.image.url === null && row.image.uploads.length > 0 && (
+          <figure class="uploads">
+            <figcaption>Pictures of this request; which of them is this inference's is not known</figcaption>
+            {row.image.uploads.map((u, i) => (
+              <a key={u} href={u}>
+                <img src={u} alt={`Picture ${i + 1} of this request`} loading="lazy" />
+              </a>
+            ))}
+          </figure>
         )}
         {!drawn && row.predictions.length > 0 && <Bars row={row} colour={colour} />}
         <Lacking row={row} drawn={drawn} annotated={annotated} />
@@ -350,10 +362,16 @@ function Found({ row, scope, children }: { row: Detail; scope: Scope; children: 
 
 const round = (v: number) => String(Math.round(v * 10) / 10);
 
+// The annotation is asked for only where the record has no shapes of its own.
+function useAnnotation(row: Detail): Annotation | null {
+  const path = row.predictions.some(drawable) ? null : row.image.annotation;
+  return useLoad(path && `annotation ${path}`, signal => api.annotation(path!, signal), 0).data;
+}
+
 function Lacking({ row, drawn, annotated }: { row: Detail; drawn: boolean; annotated: boolean }) {
   if (row.error !== null) return null;
   const boxes = row.predictions.length > 0 && !drawn && !annotated,
-    picture = row.image.url === null;
+    picture = row.image.url === null && row.image.uploads.length === 0;
   if (!boxes && !picture && !row.partial) return null;
   return (
     <aside class="notice lacking" aria-label="What this record lacks">

@@ -1,0 +1,298 @@
+// Every metadata field of the workspace: what it holds, how many inferences carry it, since when; names that are easily
+// mistaken for each other; and what still waits for its inference.
+import { useEffect, useState } from "preact/hooks";
+import { api, call, enc, list, number, object, text, value, type Value } from "../api";
+import { clauseFor, metadataName } from "../filter";
+import { count, plural } from "../format";
+import { RARELY, useLoad, useWorkspace } from "../state";
+import { DataTable, type TableColumn } from "../table";
+import { Ago, AsOf, Failure, Shown, Teach, Time } from "../ui";
+import { ANY, inferencesLink } from "../url";
+import "./metadata.css";
+
+interface Field {
+  name: string;
+  types: { string: number; number: number; boolean: number };
+  inferences: number;
+  values: number;
+  estimated: boolean;
+  top: { value: Value; count: number }[];
+  near: string[];
+}
+
+interface Seen {
+  first: string | null;
+  last: string | null;
+}
+
+async function read(ws: string, signal: AbortSignal) {
+  const r = object(await call("GET", `/${enc(ws)}/fields`, { signal })),
+    pending = object(r["pending"]);
+  const fields = list(r["fields"])
+    .map(v => object(v))
+    .map((f): Field => {
+      const types = object(f["types"]);
+      return {
+        name: text(f["name"]) ?? "",
+        types: {
+          string: number(types["string"]) ?? 0,
+          number: number(types["number"]) ?? 0,
+          boolean: number(types["boolean"]) ?? 0,
+        },
+        inferences: number(f["inferences"]) ?? 0,
+        values: number(f["values"]) ?? 0,
+        estimated: f["estimated"] === true,
+        top: list(f["top"])
+          .map(v => object(v))
+          .flatMap(t => {
+            const v = value(t["value"]);
+            return v === null ? [] : [{ value: v, count: number(t["count"]) ?? 0 }];
+          }),
+        near: list(f["near"]).filter((n): n is string => typeof n === "string"),
+      };
+    });
+  return {
+    fields,
+    pending: { ids: number(pending["ids"]) ?? 0, oldest: text(pending["oldest"]) },
+    asOf: text(r["as_of"]),
+  };
+}
+
+// Groups of names that differ only in case, blanks or signs, the most used one first.
+export function alike(fields: { name: string; inferences: number; near: string[] }[]): string[][] {
+  const left = new Map(fields.map(f => [f.name, f])),
+    groups: string[][] = [];
+  for (const f of [...fields].sort((a, b) => b.inferences - a.inferences)) {
+    if (!left.delete(f.name) || !f.near.length) continue;
+    const others = f.near.filter(n => left.has(n));
+    for (const n of others) left.delete(n);
+    if (others.length) groups.push([f.name, ...others]);
+  }
+  return groups;
+}
+
+const named = (name: string) => `has:${metadataName(name)}`;
+
+export function MetadataPage() {
+  const ws = useWorkspace();
+  const { data, error, reload } = useLoad(`all fields ${ws}`, signal => read(ws, signal), RARELY);
+  const seen = useSeen(ws, data?.fields ?? null);
+  const of = new Map(data?.fields.map(f => [f.name, f]));
+  const groups = data ? alike(data.fields) : [];
+  return (
+    <main id="main" class="page fieldpage" aria-busy={!data && !error}>
+      <header class="head">
+        <h1>Metadata</h1>
+        {data && <span class="hint">{plural(data.fields.length, "field")}</span>}
+        <AsOf iso={data?.asOf ?? null} failed={error !== null} />
+      </header>
+      {error && !data && <Failure error={error} what="The fields could not be read." onRetry={reload} />}
+      {data && data.fields.length === 0 && data.pending.ids === 0 && (
+        <section class="empty">
+          <h2>No metadata yet</h2>
+          <p>What the vision system did not know (line, shift, serial number, the operator's verdict) is attached by id:</p>
+          <Teach />
+        </section>
+      )}
+      {groups.length > 0 && (
+        <section class="block" aria-labelledby="alike-title">
+          <header>
+            <h2 id="alike-title">Easily mistaken for each other</h2>
+          </header>
+          <p class="hint">
+            Names are case-sensitive, as at the platform: each of these is a field of its own, and a filter on one finds
+            nothing of the other.
+          </p>
+          <div class="alike">
+            {groups.map(names => (
+              <ul key={names[0]}>
+                {names.map(n => (
+                  <li key={n}>
+                    <a class="mono clip" href={inferencesLink({ ...ANY, filter: named(n) })} title={n}>
+                      {n}
+                    </a>
+                    <b>{plural(of.get(n)?.inferences ?? 0, "inference")}</b>
+                    <span class="hint clip">
+                      {of
+                        .get(n)
+                        ?.top.slice(0, 4)
+                        .map(t => String(t.value))
+                        .join(", ")}
+                    </span>
+                    <span class="hint">
+                      last on <Time iso={seen.get(n)?.last ?? null} />
+                    </span>
+                  </li>
+                ))}
+              </ul>
+            ))}
+          </div>
+        </section>
+      )}
+      {data && data.fields.length > 0 && (
+        <DataTable
+          label="Metadata fields"
+          file="metadata-fields"
+          rows={data.fields}
+          columns={columns(seen)}
+          rowKey={f => f.name}
+          empty="No field yet."
+          rowHeight={40}
+          keys
+          exports
+          head={<h2>Fields</h2>}
+        />
+      )}
+      {data && <Waiting ids={data.pending.ids} oldest={data.pending.oldest} />}
+    </main>
+  );
+}
+
+function kinds(f: Field): string {
+  const of: [string, number][] = [
+    ["text", f.types.string],
+    ["number", f.types.number],
+    ["true/false", f.types.boolean],
+  ];
+  const held = of.filter(([, n]) => n > 0);
+  return held.length > 1 ? held.map(([t, n]) => `${t} ${count(n)}`).join(", ") : (held[0]?.[0] ?? "–");
+}
+
+function columns(seen: Map<string, Seen>): TableColumn<Field>[] {
+  return [
+    {
+      id: "name",
+      title: "Field",
+      width: 208,
+      sortable: true,
+      value: f => f.name,
+      cell: f => (
+        <a class="clip mono" href={inferencesLink({ ...ANY, filter: named(f.name) })} title={f.name}>
+          {f.name}
+        </a>
+      ),
+    },
+    {
+      id: "types",
+      title: "Types seen",
+      help: "More than one: the same field was sent as text here and as a number there",
+      width: 152,
+      sortable: true,
+      value: kinds,
+      cell: f => (
+        <span class={Object.values(f.types).filter(n => n > 0).length > 1 ? "clip mixed" : "clip"} title={kinds(f)}>
+          {kinds(f)}
+        </span>
+      ),
+    },
+    {
+      id: "inferences",
+      title: "Inferences",
+      width: 104,
+      numeric: true,
+      sortable: true,
+      value: f => f.inferences,
+      cell: f => count(f.inferences),
+    },
+    {
+      id: "values",
+      title: "Values",
+      help: "How many different ones",
+      width: 96,
+      numeric: true,
+      sortable: true,
+      value: f => f.values,
+      cell: f => `${f.estimated ? "≈ " : ""}${count(f.values)}`,
+    },
+    {
+      id: "top",
+      title: "Most frequent",
+      width: 336,
+      value: f => f.top.map(t => `${String(t.value)} (${t.count})`).join(", "),
+      cell: f => (
+        <span class="clip tops">
+          {f.top.slice(0, 5).map(t => (
+            <a
+              key={`${typeof t.value} ${String(t.value)}`}
+              class="quiet"
+              href={inferencesLink({ ...ANY, filter: clauseFor(metadataName(f.name), t.value) })}
+              title={`${count(t.count)} inferences`}
+            >
+              <Shown value={t.value} /> <b>{count(t.count)}</b>
+            </a>
+          ))}
+        </span>
+      ),
+    },
+    {
+      id: "first",
+      title: "First seen",
+      help: "The time of the first inference that carries it",
+      width: 164,
+      sortable: true,
+      value: f => seen.get(f.name)?.first ?? null,
+      cell: f => <Time iso={seen.get(f.name)?.first ?? null} />,
+    },
+    {
+      id: "last",
+      title: "Last seen",
+      help: "The time of the last inference that carries it",
+      width: 164,
+      sortable: true,
+      value: f => seen.get(f.name)?.last ?? null,
+      cell: f => <Time iso={seen.get(f.name)?.last ?? null} />,
+    },
+  ];
+}
+
+const ASKED = 200; // fields; whoever has more finds the rest in the list itself
+
+// First and last inference of each field, one question after the other: the table does not wait for them.
+function useSeen(ws: string, fields: Field[] | null): Map<string, Seen> {
+  const [seen, setSeen] = useState<Map<string, Seen>>(new Map());
+  const names = fields?.slice(0, ASKED).map(f => f.name) ?? [];
+  useEffect(() => {
+    const controller = new AbortController();
+    void (async () => {
+      for (const name of names) {
+        const [answer] = await api.query(
+          ws,
+          {
+            filter: named(name),
+            groups: [{ by: [], measures: ["min(time)", "max(time)"] }],
+          },
+          controller.signal,
+        );
+        const row = answer?.rows[0] ?? [];
+        setSeen(before => new Map(before).set(name, { first: text(row[0]), last: text(row[1]) }));
+      }
+    })().catch(() => undefined);
+    return () => controller.abort();
+  }, [ws, names.join("\n")]);
+  return seen;
+}
+
+function Waiting({ ids, oldest }: { ids: number; oldest: string | null }) {
+  return (
+    <section class="block" aria-labelledby="pending-title">
+      <header>
+        <h2 id="pending-title">Waiting for their inference</h2>
+      </header>
+      {ids === 0 ? (
+        <p class="hint">None: everything that was attached has found its inference.</p>
+      ) : (
+        <>
+          <p>
+            Metadata has come for <b>{plural(ids, "id")}</b> that no inference has yet; the oldest waits since{" "}
+            <Time iso={oldest} /> (<Ago iso={oldest} />
+            ).
+          </p>
+          <p class="hint">
+            A minute is usual: fleets ship their results in batches. Hours mean that the inferences are not sent here, or
+            that the id is misspelt.
+          </p>
+        </>
+      )}
+    </section>
+  );
+}

@@ -1,0 +1,88 @@
+// What the sections of the settings share: a form that is saved, and a button that asks once more.
+import { useEffect, useState } from "preact/hooks";
+import { ApiError, call, enc, list, object } from "../api";
+
+export const path = (ws: string, what: string, id?: string | number | null): string =>
+  `/${enc(ws)}/${what}${id === undefined || id === null ? "" : `/${enc(String(id))}`}`;
+
+export const get = async (ws: string, what: string, signal?: AbortSignal) =>
+  object(await call("GET", path(ws, what), signal ? { signal } : {}));
+
+export const items = (v: unknown) => list(v).map(i => object(i));
+
+// A change that is on its way, done, or refused.
+export function useSaving(): {
+  waiting: boolean;
+  said: string;
+  error: ApiError | null;
+  run: (what: () => Promise<unknown>, said?: string) => Promise<boolean>;
+} {
+  const [waiting, setWaiting] = useState(false),
+    [said, say] = useState(""),
+    [error, setError] = useState<ApiError | null>(null);
+  const run = async (what: () => Promise<unknown>, done = "Saved.") => {
+    setWaiting(true);
+    setError(null);
+    say("");
+    try {
+      await what();
+      say(done);
+      return true;
+    } catch (e) {
+      setError(e instanceof ApiError ? e : new ApiError(-1, String(e)));
+      return false;
+    } finally {
+      setWaiting(false);
+    }
+  };
+  return { waiting, said, error, run };
+}
+
+export function Said({ said, error }: { said: string; error: ApiError | null }) {
+  return (
+    <>
+      <span class="hint" role="status">
+        {!error && said}
+      </span>
+      {error && (
+        <p class="wrong" role="alert">
+          Not saved. {error.message}
+        </p>
+      )}
+    </>
+  );
+}
+
+// The first press asks, the second does it. Left alone it forgets the first.
+export function Sure({
+  label,
+  sure,
+  name,
+  disabled = false,
+  onSure,
+}: {
+  label: string;
+  sure: string;
+  name: string; // what it is about, for those who hear the page
+  disabled?: boolean;
+  onSure: () => void;
+}) {
+  const [asked, setAsked] = useState(false);
+  useEffect(() => {
+    if (!asked) return undefined;
+    const timer = setTimeout(() => setAsked(false), 6000);
+    return () => clearTimeout(timer);
+  }, [asked]);
+  return (
+    <button
+      type="button"
+      class={asked ? "button small danger" : "button small"}
+      disabled={disabled}
+      aria-label={`${asked ? sure : label} ${name}`}
+      onClick={() => (asked ? (setAsked(false), onSure()) : setAsked(true))}
+      onBlur={() => setAsked(false)}
+    >
+      {asked ? sure : label}
+    </button>
+  );
+}
