@@ -36,6 +36,7 @@ void delete_first_key(struct request *r);
 void post_metadata(struct request *r);
 void put_metadata(struct request *r);
 void delete_metadata(struct request *r);
+void patch_metadata(struct request *r);
 
 /* pingback.c */
 void post_pingback(struct request *r);
@@ -111,6 +112,15 @@ void get_active_learning(struct request *r);
 /* shifts.c */
 void get_shifts(struct request *r);
 void put_shifts(struct request *r);
+
+/* retention.c */
+void get_retention(struct request *r);
+void put_retention(struct request *r);
+
+/* keys.c */
+void get_keys(struct request *r);
+void post_key(struct request *r);
+void delete_key(struct request *r);
 
 /* views.c */
 void get_saved_views(struct request *r);

@@ -1,5 +1,5 @@
 /* POST /:workspace/inference-stats/metadata: attach values to inferences by id (protocol 3.4), and the own API's
- * PUT and DELETE /api/v1/:workspace/inferences/:id/metadata/:field.
+ * PUT and DELETE /api/v1/:workspace/inferences/:id/metadata/:field, and PATCH of several fields in one write.
  *
  * The body is read once, by the pull parser, into attaches that point into it; the key may be in it, so who asks is
  * known only after that. The first fault is kept and told once the key has been found good: 401 comes before 400. */
@@ -253,17 +253,20 @@ void post_metadata(struct request *r) {
 
 /* ---- one field of one inference ---- */
 
+static const char *result_of(const struct attach_counts *n) {
+    return n->applied ? "applied" : n->pending ? "pending" : "unchanged";
+}
+
 static void attached_one(struct request *r) {
     const struct store_write *w = write_of(r);
     if (w->err.code != ERR_NONE) {
         respond_error(r, &w->err);
         return;
     }
-    const struct attach_counts *n = &w->results[0].attach;
     note(r);
     put_object(&r->out);
     put_key(&r->out, "status"), put_strz(&r->out, "ok");
-    put_key(&r->out, "result"), put_strz(&r->out, n->applied ? "applied" : n->pending ? "pending" : "unchanged");
+    put_key(&r->out, "result"), put_strz(&r->out, result_of(&w->results[0].attach));
     put_object_end(&r->out);
     respond_json(r, 200);
 }
@@ -321,4 +324,90 @@ void put_metadata(struct request *r) {
 void delete_metadata(struct request *r) {
     struct err fault = {0};
     attach_one(r, (struct str){0}, &(struct value){.type = VALUE_NONE}, &fault);
+}
+
+/* ---- several fields of one inference ---- */
+
+enum { PATCH_MOST = 256 };
+
+static void patched(struct request *r) {
+    const struct store_write *w = write_of(r);
+    const struct noted *n = w->user;
+    if (w->err.code != ERR_NONE) {
+        respond_error(r, &w->err);
+        return;
+    }
+    note(r);
+    put_object(&r->out);
+    put_key(&r->out, "status"), put_strz(&r->out, "ok");
+    put_key(&r->out, "results"), put_object(&r->out);
+    for (size_t i = 0; i < n->count; i++) /* an attach of one id is one record */
+        put_key_str(&r->out, n->list[i].field), put_strz(&r->out, result_of(&w->results[i].attach));
+    put_object_end(&r->out);
+    put_object_end(&r->out);
+    respond_json(r, 200);
+}
+
+static void patch_fault(struct err *fault, struct str field, const char *what) {
+    if (fault->code == ERR_NONE)
+        err_set(fault, ERR_INVALID, "\"" STR_FMT "\": %s", field.n > 100 ? 100 : (int)field.n, field.p, what);
+}
+
+/* {FIELD: string | number | boolean | null, ...}; null removes. api_key is the key. */
+static size_t read_patch(struct request *r, struct attach *list, struct str *key, struct err *fault) {
+    struct json_pull j;
+    size_t count = 0;
+    json_pull_init(&j, r->body, &r->arena);
+    if (json_next(&j) == PULL_OBJECT) {
+        while (json_next(&j) == PULL_KEY) {
+            struct attach a = {.field = j.text};
+            struct err e = {0};
+            if (json_next(&j) == PULL_ERROR) break;
+            if (str_is(a.field, "api_key")) {
+                if (j.token == PULL_STRING) *key = j.text;
+            } else if (count == PATCH_MOST) {
+                patch_fault(fault, a.field, "a request may change 256 fields");
+            } else if (!value_of_token(&j, &a.value)) {
+                patch_fault(fault, a.field, "must be a string, a number, true, false or null");
+            } else if (!check_field(a.field, &e) || !check_value(&a.value, &e)) {
+                patch_fault(fault, a.field, e.msg);
+            } else {
+                for (size_t i = 0; i < count; i++)
+                    if (str_eq(list[i].field, a.field)) patch_fault(fault, a.field, "stands there twice");
+                list[count++] = a;
+            }
+            json_skip(&j, NULL);
+        }
+        if (j.token == PULL_OBJECT_END) json_next(&j);
+    }
+    if (j.token != PULL_END)
+        err_set(fault, ERR_INVALID, "the body must be a JSON object of fields and values; %s at byte %zu",
+                j.error ? j.error : "an object is due", j.at);
+    else if (count == 0 && fault->code == ERR_NONE)
+        err_set(fault, ERR_INVALID, "no field is named: {\"camera_location\": \"canada\"}");
+    return count;
+}
+
+void patch_metadata(struct request *r) {
+    struct identity who;
+    struct str key = {0}, *id = arena_alloc(&r->arena, sizeof *id);
+    struct err e = {0}, fault = {0};
+    struct attach *list = arena_alloc(&r->arena, PATCH_MOST * sizeof *list);
+    size_t count = read_patch(r, list, &key, &fault);
+    *id = request_param(r, "id");
+    if (!authorize_workspace(r, request_param(r, "workspace"), key, &who, &e)) {
+        respond_error(r, &e);
+    } else if (fault.code != ERR_NONE || !check_id(*id, &fault)) {
+        respond_error(r, &fault);
+    } else {
+        struct store_write *w = write_start(r, who.workspace_id);
+        for (size_t i = 0; i < count; i++) {
+            list[i].key_id = (uint32_t)who.key_id;
+            list[i].ids = id;
+            list[i].id_count = 1;
+            write_attach(w, &list[i]);
+        }
+        note_later(r, &(struct noted){who.key_id, list, count});
+        write_send(r, patched);
+    }
 }

@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "catalog/activity.h"
 #include "catalog/internal.h"
 #include "catalog/lookup.h"
 
@@ -337,16 +338,40 @@ static bool insert_key(struct catalog *c, uint32_t workspace, struct str key, st
     db_bind_text(s, 3, (struct str){key.p, shown});
     db_bind_text(s, 4, name);
     sqlite3_bind_int64(s, 5, clock_now_us());
-    return step_and_finish(c, s, e) && load_table(c, e);
+    return step_and_finish(c, s, e);
 }
 
-bool catalog_key_add(struct catalog *c, uint32_t workspace, struct str key, struct str name, struct err *e) {
+/* Beside a change of keys, in its transaction. */
+static bool note_key(struct catalog *c, uint32_t workspace, int64_t by, struct str name, struct str what,
+                     struct err *e) {
+    const struct activity x = {.key_id = by, .action = ACTIVITY_KEY, .subject = name, .detail = what};
+    return activity_insert(c, c->db, workspace, &x, e);
+}
+
+static bool key_room(struct catalog *c, uint32_t workspace, struct err *e) {
+    sqlite3_stmt *s = prepare(c, "SELECT count(*) FROM keys WHERE workspace = ?");
+    sqlite3_bind_int64(s, 1, workspace);
+    return db_number(s) < KEYS_MOST ||
+           err_set(e, ERR_NO_SPACE, "this workspace has %d keys with the revoked ones, the most there may be",
+                   KEYS_MOST);
+}
+
+static bool add_key(struct catalog *c, uint32_t workspace, struct str key, struct str name, int64_t by,
+                    struct err *e) {
+    if (!key_room(c, workspace, e) || !insert_key(c, workspace, key, name, e)) return false;
+    return sqlite3_changes(c->db) == 0 || note_key(c, workspace, by, name, STR("added"), e);
+}
+
+bool catalog_key_add(struct catalog *c, uint32_t workspace, struct str key, struct str name, int64_t by,
+                     struct err *e) {
     struct identity who;
     if (!key_ok(key, e)) return false;
+    if (catalog_key(c, key, &who) && who.workspace_id == workspace) return true;
     if (name.n >= KEY_NAME_SIZE || !str_is_utf8(name) || (name.n && memchr(name.p, 0, name.n)))
         return err_set(e, ERR_INVALID, "a key's name must be at most %d bytes of UTF-8", KEY_NAME_SIZE - 1);
     pthread_mutex_lock(&c->lock);
-    bool ok = insert_key(c, workspace, key, name, e);
+    bool ok = db_run(c->db, "BEGIN IMMEDIATE", e) && db_end(c->db, add_key(c, workspace, key, name, by, e), e) &&
+              load_table(c, e);
     pthread_mutex_unlock(&c->lock);
     if (!ok) return false;
     if (!catalog_key(c, key, &who)) return err_set(e, ERR_IO, "catalog: the new key is not there");
@@ -400,16 +425,31 @@ static bool find_live_key(struct catalog *c, uint32_t workspace, struct str whic
                    (int)(which.n < 40 ? which.n : 40), which.p);
 }
 
-bool catalog_key_revoke(struct catalog *c, uint32_t workspace, struct str which, struct err *e) {
-    int64_t id = 0;
-    if (!find_live_key(c, workspace, which, &id, e)) return false;
-    pthread_mutex_lock(&c->lock);
-    sqlite3_stmt *s = prepare(c, "UPDATE keys SET revoked_us = ? WHERE id = ? AND revoked_us IS NULL");
+static bool revoke(struct catalog *c, uint32_t workspace, int64_t key_id, int64_t by, struct err *e) {
+    struct key_name name = {0};
+    catalog_key_name(c, key_id, &name);
+    sqlite3_stmt *s =
+        prepare(c, "UPDATE keys SET revoked_us = ? WHERE workspace = ? AND id = ? AND revoked_us IS NULL");
     sqlite3_bind_int64(s, 1, clock_now_us());
-    sqlite3_bind_int64(s, 2, id);
-    bool ok = step_and_finish(c, s, e) && load_table(c, e);
+    sqlite3_bind_int64(s, 2, workspace);
+    sqlite3_bind_int64(s, 3, key_id);
+    if (!step_and_finish(c, s, e)) return false;
+    if (sqlite3_changes(c->db) == 0)
+        return err_set(e, ERR_NOT_FOUND, "no key of this workspace that opens it has this id");
+    return note_key(c, workspace, by, str_of(name.name), STR("revoked"), e);
+}
+
+bool catalog_key_revoke_id(struct catalog *c, uint32_t workspace, int64_t key_id, int64_t by, struct err *e) {
+    pthread_mutex_lock(&c->lock);
+    bool ok = db_run(c->db, "BEGIN IMMEDIATE", e) && db_end(c->db, revoke(c, workspace, key_id, by, e), e) &&
+              load_table(c, e);
     pthread_mutex_unlock(&c->lock);
     return ok;
+}
+
+bool catalog_key_revoke(struct catalog *c, uint32_t workspace, struct str which, struct err *e) {
+    int64_t id = 0;
+    return find_live_key(c, workspace, which, &id, e) && catalog_key_revoke_id(c, workspace, id, 0, e);
 }
 
 void catalog_key_make(char out[KEY_TEXT_SIZE]) {

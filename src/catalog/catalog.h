@@ -24,7 +24,8 @@ enum {
     KEY_MIN = 8,
     KEY_MAX = 512,
     MAC_SIZE = 32,
-    KEY_TEXT_SIZE = 36
+    KEY_TEXT_SIZE = 36,
+    KEYS_MOST = 10000
 };
 
 struct workspace {
@@ -73,13 +74,15 @@ void catalog_sign(const struct catalog *c, const void *p, size_t n, unsigned cha
 
 /* A slug is [A-Za-z0-9][A-Za-z0-9_-]*, 1 to 64 bytes, and no route's first segment. One that is there is no error. */
 bool catalog_workspace_add(struct catalog *c, struct str slug, struct workspace *out, struct err *e);
-/* A key that already opens this workspace is no error; one that opens another is ERR_CONFLICT. */
-bool catalog_key_add(struct catalog *c, uint32_t workspace, struct str key, struct str name, struct err *e);
+/* A key that already opens this workspace is no error; one that opens another is ERR_CONFLICT. by: whose key it was made
+ * with, for the activity list; 0: the command line. ERR_NO_SPACE: there are KEYS_MOST, with the revoked ones. */
+bool catalog_key_add(struct catalog *c, uint32_t workspace, struct str key, struct str name, int64_t by, struct err *e);
 /* Newest first, in the arena; revoked ones too. */
 bool catalog_keys(struct catalog *c, uint32_t workspace, struct arena *a, struct key_info **keys, size_t *count,
                   struct err *e);
 /* which: a key's id, or its displayed prefix when only one key of the workspace has it. */
 bool catalog_key_revoke(struct catalog *c, uint32_t workspace, struct str which, struct err *e);
+bool catalog_key_revoke_id(struct catalog *c, uint32_t workspace, int64_t key_id, int64_t by, struct err *e);
 
 /* A new random key: "sg_" and 32 letters or digits (190 bits). */
 void catalog_key_make(char out[KEY_TEXT_SIZE]);

@@ -45,21 +45,3 @@ bool setting_write(struct catalog *c, uint32_t workspace, const char *name, stru
     catalog_unlock(c);
     return ok;
 }
-
-bool settings_of(struct catalog *c, const char *name, struct arena *a, struct setting **list, size_t *count,
-                 struct err *e) {
-    *count = 0;
-    *list = NULL;
-    sqlite3 *db = catalog_lock(c);
-    sqlite3_stmt *s = db_prepare(db, "SELECT workspace, value, count(*) OVER () FROM settings WHERE name = ?");
-    db_bind_text(s, 1, str_of(name));
-    int step;
-    while ((step = sqlite3_step(s)) == SQLITE_ROW) {
-        if (!*list) *list = arena_alloc(a, (size_t)sqlite3_column_int64(s, 2) * sizeof **list);
-        (*list)[(*count)++] = (struct setting){(uint32_t)sqlite3_column_int64(s, 0), db_column(s, 1, a)};
-    }
-    bool ok = step == SQLITE_DONE || db_error(db, e, "reading");
-    sqlite3_finalize(s);
-    catalog_unlock(c);
-    return ok;
-}

@@ -9,11 +9,3 @@ bool setting_read(struct catalog *c, uint32_t workspace, const char *name, struc
 /* value {NULL, 0}: as if it was never set. note: its subject is the setting's name when it has none. */
 bool setting_write(struct catalog *c, uint32_t workspace, const char *name, struct str value,
                    const struct activity *note, struct err *e);
-
-struct setting {
-    uint32_t workspace;
-    struct str value;
-};
-/* Of every workspace that has it. */
-bool settings_of(struct catalog *c, const char *name, struct arena *a, struct setting **list, size_t *count,
-                 struct err *e);

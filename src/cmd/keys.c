@@ -48,7 +48,7 @@ static int add(struct catalog *c, const struct order *o) {
     char key[KEY_MAX + 1];
     if (!o->from_stdin) catalog_key_make(key);
     if ((o->from_stdin && !read_key(key, &e)) || !catalog_workspace_add(c, str_of(o->workspace), &w, &e) ||
-        !catalog_key_add(c, w.id, str_of(key), str_of(o->name), &e))
+        !catalog_key_add(c, w.id, str_of(key), str_of(o->name), 0, &e))
         return failed(&e);
     if (o->from_stdin)
         fprintf(stderr, "the key now opens the workspace %s\n", w.slug);

@@ -6,6 +6,7 @@
 
 #include "api/app.h"
 #include "api/gateway.h"
+#include "api/retention.h"
 #include "api/routes.h"
 #include "api/unserved.h"
 #include "api/upstream.h"
@@ -54,14 +55,14 @@ static bool first_start(struct server *s, struct err *e) {
     catalog_key_make(key);
     return datadir_write_first_key(s->conf.data, "default", key, e) &&
            catalog_workspace_add(s->app.catalog, STR("default"), &w, e) &&
-           catalog_key_add(s->app.catalog, w.id, str_of(key), STR("first"), e);
+           catalog_key_add(s->app.catalog, w.id, str_of(key), STR("first"), 0, e);
 }
 
 static bool make_workspace(struct server *s, struct err *e) {
     struct workspace w;
     if (!*s->conf.workspace) return first_start(s, e);
     return catalog_workspace_add(s->app.catalog, str_of(s->conf.workspace), &w, e) &&
-           catalog_key_add(s->app.catalog, w.id, str_of(s->conf.api_key), STR("api_key setting"), e);
+           catalog_key_add(s->app.catalog, w.id, str_of(s->conf.api_key), STR("api_key setting"), 0, e);
 }
 
 static bool listen_here(struct server *s, struct err *e) {
@@ -103,7 +104,8 @@ static bool open_store(struct server *s, struct err *e) {
         .max_pending = (uint32_t)c->max_pending,
         .max_per_id = c->max_per_id,
         .pending_ttl_us = c->pending_ttl_days * DAY_US,
-        .retention_us = c->retention_days * DAY_US,
+        .retention_of = retention_of,
+        .retention_ctx = &s->app,
         .seal_idle_us = c->seal_idle_s * 1000000LL,
         .fold_share = c->fold_share,
         .chunk_rows = c->segment_rows,

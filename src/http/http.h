@@ -43,7 +43,7 @@ enum error_shape {
 enum cors { CORS_NONE, CORS_ANY /* Access-Control-Allow-Origin: *, never with credentials */ };
 
 struct route {
-    const char *method;  /* "GET" (serves HEAD too), "POST", "PUT", "DELETE" */
+    const char *method;  /* "GET" (serves HEAD too), "POST", "PUT", "PATCH", "DELETE" */
     const char *pattern; /* "/api/v1/:workspace/inferences/:id"; a last segment "*" takes the rest of the path */
     request_handler *run;
     size_t max_body; /* bytes, packed and unpacked alike; 0: the route takes no body (one that comes is read and dropped

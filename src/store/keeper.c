@@ -299,9 +299,10 @@ void expire_pending(struct store *s, struct workspace *w) {
 
 /* Old is what is so by its time and by its receipt: what a device sends whose clock says 1970 is not gone in a minute. */
 static bool sweep_workspace(struct store *s, struct workspace *w, struct err *e) {
-    int64_t before_us = store_now(s) - s->o.retention_us;
     if (pending_count(w->pending)) expire_pending(s, w);
-    return !s->o.retention_us || retain_after(s, w, before_us, before_us, e);
+    int64_t keep_us = s->o.retention_of ? s->o.retention_of(s->o.retention_ctx, w->number) : s->o.retention_us;
+    int64_t before_us = store_now(s) - keep_us;
+    return !keep_us || retain_after(s, w, before_us, before_us, e);
 }
 
 static bool keep_workspace(struct store *s, struct workspace *w, bool sweep, bool *any, struct err *e) {

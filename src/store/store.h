@@ -34,6 +34,9 @@ struct store_options {
     uint32_t max_per_id;         /* inferences under one id */
     int64_t pending_ttl_us;      /* how long metadata waits for its inference; 0: for ever */
     int64_t retention_us;        /* how long after its time, and its receipt, a row is kept; 0: for ever */
+    int64_t (*retention_of)(void *ctx, uint32_t workspace); /* the same of a workspace, asked by the keeper at every
+                                                             * sweep; NULL: retention_us is that of all */
+    void *retention_ctx;
     int64_t seal_idle_us;        /* a chunk that is not full is sealed when no inference came for so long */
     unsigned fold_share;         /* percent of a segment's rows that may be overlaid before it is folded */
     uint32_t chunk_rows;         /* rows of a full chunk; 0: SEGMENT_ROWS */
@@ -141,7 +144,8 @@ void store_release(struct store *s);
 /* FREEZE: the open chunk. SEAL: all frozen chunks. FOLD: every segment with an overlay. MERGE: neighbours, as many as
  * fit in one. RETAIN: drops segments whose rows all lie before `arg_us`, whenever they were received. CHECKPOINT:
  * everything submitted so far is in the logs and the manifest. COMPACT: the logs keep only what is still needed. EXPIRE:
- * gives back the memory of what waited too long. SWEEP: what is due each minute: EXPIRE, and retention by the setting. */
+ * gives back the memory of what waited too long. SWEEP: what is due each minute: EXPIRE, and retention by the
+ * setting. */
 enum store_step {
     STEP_FREEZE,
     STEP_SEAL,

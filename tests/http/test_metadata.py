@@ -441,6 +441,43 @@ def test_one_field_of_an_id_that_waits(server):
     assert metadata(server, inference_id) == {"n": 3}
 
 
+def patch(server, inference_id, body, status=200):
+    answer = server.request("PATCH", f"/api/v1/{server.workspace}" + one(inference_id, "/metadata"), json=body)
+    assert answer.status_code == status, answer.text
+    return answer.json().get("results", answer.json())
+
+
+def test_several_fields_at_one_moment(server):
+    inference_id = arrive(server)
+    put(server, inference_id, "gone", "x")
+    results = patch(server, inference_id, {"review": "correct", "reviewer": "<b>ü", "n": 5, "ok": True, "gone": None, "never": None})
+    assert results == {"review": "applied", "reviewer": "applied", "n": "applied", "ok": "applied", "gone": "applied", "never": "unchanged"}
+    assert metadata(server, inference_id) == {"review": "correct", "reviewer": "<b>ü", "n": 5, "ok": True}
+    history = look(server, inference_id)["metadata_history"]
+    assert len({h["time"] for h in history if h["field"] != "gone"}) == 1 and history[0]["removed"] == (history[0]["field"] == "gone")
+    assert patch(server, inference_id, {"n": 5, "ok": False, "api_key": server.key}) == {"n": "unchanged", "ok": "applied"}
+    waiting = new_id()
+    assert patch(server, waiting, {"a": 1, "b": "2"}) == {"a": "pending", "b": "pending"}
+    most = {f"f{n:03}": n for n in range(256)}
+    assert len(patch(server, inference_id, most)) == 256
+
+
+@pytest.mark.parametrize("body, what", [
+    ({}, "no field"), ([], "JSON object"), ({"a": []}, '"a": must be'), ({"a": {}}, '"a": must be'), ({"": 1}, "empty"), ({"n" * 257: 1}, "257 bytes"),
+    ({"a": "v" * 4097}, "4097 bytes"), ({"good": 1, "a\n": 1}, "control character"), ({f"f{n}": n for n in range(257)}, "256 fields"),
+])
+def test_a_patch_that_is_none_changes_nothing(server, body, what):
+    inference_id = arrive(server)
+    assert what in patch(server, inference_id, body, 400)["error"]
+    assert metadata(server, inference_id) == {}
+
+
+def test_a_field_twice_in_a_patch(server):
+    inference_id = arrive(server)
+    answer = server.request("PATCH", f"/api/v1/{server.workspace}" + one(inference_id, "/metadata"), data=b'{"a": 1, "a": 2}')
+    assert answer.status_code == 400 and '"a": stands there twice' in answer.json()["error"]
+
+
 def test_names_and_ids_in_the_path_are_any_text(server):
     inference_id = f"line 3/{new_id()}?#%"
     arrive(server, inference_id)

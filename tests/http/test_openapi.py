@@ -112,7 +112,7 @@ def server(tmp_path_factory):
     for method, path in FIRST:
         op = operation(method, path)
         assert s.request(method, fill(path, op), **example_body(op, s.key)).status_code == 200
-    for path in ("/api/v1/{workspace}/views", "/api/v1/{workspace}/markers"):
+    for path in ("/api/v1/{workspace}/keys", "/api/v1/{workspace}/views", "/api/v1/{workspace}/markers"):
         op = operation("POST", path)
         answer = s.request("POST", fill(path, op), **example_body(op, s.key))
         MADE[path + "/{id}"] = {"id": answer.json()["id"]}

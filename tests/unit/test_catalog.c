@@ -85,7 +85,7 @@ static void test_keys_open_their_workspace_until_revoked(void **state) {
     struct key_info *keys;
     size_t count;
     uint32_t one = workspace(c, "one"), two = workspace(c, "two");
-    assert_true(catalog_key_add(c, one, STR("fleet-key-1234567890"), STR("fleet"), &e));
+    assert_true(catalog_key_add(c, one, STR("fleet-key-1234567890"), STR("fleet"), 0, &e));
     assert_true(catalog_key(c, STR("fleet-key-1234567890"), &who));
     assert_string_equal(who.slug, "one");
     assert_string_equal(who.key_name, "fleet");
@@ -96,8 +96,8 @@ static void test_keys_open_their_workspace_until_revoked(void **state) {
     assert_false(catalog_key(c, STR("fleet-key-12345678900"), &who));
     assert_false(catalog_key(c, STR(""), &who));
 
-    assert_true(catalog_key_add(c, one, STR("fleet-key-1234567890"), STR("again"), &e)); /* the same is no error */
-    assert_false(catalog_key_add(c, two, STR("fleet-key-1234567890"), STR(""), &e));
+    assert_true(catalog_key_add(c, one, STR("fleet-key-1234567890"), STR("again"), 0, &e)); /* the same is no error */
+    assert_false(catalog_key_add(c, two, STR("fleet-key-1234567890"), STR(""), 0, &e));
     assert_int_equal(e.code, ERR_CONFLICT);
     assert_null(strstr(e.msg, "one")); /* and does not tell whose it is */
 
@@ -106,7 +106,7 @@ static void test_keys_open_their_workspace_until_revoked(void **state) {
     assert_true(catalog_key_revoke(c, one, STR("fleet"), &e));
     assert_false(catalog_key(c, STR("fleet-key-1234567890"), &who));
     assert_false(catalog_key_revoke(c, one, STR("fleet"), &e));
-    assert_true(catalog_key_add(c, two, STR("fleet-key-1234567890"), STR(""), &e)); /* free again */
+    assert_true(catalog_key_add(c, two, STR("fleet-key-1234567890"), STR(""), 0, &e)); /* free again */
     assert_true(catalog_keys(c, one, &a, &keys, &count, &e));
     assert_int_equal(count, 1);
     assert_true(keys[0].revoked_us >= keys[0].created_us && keys[0].created_us > 0);
@@ -121,13 +121,13 @@ static void test_what_is_no_key(void **state) {
     uint32_t one = workspace(c, "one");
     char longest[KEY_MAX + 2];
     memset(longest, 'k', sizeof longest);
-    assert_true(catalog_key_add(c, one, STR("12345678"), STR(""), &e));
-    assert_false(catalog_key_add(c, one, STR("1234567"), STR(""), &e));
-    assert_true(catalog_key_add(c, one, (struct str){longest, KEY_MAX}, STR(""), &e));
-    assert_false(catalog_key_add(c, one, (struct str){longest, KEY_MAX + 1}, STR(""), &e));
-    assert_false(catalog_key_add(c, one, STR("with space"), STR(""), &e));
-    assert_false(catalog_key_add(c, one, STR("caf\xc3\xa9-caf\xc3\xa9"), STR(""), &e));
-    assert_false(catalog_key_add(c, one, STR("good-enough"), (struct str){longest, KEY_NAME_SIZE}, &e));
+    assert_true(catalog_key_add(c, one, STR("12345678"), STR(""), 0, &e));
+    assert_false(catalog_key_add(c, one, STR("1234567"), STR(""), 0, &e));
+    assert_true(catalog_key_add(c, one, (struct str){longest, KEY_MAX}, STR(""), 0, &e));
+    assert_false(catalog_key_add(c, one, (struct str){longest, KEY_MAX + 1}, STR(""), 0, &e));
+    assert_false(catalog_key_add(c, one, STR("with space"), STR(""), 0, &e));
+    assert_false(catalog_key_add(c, one, STR("caf\xc3\xa9-caf\xc3\xa9"), STR(""), 0, &e));
+    assert_false(catalog_key_add(c, one, STR("good-enough"), (struct str){longest, KEY_NAME_SIZE}, 0, &e));
     catalog_close(c);
 }
 
@@ -139,7 +139,7 @@ static void test_it_is_all_there_after_closing_and_ids_are_not_used_again(void *
     char id[UUID_TEXT];
     unsigned char mac[MAC_SIZE], again[MAC_SIZE];
     uint32_t one = workspace(c, "one");
-    assert_true(catalog_key_add(c, one, STR("fleet-key-1234567890"), STR("n"), &e));
+    assert_true(catalog_key_add(c, one, STR("fleet-key-1234567890"), STR("n"), 0, &e));
     snprintf(id, sizeof id, "%s", catalog_store_id(c));
     catalog_sign(c, "text", 4, mac);
     catalog_close(c);
@@ -188,13 +188,13 @@ static void test_another_process_changes_it_while_lookups_go_on(void **state) {
     struct err e;
     struct identity who;
     uint32_t one = workspace(c, "one");
-    assert_true(catalog_key_add(c, one, STR("steady-key-1234"), STR(""), &e));
+    assert_true(catalog_key_add(c, one, STR("steady-key-1234"), STR(""), 0, &e));
     struct reader r = {.c = c};
     pthread_t thread;
     pthread_create(&thread, NULL, read_on, &r);
     for (int i = 0; i < 3; i++) {
         int64_t began = clock_mono_us();
-        assert_true(catalog_key_add(other, one, STR("later-key-12345"), STR(""), &e));
+        assert_true(catalog_key_add(other, one, STR("later-key-12345"), STR(""), 0, &e));
         while (!catalog_key(c, STR("later-key-12345"), &who)) usleep(1000);
         assert_true(catalog_key_revoke(other, one, STR("lat"), &e));
         while (catalog_key(c, STR("later-key-12345"), &who)) usleep(1000);
