@@ -95,7 +95,7 @@ build/models/%/model.onnx: models/%/model.json models/convert.py models/node_mod
 	@cp $< $(@D)/model.json
 	@$(PYTHON) models/convert.py models/node_modules/@vladmandic/human/models/$($*_GRAPH).json $(@D)
 
-# The dashboard: npm packages, web/dist, one object file with all of it.
+# The dashboard: npm packages, web/dist, one object file with all of it and docs/openapi.json.
 web/node_modules/.installed: web/package-lock.json
 	@echo "  npm    web"
 	@npm ci --prefix web --ignore-scripts --no-audit --no-fund --no-progress >/dev/null
@@ -107,7 +107,7 @@ build/ui/assets.S: $(WEB_SRC) docs/openapi.json web/node_modules/.installed tool
 	@mkdir -p $(@D)
 	@echo "  web    web/dist"
 	@npm run --silent build --prefix web >build/ui/log 2>&1 || { cat build/ui/log >&2; exit 1; }
-	@tools/embed web/dist build/ui
+	@tools/embed web/dist build/ui docs/openapi.json
 
 $(BUILD)/obj/assets.o: build/ui/assets.S
 	@mkdir -p $(@D)

@@ -139,3 +139,4 @@ void get_activity(struct request *r);
 
 /* ui.c */
 void get_ui(struct request *r);
+void get_openapi(struct request *r);

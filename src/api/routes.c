@@ -32,6 +32,8 @@ static const struct row table[] = {
     {"GET", "/readiness", get_readiness, NO_BODY, SHAPE_ERROR, CORS_ANY, "200 when writes are taken, else 503"},
     {"GET", "/readyz", get_readiness, NO_BODY, SHAPE_ERROR, CORS_ANY, "The same"},
 
+    {"GET", "/openapi.json", get_openapi, NO_BODY, SHAPE_ERROR, CORS_ANY, "Every route, its parameters and answers"},
+
     {"GET", "/ui/*", get_ui, NO_BODY, SHAPE_ERROR, CORS_NONE, "The dashboard"},
 
     /* Our own API. */

@@ -19,6 +19,21 @@ static bool lists(struct str list, struct str word) {
     return false;
 }
 
+static void send_asset(struct request *r, const struct ui_asset *a, const char *caching) {
+    respond_header(r, "ETag", a->etag);
+    respond_header(r, "Vary", "Accept-Encoding");
+    respond_header(r, "Cache-Control", caching);
+    respond_header(r, "X-Content-Type-Options", "nosniff");
+    if (lists(request_header(r, "If-None-Match"), str_of(a->etag))) {
+        respond_empty(r, 304);
+    } else if (lists(request_header(r, "Accept-Encoding"), STR("gzip"))) {
+        respond_header(r, "Content-Encoding", "gzip");
+        respond_static(r, 200, a->type, a->packed, a->packed_size);
+    } else {
+        respond_static(r, 200, a->type, a->bytes, a->size);
+    }
+}
+
 /* The dashboard's pages are addresses below /ui/ that its script reads, so what is no file is index.html; but not below
  * assets/, where each name has its content's hash in it. */
 void get_ui(struct request *r) {
@@ -30,21 +45,13 @@ void get_ui(struct request *r) {
         respond_fail(r, ERR_NOT_FOUND, "the dashboard has no such file");
         return;
     }
-    respond_header(r, "ETag", a->etag);
-    respond_header(r, "Vary", "Accept-Encoding");
-    respond_header(r, "Cache-Control", hashed ? "public, max-age=31536000, immutable" : "no-cache");
-    respond_header(r, "X-Content-Type-Options", "nosniff");
     respond_header(r, "Referrer-Policy", "no-referrer");
     respond_header(
         r, "Content-Security-Policy",
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
         "base-uri 'none'; form-action 'self'; frame-ancestors 'none'");
-    if (lists(request_header(r, "If-None-Match"), str_of(a->etag))) {
-        respond_empty(r, 304);
-    } else if (lists(request_header(r, "Accept-Encoding"), STR("gzip"))) {
-        respond_header(r, "Content-Encoding", "gzip");
-        respond_static(r, 200, a->type, a->packed, a->packed_size);
-    } else {
-        respond_static(r, 200, a->type, a->bytes, a->size);
-    }
+    send_asset(r, a, hashed ? "public, max-age=31536000, immutable" : "no-cache");
 }
+
+/* docs/openapi.json, as this program was built with it. */
+void get_openapi(struct request *r) { send_asset(r, find(STR("openapi.json")), "no-cache"); }

@@ -127,6 +127,13 @@ def test_the_document_has_every_route_and_no_other():
     assert {o: operation(*o)["summary"] for o in OPERATIONS} == routes
 
 
+def test_the_program_serves_the_document(server):
+    answer = server.get("/openapi.json", anonymous=True)
+    assert answer.json() == DOC and answer.headers["Content-Type"] == "application/json"
+    again = server.get("/openapi.json", anonymous=True, headers={"If-None-Match": answer.headers["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")
+
+
 def test_the_document_holds_together():
     def walk(node, at=""):
         if isinstance(node, dict):
