@@ -173,6 +173,23 @@ def test_bodies_in_chunks(server, how, path):
     check_members(answer, "object-detection")
 
 
+@pytest.mark.parametrize("kind", ["", "Content-Type: text/plain\n", "Content-Type: application/x-www-form-urlencoded\n",
+                                  "Content-Type: application/json; charset=utf-8\n"], ids=["none", "plain", "form", "json"])
+@pytest.mark.parametrize("target, body, status", [
+    ("/infer/object_detection", {"api_key": KEY, "model_id": "yolo-detect/1", "image": image(PNG)}, 200),
+    ("/model/add", {"api_key": KEY, "model_id": "yolo-detect/1"}, 200),
+    (f"/{WORKSPACE}/inference-stats/metadata", {"api_key": KEY, "data": []}, 200),
+    ("/inference-stats", {"api_key": KEY, "inference_results": []}, 200),
+    (f"/usage/inference?api_key={KEY}", [], 200),
+    (f"/v2/events?api_key={KEY}", {"event_schema": "quality_check", "images": []}, 201),
+    (f"/api/v1/{WORKSPACE}/inferences", {"api_key": KEY, "model_id": "m/1"}, 200),
+])
+def test_json_is_read_whatever_its_type_says(server, target, body, status, kind):
+    data = json.dumps(body).encode()
+    got, _, _, answer = exchange(server, "POST " + target, REQUESTS_HEADERS + kind + f"Content-Length: {len(data)}\n", data)
+    assert got == status, answer
+
+
 @pytest.mark.parametrize("query, bearer, body, status", [
     (KEY, None, None, 200), ("None", KEY, None, 200), ("", KEY, None, 200), (None, KEY, "wrong", 200), ("None", None, KEY, 200),
     (None, None, KEY, 200), (KEY, "wrong", "wrong", 200), ("wrong", KEY, KEY, 401), (None, "wrong", KEY, 401), ("None", None, None, 401),
