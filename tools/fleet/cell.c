@@ -233,7 +233,7 @@ static void add_reviews(struct writes *out, const struct world *w, const struct 
             const struct event *e = &cell->events[i];
             bool unsure = !e->count || e->d[0].confidence < 6500;
             char value[NAME];
-            if (!unsure && world_draw(w, DRAW_REVIEW, e->number) % 25) continue;
+            if (!e->with_metadata || (!unsure && world_draw(w, DRAW_REVIEW, e->number) % 25)) continue;
             value_text(cell->c, e, FIELD_REVIEW, value);
             if ((value[0] == 'c') != correct) continue;
             memcpy(add_write(out, e->number, cell->c, FIELD_REVIEW)->value, value, NAME);

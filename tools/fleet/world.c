@@ -51,9 +51,7 @@ unsigned world_shift(int64_t us) {
     return hour >= 6 && hour < 14 ? 0 : hour >= 14 && hour < 22 ? 1 : 2;
 }
 
-unsigned world_model(const struct container *c, unsigned camera) {
-    return (c->number / 2 + camera) % MODELS;
-}
+unsigned world_model(const struct container *c, unsigned camera) { return (c->number / 2 + camera) % MODELS; }
 
 unsigned world_version(const struct world *w, const struct container *c, unsigned model, int64_t us) {
     return c->number % 2 == 0 && us >= w->rollout_us[model];
