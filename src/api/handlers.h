@@ -98,6 +98,9 @@ void post_images_metadata(struct request *r);
 void post_query(struct request *r);
 void get_facets(struct request *r);
 
+/* pending.c */
+void get_pending(struct request *r);
+
 /* fields.c */
 void get_fields(struct request *r);
 

@@ -59,6 +59,8 @@ static const struct row table[] = {
      "What was said of a picture that was uploaded for it: a prediction as JSON"},
     {"GET", "/api/v1/:workspace/fields", get_fields, NO_BODY, SHAPE_ERROR, CORS_NONE,
      "The metadata fields, and what waits for its inference"},
+    {"GET", "/api/v1/:workspace/pending", get_pending, NO_BODY, SHAPE_ERROR, CORS_NONE,
+     "Metadata that waits for its inference, by age"},
     {"GET", "/api/v1/:workspace/devices", get_devices, NO_BODY, SHAPE_ERROR, CORS_NONE,
      "Devices and the inference servers on them, when they were last heard of, and what they run"},
     {"GET", "/api/v1/:workspace/errors", get_errors, NO_BODY, SHAPE_ERROR, CORS_NONE,

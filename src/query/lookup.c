@@ -266,12 +266,17 @@ struct count_waiting {
     struct waiting *out;
 };
 
+static int64_t waits_since(const struct pending_id *i) {
+    const struct pending_write *w = pending_newest(i);
+    while (w->older) w = w->older;
+    return w->time_us;
+}
+
 static void count_one(void *ctx, const struct pending_id *i) {
     const struct count_waiting *c = ctx;
     if (!pending_live(c->pending, i, c->now_us)) return;
-    const struct pending_write *w = pending_newest(i);
-    while (w->older) w = w->older;
-    if (c->out->ids++ == 0 || w->time_us < c->out->oldest_us) c->out->oldest_us = w->time_us;
+    int64_t since_us = waits_since(i);
+    if (c->out->ids++ == 0 || since_us < c->out->oldest_us) c->out->oldest_us = since_us;
 }
 
 void query_waiting(const struct view *v, int64_t now_us, struct waiting *out) {
@@ -279,4 +284,52 @@ void query_waiting(const struct view *v, int64_t now_us, struct waiting *out) {
     if (!v || pending_count(v->pending) == 0) return;
     struct count_waiting c = {v->pending, now_us, out};
     pending_each(v->pending, count_one, &c);
+}
+
+#define SECOND INT64_C(1000000)
+const int64_t waiting_ages_us[WAITING_AGES] = {60 * SECOND,    600 * SECOND,    3600 * SECOND,
+                                               86400 * SECOND, 604800 * SECOND, INT64_MAX};
+
+struct list_waiting {
+    const struct pending *pending;
+    int64_t now_us;
+    size_t limit;
+    struct waiting_list *out;
+};
+
+static void list_one(void *ctx, const struct pending_id *i) {
+    const struct list_waiting *c = ctx;
+    struct waiting_list *out = c->out;
+    if (!pending_live(c->pending, i, c->now_us)) return;
+    int64_t since_us = waits_since(i);
+    size_t age = 0;
+    while (c->now_us - since_us >= waiting_ages_us[age]) age++;
+    out->ids++;
+    out->ages[age]++;
+    size_t at = out->count;
+    if (at == c->limit && since_us >= out->oldest[at - 1].since_us) return;
+    if (at < c->limit)
+        out->count++;
+    else
+        at--;
+    for (; at && out->oldest[at - 1].since_us > since_us; at--) out->oldest[at] = out->oldest[at - 1];
+    out->oldest[at] = (struct waiting_id){.id = ident_str(&i->ident), .since_us = since_us};
+}
+
+bool query_waiting_list(const struct view *v, int64_t now_us, size_t limit, struct arena *a, struct waiting_list *out,
+                        struct err *e) {
+    *out = (struct waiting_list){.oldest = arena_alloc(a, limit * sizeof *out->oldest)};
+    if (!v || pending_count(v->pending) == 0) return true;
+    struct list_waiting c = {v->pending, now_us, limit, out};
+    pending_each(v->pending, list_one, &c);
+    for (size_t i = 0; i < out->count; i++) {
+        struct waiting_id *w = &out->oldest[i];
+        struct which any = {0};
+        struct one one;
+        w->id = copy(a, w->id);
+        if (!query_one(v, w->id, &any, now_us, a, &one, e)) return false;
+        w->metadata = one.metadata;
+        w->metadata_count = one.metadata_count;
+    }
+    return true;
 }

@@ -51,3 +51,22 @@ struct waiting {
     int64_t oldest_us; /* when the first value of the one waiting longest came */
 };
 void query_waiting(const struct view *v, int64_t now_us, struct waiting *out);
+
+/* The same, by age, and those that wait longest. */
+enum { WAITING_AGES = 6, WAITING_MOST = 1000 };
+extern const int64_t waiting_ages_us[WAITING_AGES]; /* the last has no end */
+
+struct waiting_id {
+    struct str id;
+    int64_t since_us;
+    struct entry *metadata; /* its current values in the order of their names */
+    size_t metadata_count;
+};
+struct waiting_list {
+    uint64_t ids, ages[WAITING_AGES]; /* ages[i]: younger than waiting_ages_us[i], and not than the one before */
+    struct waiting_id *oldest;
+    size_t count;
+};
+/* At most `limit` <= WAITING_MOST of them. */
+bool query_waiting_list(const struct view *v, int64_t now_us, size_t limit, struct arena *a, struct waiting_list *out,
+                        struct err *e);

@@ -54,6 +54,7 @@ GUARDED = [
     ("GET", "/api/v1/test/shifts", None, "error"),
     ("PUT", "/api/v1/test/shifts", {"shifts": []}, "error"),
     ("PATCH", "/api/v1/test/inferences/x/metadata", {"y": 1}, "error"),
+    ("GET", "/api/v1/test/pending", None, "error"),
     ("GET", "/api/v1/test/retention", None, "error"),
     ("PUT", "/api/v1/test/retention", {"days": 5}, "error"),
     ("GET", "/api/v1/test/keys", None, "error"),

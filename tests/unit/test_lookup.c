@@ -103,6 +103,38 @@ static void an_id_without_inference_is_pending(void **state) {
     assert_true(ask("later", (struct which){0}).found);
 }
 
+/* view_kit gives each write its own microsecond, from NOON + 1 on. */
+static void what_waits_by_age(void **state) {
+    (void)state;
+    enum { MANY = 50 };
+    for (int i = MANY; i > 0; i--) {
+        char id[16];
+        snprintf(id, sizeof id, "later %02d", i);
+        view_kit_write(&kit, id, "n", N(i));
+    }
+    view_kit_one_chunk(&kit);
+    struct waiting_list list;
+    struct err e;
+    for (size_t limit = 1; limit <= WAITING_MOST; limit *= 10) {
+        assert_true(query_waiting_list(&kit.view, NOON + MANY, limit, &arena, &list, &e));
+        assert_int_equal(list.count, limit < MANY ? limit : MANY);
+        for (size_t i = 0; i < list.count; i++) {
+            assert_true(list.oldest[i].since_us == NOON + 1 + (int64_t)i);
+            assert_int_equal(list.oldest[i].metadata_count, 1);
+            assert_true(list.oldest[i].metadata[0].value.number == (double)(MANY - i));
+        }
+    }
+    for (size_t age = 0; age < WAITING_AGES - 1; age++) {
+        int64_t now = NOON + 10 + waiting_ages_us[age]; /* ten of them are older than that */
+        assert_true(query_waiting_list(&kit.view, now, 1, &arena, &list, &e));
+        for (size_t i = 0; i < WAITING_AGES; i++)
+            assert_int_equal(list.ages[i], i == age ? MANY - 10 : i == age + 1 ? 10 : 0);
+        assert_int_equal(list.ids, MANY);
+    }
+    assert_true(query_waiting_list(NULL, NOON, 1, &arena, &list, &e));
+    assert_int_equal(list.count + list.ids, 0);
+}
+
 static void what_waited_too_long_is_not_there(void **state) {
     (void)state;
     view_kit_write(&kit, "later", "shift", S("day"));
@@ -176,6 +208,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(one_id_with_history_and_siblings),
         TEST(an_id_without_inference_is_pending),
+        TEST(what_waits_by_age),
         TEST(what_waited_too_long_is_not_there),
         TEST(an_id_in_many_segments),
         cmocka_unit_test_setup_teardown(an_id_that_stops_waiting_meanwhile, store_kit_setup, teardown_store),
