@@ -1,6 +1,7 @@
 """Pictures that come apart from their inference: dataset upload, annotation and image metadata, as stock servers and
 workflow blocks send them (protocol 3.6), and what is seen of them."""
 import concurrent.futures
+import hashlib
 import io
 import json
 import os
@@ -296,8 +297,10 @@ def test_it_is_no_metadata(server):
     assert all(h["by"] == "api_key setting" for h in got["metadata_history"])
     names = [f["name"] for f in server.get("/api/v1/acme/fields", params={"from": "2000-01-01T00:00:00Z"}).json()["fields"]]
     assert "line" in names and not [n for n in names if n.startswith("\x01")]
-    digits = blobs(server)[0].parent.name + blobs(server)[0].name
-    assert listed(server, digits) == [] and listed(server, digits[:12]) == []
+    value = ":".join(hashlib.blake2b(d, digest_size=32).hexdigest() for d in (shot(14), json.dumps(PREDICTION).encode()))
+    plain = new_id()
+    arrive(server, plain, metadata={"note": value})
+    assert [i["inference_id"] for i in listed(server, f'"{value}"')] == [plain]  # as a word, in any field
     answer = server.post("/api/v1/acme/query", json={"kind": "facets", "facets": {"of": ["metadata.\x01pictures"]}})
     assert answer.status_code == 400 or all(not f["inferences"] for f in answer.json()["facets"])
     refused = server.put(f"/api/v1/acme/inferences/{one}/metadata/%01pictures", json={"value": "0" * 64})
@@ -309,7 +312,7 @@ def test_it_counts_to_no_limit_of_fields(make_server):
     s = make_server(max_fields=2, workspace="acme", api_key=KEY)
     s.key = KEY
     one = new_id()
-    arrive(s, one)
+    arrive(s, one, metadata={"a": 1, "b": 2})
     upload(s, shot(16), one)
     upload(s, shot(17), one, metadata={"a": 1, "b": 2})
     assert "max_fields" in upload(s, shot(18), one, status=400, metadata={"c": 3})["error"]
