@@ -16,6 +16,14 @@ void post_root(struct request *r);
 void relay(struct request *r);
 void relay_of_owner(struct request *r);
 
+/* weights.c */
+void get_model_stat(struct request *r);
+void get_model_weights(struct request *r);
+void get_model_file(struct request *r);
+void get_ort(struct request *r);
+void get_weights_by_name(struct request *r);
+void get_version(struct request *r);
+
 /* gateway.c */
 void any_proxy(struct request *r);
 

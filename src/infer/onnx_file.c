@@ -130,11 +130,28 @@ static bool entry_field(const struct field *f, void *ctx) {
     return true;
 }
 
+struct opset {
+    bool other; /* of a domain that is not the standard's */
+    int64_t version;
+};
+
+static bool opset_field(const struct field *f, void *ctx) {
+    struct opset *o = ctx;
+    if (f->number == 1 && f->has_bytes) o->other = f->bytes.n && !str_is(f->bytes, "ai.onnx");
+    if (f->number == 2 && !f->has_bytes) o->version = (int64_t)f->value;
+    return true;
+}
+
 static bool model_field(const struct field *f, void *ctx) {
     struct reading *r = ctx;
     if (!f->has_bytes) return true;
     if (f->number == 2) r->out->producer = f->bytes;
     if (f->number == 7) return read_message(f->bytes, graph_field, r);
+    if (f->number == 8) {
+        struct opset o = {0};
+        if (!read_message(f->bytes, opset_field, &o)) return false;
+        if (!o.other) r->out->opset = o.version;
+    }
     if (f->number == 14) return read_message(f->bytes, entry_field, &r->out->metadata[r->n.metadata++]);
     return true;
 }

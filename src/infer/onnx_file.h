@@ -1,5 +1,5 @@
 /* What an ONNX file says of itself, without loading it: its inputs and outputs, and the metadata that its exporter put in.
- * Format: onnx.proto (ONNX 1.x), of which ModelProto.graph (7), .metadata_props (14), .producer_name (2),
+ * Format: onnx.proto (ONNX 1.x), of which ModelProto.graph (7), .metadata_props (14), .producer_name (2), .opset_import (8),
  * GraphProto.initializer (5), .input (11), .output (12) are read; the rest is passed over.
  *
  * Nothing in the bytes is believed: lengths are checked before they are followed. What is given out points into the bytes
@@ -27,6 +27,7 @@ struct onnx_entry {
 };
 struct onnx_file {
     struct str producer;
+    int64_t opset; /* of the standard operators; 0: it does not say */
     struct onnx_tensor *inputs, *outputs; /* inputs without those that are weights */
     size_t input_count, output_count;
     struct onnx_entry *metadata;
