@@ -249,11 +249,14 @@ static void answer_failure(struct passing *p) {
 static bool is_passed_back(struct str name) {
     static const char *const list[] = {"Accept-Ranges",    "Allow",         "Cache-Control",  "Content-Disposition",
                                        "Content-Encoding", "Content-Language", "Content-MD5", "Content-Range",
-                                       "Date",             "Digest",        "ETag",           "Expires",
-                                       "Last-Modified",    "Location",      "Retry-After",    "Vary",
-                                       "WWW-Authenticate", NULL};
-    return among(name, list) || (name.n > 2 && str_eq_nocase((struct str){name.p, 2}, STR("X-")) &&
-                                 !str_eq_nocase(name, STR("X-Request-ID")));
+                                       "Digest",           "ETag",          "Expires",        "Last-Modified",
+                                       "Location",         "Retry-After",   "Vary",           "WWW-Authenticate",
+                                       NULL};
+    /* Of those that begin with X-, ours, and what a proxy in front would take for an order to send a file of its own. */
+    static const char *const kept[] = {"X-Request-ID",        "X-Accel-Redirect", "X-Sendfile",
+                                       "X-LIGHTTPD-send-file", "X-Reproxy-URL",    NULL};
+    return among(name, list) ||
+           (name.n > 2 && str_eq_nocase((struct str){name.p, 2}, STR("X-")) && !among(name, kept));
 }
 
 static void answer(struct request *r) {

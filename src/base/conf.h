@@ -48,7 +48,7 @@
       "machine's")                                                                                                     \
     X(upstream_timeout_s, NUMBER, "100", 1, 3600, "seconds after which such a request is given up")                    \
     X(upstream_threads, NUMBER, "8", 1, 64, "such requests under way at the same time")                                \
-    X(upstream_max_bytes, SIZE, "64M", 1024, 1 << 30, "largest answer of the upstream")                                \
+    X(upstream_max_bytes, SIZE, "16M", 1024, 1 << 30, "largest answer of the upstream")                                \
     X(ingest_threads, NUMBER, "2", 1, 64, "threads that read what inference servers report")                           \
     X(event_queue, NUMBER, "64", 1, 10000, "events that may wait to be stored; past it the answer is 529")             \
     X(query_threads, NUMBER, "2", 1, 64, "threads that answer questions to the store")                                 \

@@ -111,13 +111,15 @@ def test_every_answer_comes_back(gate, platform, stranger, status):
     body = b"" if status in (204, 304) else b"\x00 as it is \xff"
     platform.answers[STAT] = (status, {"Content-Type": "application/x-odd; a=b", "Location": stranger.url + "/elsewhere", "ETag": '"1"',
                                        "X-Model": "m", "Retry-After": "7", "Set-Cookie": "sightglass_session=evil",
-                                       "Strict-Transport-Security": "max-age=1", "Access-Control-Allow-Origin": "*"}, body)
+                                       "Strict-Transport-Security": "max-age=1", "X-Accel-Redirect": "/internal/secret",
+                                       "X-Sendfile": "/etc/passwd", "Access-Control-Allow-Origin": "*"}, body)
     answer = gate.get(STAT)
     assert (answer.status_code, answer.content) == (status, body)
     for name, value in {"Content-Type": "application/x-odd; a=b", "Location": stranger.url + "/elsewhere", "ETag": '"1"', "X-Model": "m",
                         "Retry-After": "7", "Content-Security-Policy": "sandbox"}.items():
         assert answer.headers[name] == value
-    assert not {"Set-Cookie", "Strict-Transport-Security", "Access-Control-Allow-Origin"} & set(answer.headers)
+    assert not {"Set-Cookie", "Strict-Transport-Security", "Access-Control-Allow-Origin", "X-Accel-Redirect", "X-Sendfile"} & set(answer.headers)
+    assert answer.headers["Date"].count("GMT") == 1
     assert len(platform.seen) == 1
 
 
