@@ -51,7 +51,12 @@ for (const scheme of ["light", "dark"]) {
       await signIn(page, origin);
       const { inferences } = await server.api("/api/v1/demo/inferences?limit=50&filter=has:picture");
       const pages = {
+        fleet: "/ui/fleet",
+        device: "/ui/fleet?device=line-1",
         overview: "/ui/",
+        split: "/ui/?by=metadata.camera_location&vs_back=604800",
+        models: "/ui/models",
+        model: "/ui/model/bottles",
         inferences: "/ui/inferences",
         filtered: "/ui/inferences?filter=camera_location:canada+-device:line-2",
         refused: "/ui/inferences?filter=confidence%3Cx",
@@ -86,6 +91,12 @@ test("markup in names and values is text on every page", async () => {
   await signIn(page, origin);
   const links = [
     "/ui/",
+    "/ui/fleet",
+    `/ui/fleet?${new URLSearchParams({ device: EVIL })}`,
+    "/ui/models",
+    `/ui/model/${encodeURIComponent(EVIL)}`,
+    "/ui/?by=device",
+    `/ui/?${new URLSearchParams({ by: `metadata.${EVIL}` })}`,
     "/ui/inferences",
     "/ui/inference/evil",
     `/ui/inferences?${new URLSearchParams({ filter: `metadata."${EVIL.replace(/"/g, '\\"')}":"${EVIL.replace(/"/g, '\\"')}"` })}`,

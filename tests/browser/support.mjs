@@ -195,3 +195,18 @@ export const until = async (get, wanted, what) => {
   }
   assert.equal(got, wanted, what);
 };
+
+// The simulated fleet, as the program tools/fleet sends it; deterministic but for the clock.
+export async function simulate(server, ...options) {
+  const program = path.join(path.dirname(process.env.SIGHTGLASS_BIN), "fleet");
+  await new Promise((resolve, reject) => {
+    const child = spawn(program, ["--url", server.origin, ...options], {
+      env: { ...process.env, SIGHTGLASS_API_KEY: KEY },
+      stdio: ["ignore", "ignore", "pipe"],
+    });
+    let log = "";
+    child.stderr.on("data", d => (log += d));
+    child.on("error", reject);
+    child.on("exit", code => (code === 0 ? resolve() : reject(new Error(`fleet ended with ${code}: ${log}`))));
+  });
+}

@@ -482,7 +482,15 @@ export interface Plan {
   groups: {
     by: (
       | string
-      | { key: string; width_s?: number; offset_s?: number; width?: number; top?: number; other?: boolean }
+      | {
+          key: string;
+          width_s?: number;
+          offset_s?: number;
+          width?: number;
+          top?: number;
+          top_by?: string;
+          other?: boolean;
+        }
     )[];
     measures: string[];
     order?: string[];

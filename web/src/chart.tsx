@@ -46,6 +46,7 @@ interface Props {
   height: number;
   write: (v: number | null) => string;
   axis: (v: number) => string;
+  top?: number; // where the axis ends, if not at the greatest value
   whole?: boolean; // the values are counts: no half on the axis
   markers?: Marked[];
   tools?: ComponentChildren;
@@ -176,7 +177,7 @@ export function Chart(props: Props) {
         {props.tools}
         <Exports name={props.file} what={`the chart ${props.title}`} source={source} />
       </figcaption>
-      <ul class="legend">
+      <ul class={lines.length > 3 ? "legend many" : "legend"}>
         {lines.map(l => (
           <li key={l.name + (l.dashed ? " before" : "")} title={l.name}>
             <i class={`key ${l.tone}${l.dashed ? " dashed" : ""}`} />
@@ -232,7 +233,7 @@ function options(
   width: number,
   setAt: (i: number | null) => void,
 ): uPlot.Options {
-  const { kind, height, whole, band } = latest.current;
+  const { kind, height, whole, band, top } = latest.current;
   const ink = css("--muted"),
     line = css("--line"),
     surface = css("--surface");
@@ -301,7 +302,9 @@ function options(
           latest.current.to / 1000,
         ],
       },
-      y: { range: (_u, low, high) => limits(low, high, kind === "bars", whole === true) },
+      y: {
+        range: (_u, low, high) => (top === undefined ? limits(low, high, kind === "bars", whole === true) : [0, top]),
+      },
     },
     axes: [
       {

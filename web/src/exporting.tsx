@@ -174,3 +174,37 @@ export function chartPng(plot: HTMLCanvasElement, title: string, legend: [string
   draw.drawImage(plot, 8, 32, width, height);
   return canvas;
 }
+
+// Bars of one, outline of the other, both as shares.
+export function histogramPng(
+  title: string,
+  now: { name: string; total: number; counts: number[] },
+  base: { name: string; total: number; counts: number[] },
+): HTMLCanvasElement | null {
+  const on = sheet(640, 280);
+  if (!on) return null;
+  const { canvas, draw } = on,
+    font = css("--font"),
+    share = (b: typeof now, i: number) => (b.total ? b.counts[i]! / b.total : 0),
+    top = Math.max(0.01, ...now.counts.map((_, i) => Math.max(share(now, i), share(base, i)))),
+    width = 600 / now.counts.length,
+    y = (s: number) => 244 - (s / top) * 180;
+  draw.fillStyle = css("--ink");
+  draw.font = `600 13px ${font}`;
+  draw.fillText(title, 20, 18);
+  draw.font = `12px ${font}`;
+  draw.fillStyle = css("--muted");
+  draw.fillText(`bars: ${now.name} (${now.total}), line: ${base.name} (${base.total})`, 20, 40);
+  [0, 0.25, 0.5, 0.75, 1].forEach(v => draw.fillText(v.toFixed(2), 8 + v * 600, 260));
+  draw.fillStyle = css("--accent");
+  now.counts.forEach((_, i) => draw.fillRect(21 + i * width, y(share(now, i)), width - 2, 244 - y(share(now, i))));
+  draw.strokeStyle = css("--ink");
+  draw.beginPath();
+  draw.moveTo(20, 244);
+  base.counts.forEach((_, i) => {
+    draw.lineTo(20 + i * width, y(share(base, i)));
+    draw.lineTo(20 + (i + 1) * width, y(share(base, i)));
+  });
+  draw.stroke();
+  return canvas;
+}

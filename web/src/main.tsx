@@ -2,8 +2,10 @@
 import { render, type ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { Answered, api, ApiError, events, type Missing, type Server, type Session } from "./api";
+import { Fleet } from "./pages/fleet";
 import { Inference } from "./pages/inference";
 import { Inferences } from "./pages/inferences";
+import { ModelPage, ModelsPage } from "./pages/model";
 import { Overview } from "./pages/overview";
 import { MetadataPage } from "./pages/metadata";
 import { Review } from "./pages/review";
@@ -16,7 +18,19 @@ import { OpenView } from "./settings/views";
 import { forget, SessionContext, useKeys, useRoute } from "./state";
 import "./style.css";
 import { Dialog, Icon, Logo, type IconName } from "./ui";
-import { ANY, inferencesLink, metadataLink, overviewLink, RANGES, reviewLink, settingsLink, type Route, type Scope } from "./url";
+import {
+  ANY,
+  fleetLink,
+  inferencesLink,
+  metadataLink,
+  modelsLink,
+  overviewLink,
+  RANGES,
+  reviewLink,
+  settingsLink,
+  type Route,
+  type Scope,
+} from "./url";
 
 // Takes the key out of a link's fragment, and the fragment out of the address and the history, before anything else
 // runs.
@@ -42,11 +56,32 @@ interface Place {
 // The rail, and which component draws what. What is not in here is not there: no dead buttons.
 const PLACES: Place[] = [
   {
+    pages: ["fleet"],
+    title: "Fleet",
+    icon: "fleet",
+    link: scope => fleetLink(scope),
+    draw: r => r.page === "fleet" && <Fleet scope={r.scope} chosen={r.device} sort={r.sort} />,
+  },
+  {
     pages: ["overview"],
     title: "Overview",
     icon: "overview",
     link: scope => overviewLink(scope),
     draw: r => r.page === "overview" && <Overview scope={r.scope} view={r.view} />,
+  },
+  {
+    pages: ["models", "model"],
+    title: "Models",
+    icon: "models",
+    link: scope => modelsLink(scope),
+    draw: r =>
+      r.page === "models" ? (
+        <ModelsPage scope={r.scope} sort={r.sort} />
+      ) : (
+        r.page === "model" && (
+          <ModelPage key={r.name} scope={r.scope} name={r.name} versions={r.versions} view={r.view} />
+        )
+      ),
   },
   {
     pages: ["inferences", "inference"],
@@ -79,8 +114,7 @@ const PLACES: Place[] = [
     title: "Settings",
     icon: "settings",
     link: () => settingsLink(),
-    draw: r =>
-      r.page === "settings" ? <Settings section={r.section} /> : r.page === "view" && <OpenView id={r.id} />,
+    draw: r => (r.page === "settings" ? <Settings section={r.section} /> : r.page === "view" && <OpenView id={r.id} />),
   },
 ];
 

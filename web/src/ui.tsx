@@ -311,16 +311,18 @@ function localInput(iso: string | null): string {
 export function RangePicker({
   scope,
   any = false,
+  usual = "7d",
   now,
   onScope,
 }: {
   scope: Scope;
   any?: boolean;
+  usual?: string; // the range of a page whose address names none
   now: () => { from: string | null; to: string | null };
   onScope: (s: Scope) => void;
 }) {
   const custom = Boolean(scope.from || scope.to);
-  const chosen = custom ? "custom" : (scope.range ?? (any ? "any" : "7d"));
+  const chosen = custom ? "custom" : (scope.range ?? (any ? "any" : usual));
   const [wrong, setWrong] = useState("");
   const apply = (close: () => void) => (e: SubmitEvent) => {
     e.preventDefault();

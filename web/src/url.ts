@@ -51,7 +51,9 @@ export const USUAL_LIST: ListView = { columns: null, facets: false, at: null };
 
 export type Route =
   | { page: "overview"; scope: Scope; view: View }
-  | { page: "fleet" | "models" | "metadata"; scope: Scope }
+  | { page: "fleet"; scope: Scope; device: string | null; sort: string | null }
+  | { page: "models"; scope: Scope; sort: string | null }
+  | { page: "metadata"; scope: Scope }
   | { page: "review"; scope: Scope; order: "confidence" | "newest" }
   | { page: "model"; scope: Scope; name: string; versions: string[]; view: View }
   | { page: "inferences"; scope: Scope; view: ListView }
@@ -117,7 +119,9 @@ export function parseRoute(path: string, search: string): Route {
     scope = parseScope(q);
   const rest = path.replace(/^\/ui\/?/, "").replace(/\/$/, "");
   if (rest === "") return { page: "overview", scope, view: parseView(q) };
-  if (rest === "fleet" || rest === "models" || rest === "metadata") return { page: rest, scope };
+  if (rest === "fleet") return { page: rest, scope, device: q.get("device"), sort: q.get("sort") || null };
+  if (rest === "models") return { page: rest, scope, sort: q.get("sort") || null };
+  if (rest === "metadata") return { page: rest, scope };
   if (rest === "review") {
     const filter = q.get("filter") ?? UNREVIEWED;
     return { page: rest, scope: { ...scope, filter }, order: q.get("order") === "newest" ? "newest" : "confidence" };
@@ -178,8 +182,18 @@ export function modelLink(scope: Scope, name: string, versions: string[] = [], v
   return link(`model/${encodeURIComponent(name)}`, q);
 }
 
-export const fleetLink = (scope: Scope): string => link("fleet", withScope(scope));
-export const modelsLink = (scope: Scope): string => link("models", withScope(scope));
+export function fleetLink(scope: Scope, more: { device?: string | null; sort?: string | null } = {}): string {
+  const q = withScope(scope);
+  for (const [k, v] of Object.entries(more)) if (v !== null && v !== undefined) q.set(k, v);
+  return link("fleet", q);
+}
+
+export function modelsLink(scope: Scope, sort: string | null = null): string {
+  const q = withScope(scope);
+  if (sort) q.set("sort", sort);
+  return link("models", q);
+}
+
 // What the queue holds unless it is told otherwise: a failed inference has nothing to judge.
 export const UNREVIEWED = "-has:review -has:error";
 

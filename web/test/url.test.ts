@@ -30,8 +30,16 @@ describe("a link", () => {
           view,
         });
       }
-      expect(at(u.fleetLink(s))).toEqual({ page: "fleet", scope: s });
-      expect(at(u.inferencesLink(s, { columns: ["time", "m.a,b", "m.%"], facets: true, at: "2026-11-20T10:00:00.000Z" }))).toEqual({
+      expect(at(u.fleetLink(s, { device: "a&b", sort: "-errors" }))).toEqual({
+        page: "fleet",
+        scope: s,
+        device: "a&b",
+        sort: "-errors",
+      });
+      expect(at(u.modelsLink(s))).toEqual({ page: "models", scope: s, sort: null });
+      expect(
+        at(u.inferencesLink(s, { columns: ["time", "m.a,b", "m.%"], facets: true, at: "2026-11-20T10:00:00.000Z" })),
+      ).toEqual({
         page: "inferences",
         scope: s,
         view: { columns: ["time", "m.a,b", "m.%"], facets: true, at: "2026-11-20T10:00:00.000Z" },

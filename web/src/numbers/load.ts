@@ -1,7 +1,7 @@
 // The numbers of a range: what overview and model page are made of. One window for all of them, so that a page never
 // shows two answers of different times beside each other.
 import { api, number, serverNow, text, type Groups, type Plan, type Stats, type Value } from "../api";
-import { clauseFor, metadataName, withClause } from "../filter";
+import { clauseFor, metadataName, quoted, withClause } from "../filter";
 import { useLoad, useWorkspace, type Loaded } from "../state";
 import { bucketFor, window as windowOf, type Compare, type Scope } from "../url";
 
@@ -35,6 +35,14 @@ export interface Numbers {
   compared: Series | null; // of the range that was chosen to compare with, moved onto this one
   earlier: Window; // what `previous` is of
   split: Split | null;
+  more: Groups[]; // what else was asked of the range,
+  moreBefore: Groups[]; // and of what it is compared with
+}
+
+// Further groupings of the same window.
+export interface More {
+  now: (time: { key: string; width_s: number }) => Plan["groups"];
+  before: Plan["groups"];
 }
 
 const MEASURES = {
@@ -92,9 +100,15 @@ export function timeKey(width: number, shift = 0): { key: string; width_s: numbe
   return offset ? { key: "time", width_s: w, offset_s: offset } : { key: "time", width_s: w };
 }
 
-export function useNumbers(scope: Scope, filter: string, compare: Compare | null, by: string | null): Loaded<Numbers> {
+export function useNumbers(
+  scope: Scope,
+  filter: string,
+  compare: Compare | null,
+  by: string | null,
+  more?: More,
+): Loaded<Numbers> {
   const ws = useWorkspace();
-  return useLoad(`numbers ${ws} ${JSON.stringify([scope, filter, compare, by])}`, async signal => {
+  return useLoad(`numbers${more ? "+" : ""} ${ws} ${JSON.stringify([scope, filter, compare, by])}`, async signal => {
     const w = windowFor(scope),
       bucket = bucketFor((Date.parse(w.to) - Date.parse(w.from)) / 1000),
       earlier = windowCompared(w, compare),
@@ -113,12 +127,16 @@ export function useNumbers(scope: Scope, filter: string, compare: Compare | null
         { by: [timeKey(bucket * 1000), { key: by, top: PARTS }], measures: COLUMNS, limit: 10_000 },
         { by: [by], measures: TABLE, order: ["-inferences"], limit: 1000 },
       );
+    const asked = current.groups.length;
+    if (more) current.groups.push(...more.now(timeKey(bucket * 1000)));
     const past: Plan = {
       ...earlier,
       filter: compare?.filter ?? filter,
       groups: by ? [{ by: [by], measures: ["inferences"], limit: 10_000 }] : [],
     };
     if (compare) past.groups.push({ by: [timeKey(bucket * 1000, shift)], measures: COLUMNS, limit: 10_000 });
+    const before = past.groups.length;
+    if (more) past.groups.push(...more.before);
     const [stats, groups, other] = await Promise.all([
       api.stats(
         ws,
@@ -146,9 +164,11 @@ export function useNumbers(scope: Scope, filter: string, compare: Compare | null
       width: bucket * 1000,
       series,
       stored: number(groups[1]?.rows[0]?.[0]),
-      compared: compare && columnsOf(other.at(-1)?.rows ?? [], 1, times, shift),
+      compared: compare && columnsOf(other[before - 1]?.rows ?? [], 1, times, shift),
       earlier,
       split: by ? splitOf(by, groups.slice(2), other, times) : null,
+      more: groups.slice(asked),
+      moreBefore: other.slice(before),
     };
   });
 }
@@ -249,4 +269,11 @@ export function splitOf(by: string, groups: Groups[], before: Groups[], times: n
     })
     .sort((a, b) => a.at - b.at);
   return { by, parts, rows, groups: groups[1]?.groups ?? rows.length };
+}
+
+// The filter of a model's page: what somebody wrote, and the model. Two versions are one "or"; what is written stays as it is.
+export function modelFilter(filter: string, name: string, versions: string[]): string {
+  const own = (versions.length ? versions.map(v => `${name}/${v}`) : [name]).map(m => `model:${quoted(m)}`).join(" ");
+  if (!filter) return own;
+  return /\bor\b|model:/.test(filter) ? `(${filter}) (${own})` : `${filter} ${own}`;
 }

@@ -2,7 +2,7 @@
 import type { ComponentChildren } from "preact";
 import { Spark } from "../chart";
 import { change, compact, confidence, count, NONE, seconds, span, type Delta } from "../format";
-import { inferencesLink, type Compare, type Counting, type Scope } from "../url";
+import { ANY, fleetLink, inferencesLink, type Compare, type Counting, type Scope } from "../url";
 import { narrowed, type Numbers } from "./load";
 
 export const EXPLAINED: Record<Counting, string> = {
@@ -42,11 +42,13 @@ export function Tiles({
   filter,
   counting,
   compare,
+  counted: outside,
 }: {
   numbers: Numbers | null;
   filter: string;
   counting: Counting;
   compare: Compare | null;
+  counted?: number | undefined;
 }) {
   const { now, before } = linksOf(numbers, filter, compare),
     monitoring = counting === "monitoring";
@@ -58,7 +60,8 @@ export function Tiles({
   const delta = (a: number | null | undefined, b: number | null | undefined) => change(a ?? null, b ?? null, none);
   const series = numbers?.series,
     against = againstWhat(numbers, compare);
-  const counted = current?.errors != null && numbers?.stored != null ? Math.max(0, current.errors - numbers.stored) : 0;
+  const inside = current?.errors != null && numbers?.stored != null ? Math.max(0, current.errors - numbers.stored) : 0,
+    counted = outside ?? inside;
   const share =
     current?.inferences && current.errors !== null
       ? `${((current.errors / current.inferences) * 100).toFixed(2)} % of requests`
@@ -149,10 +152,14 @@ export function Tiles({
             {share}
           </a>
           {counted > 0 && (
-            <span title="Failures that inference servers counted and did not send as inferences; see Fleet">
+            <a
+              class="quiet"
+              href={fleetLink({ ...ANY, from: numbers?.window.from ?? null, to: numbers?.window.to ?? null })}
+              title="Failures that inference servers counted and did not send as inferences: they are on the page Fleet"
+            >
               {" "}
-              · {count(counted)} only counted by servers
-            </span>
+              · {count(counted)} {outside === undefined ? "only" : "more"} counted by servers
+            </a>
           )}
         </>,
         <Spark values={series?.errors ?? []} kind="bars" tone="alert" />,

@@ -1,0 +1,345 @@
+// Below the table of devices: one device with its servers, and what went wrong on the way here.
+import { enc } from "../api";
+import { Chart } from "../chart";
+import { clauseFor } from "../filter";
+import { failures, setAside, type Aside, type Counted, type Failures, type Row, type Unserved } from "../fleet";
+import { compact, count, NONE, seconds } from "../format";
+import { narrowed, type Window } from "../numbers/load";
+import { useLoad, useWorkspace } from "../state";
+import { DataTable, type TableColumn } from "../table";
+import { Ago, Icon, Time } from "../ui";
+import { bucketFor, inferencesLink, modelLink } from "../url";
+
+const iso = (t: number): string => new Date(t).toISOString();
+
+// One device: the servers on it, what it asked for.
+export function One({ row, window, onClose }: { row: Row; window: Window; onClose: () => void }) {
+  const name = row.id ?? "no device id",
+    link = (...clauses: string[]) =>
+      inferencesLink({ filter: narrowed("", clauses), range: null, from: window.from, to: window.to });
+  const servers: TableColumn<Row["servers"][number]>[] = [
+    {
+      id: "server",
+      title: "Server",
+      width: 208,
+      value: s => s.id,
+      cell: s =>
+        s.id ? (
+          <a class="clip mono" title={s.id} href={link(clauseFor("server", s.id))}>
+            {s.id}
+          </a>
+        ) : (
+          NONE
+        ),
+    },
+    {
+      id: "state",
+      title: "State",
+      width: 72,
+      value: s => (s.silent ? "silent" : "alive"),
+      cell: s => <span class={s.silent ? "state silent" : "state alive"}>{s.silent ? "silent" : "alive"}</span>,
+    },
+    { id: "version", title: "Version", width: 80, value: s => s.version, cell: s => s.version ?? NONE },
+    {
+      id: "host",
+      title: "Host",
+      width: 176,
+      value: s => s.host,
+      cell: s => <span class="clip">{[s.host, s.address].filter(Boolean).join(", ") || NONE}</span>,
+    },
+    {
+      id: "platform",
+      title: "Platform",
+      width: 176,
+      value: s => s.platform,
+      cell: s => (
+        <span class="clip" title={s.platform}>
+          {s.platform || NONE}
+        </span>
+      ),
+    },
+    { id: "started", title: "Started", width: 160, value: s => s.started, cell: s => <Time iso={s.started} /> },
+    { id: "heard", title: "Last heard", width: 96, value: s => s.lastSeen, cell: s => <Ago iso={s.lastSeen} /> },
+    {
+      id: "interval",
+      title: "Reports every",
+      width: 104,
+      numeric: true,
+      help: "Time between its last two reports; it is silent after three times that, or as the server is set",
+      value: s => s.interval,
+      cell: s => <span title={s.limit === null ? "" : `silent after ${seconds(s.limit)}`}>{seconds(s.interval)}</span>,
+    },
+    { id: "reports", title: "Reports", width: 80, numeric: true, value: s => s.reports, cell: s => count(s.reports) },
+    {
+      id: "aside",
+      title: "Set aside",
+      width: 80,
+      numeric: true,
+      help: "Items of its reports that could not be stored",
+      value: s => s.setAside,
+      cell: s => count(s.setAside),
+    },
+  ];
+  return (
+    <section class="block one-device" aria-label={`Device ${name}`}>
+      <header>
+        <h2>
+          {name} <span class="sub">{row.tags.join(", ")}</span>
+        </h2>
+        <button type="button" class="bare" aria-label="Close the device" onClick={onClose}>
+          <Icon name="close" />
+        </button>
+      </header>
+      {row.servers.length > 0 ? (
+        <DataTable
+          label={`Servers on ${name}`}
+          file="servers"
+          rows={row.servers}
+          columns={servers}
+          rowKey={s => `${s.id} ${s.started}`}
+          empty=""
+        />
+      ) : (
+        <p class="hint">
+          No inference server reports for this device: only inferences name it. So nobody can say whether it is silent.
+        </p>
+      )}
+      {row.models.length > 0 && (
+        <p class="classes">
+          {row.models.map(m => (
+            <a
+              key={m.id}
+              href={modelLink(
+                { filter: row.id === null ? "" : clauseFor("device", row.id), range: null, ...window },
+                (m.id ?? "").replace(/\/[^/]*$/, ""),
+              )}
+            >
+              {m.id} <b>{compact(m.inferences)}</b>
+            </a>
+          ))}
+        </p>
+      )}
+      {row.unserved.length > 0 && <UnservedTable items={row.unserved} />}
+    </section>
+  );
+}
+
+function UnservedTable({ items }: { items: Unserved[] }) {
+  const columns: TableColumn<Unserved>[] = [
+    { id: "count", title: "Times", width: 72, numeric: true, value: u => u.count, cell: u => count(u.count) },
+    { id: "method", title: "Call", width: 72, value: u => u.method, cell: u => u.method },
+    {
+      id: "path",
+      title: "Path",
+      width: 320,
+      value: u => u.path,
+      cell: u => (
+        <span class="clip mono" title={u.path}>
+          {u.path}
+        </span>
+      ),
+    },
+    { id: "status", title: "Answered", width: 80, numeric: true, value: u => u.status, cell: u => u.status ?? NONE },
+    {
+      id: "agent",
+      title: "Asked by",
+      width: 240,
+      value: u => u.agent,
+      cell: u => (
+        <span class="clip" title={u.agent}>
+          {u.agent || NONE}
+        </span>
+      ),
+    },
+    { id: "last", title: "Last", width: 96, value: u => u.lastSeen, cell: u => <Ago iso={u.lastSeen} /> },
+  ];
+  return (
+    <DataTable
+      label="Asked for, and not served here"
+      file="unserved"
+      rows={items}
+      columns={columns}
+      rowKey={u => `${u.method} ${u.path} ${u.agent} ${u.status}`}
+      empty=""
+      exports
+      head={<h3>Asked for, and not served here, since this server started</h3>}
+    />
+  );
+}
+
+// Failures that servers counted, and items that could not be stored.
+export function Troubles({ window, onZoom }: { window: Window; onZoom: (w: Window) => void }) {
+  const ws = useWorkspace();
+  const bucket = bucketFor((Date.parse(window.to) - Date.parse(window.from)) / 1000);
+  const failed = useLoad(`failures ${ws} ${window.from.slice(0, 16)} ${window.to.slice(0, 16)}`, signal =>
+      failures(ws, { ...window, bucket }, signal),
+    ).data,
+    aside = useLoad(`aside ${ws}`, signal => setAside(ws, signal)).data;
+  return (
+    <>
+      {failed && (failed.errors || failed.models.length > 0) ? (
+        <Failed failed={failed} window={window} onZoom={onZoom} />
+      ) : null}
+      {aside && aside.total > 0 && <SetAside total={aside.total} items={aside.items} />}
+    </>
+  );
+}
+
+function Failed({ failed, window, onZoom }: { failed: Failures; window: Window; onZoom: (w: Window) => void }) {
+  const from = Date.parse(window.from),
+    to = Date.parse(window.to),
+    width = failed.bucket * 1000;
+  const zoom = (a: number, b: number) => onZoom({ from: iso(Math.max(a, from)), to: iso(Math.min(b, to)) });
+  const table = (title: string, what: string, rows: Counted[]) => {
+    const columns: TableColumn<Counted>[] = [
+      {
+        id: "name",
+        title: what,
+        width: 112,
+        sortable: true,
+        value: r => r.name,
+        cell: r => (
+          <span class="clip" title={r.name}>
+            {r.name || NONE}
+          </span>
+        ),
+      },
+      {
+        id: "errors",
+        title: "Errors",
+        width: 64,
+        numeric: true,
+        sortable: true,
+        value: r => r.errors,
+        cell: r => count(r.errors),
+      },
+      {
+        id: "message",
+        title: "Newest message",
+        width: 112,
+        value: r => r.message,
+        cell: r => (
+          <span class="clip" title={r.message}>
+            {r.message || NONE}
+          </span>
+        ),
+      },
+      {
+        id: "last",
+        title: "Last",
+        width: 80,
+        sortable: true,
+        value: r => r.lastSeen,
+        cell: r => <Ago iso={r.lastSeen} />,
+      },
+    ];
+    return (
+      <div class="block">
+        <DataTable
+          label={`Failures ${title}`}
+          file={`failures-${what}`}
+          rows={rows}
+          columns={columns}
+          rowKey={r => r.name}
+          sort={{ id: "errors", down: true }}
+          empty="None."
+          exports
+          head={<h3>{title}</h3>}
+        />
+      </div>
+    );
+  };
+  return (
+    <section class="block">
+      <h2>
+        Failures that servers counted{" "}
+        <span class="sub">
+          {count(failed.errors)} of models, {count(failed.before)} in the period before. They are no inferences: of each
+          only the count and the newest message are known
+        </span>
+      </h2>
+      <Chart
+        title="Failures"
+        file="failures"
+        kind="bars"
+        times={failed.series.map(b => b.time)}
+        width={width}
+        lines={[{ name: "failures", values: failed.series.map(b => b.errors), tone: "alert" }]}
+        from={from}
+        to={to}
+        height={120}
+        whole
+        write={v => count(v)}
+        axis={v => compact(v)}
+        onOpen={i => zoom(failed.series[i]!.time, failed.series[i]!.time + width)}
+        onZoom={zoom}
+      />
+      <div class="thirds">
+        {table("by model", "Model", failed.models)}
+        {table("by kind", "Kind", failed.types)}
+        {table("by host", "Host", failed.hosts)}
+      </div>
+    </section>
+  );
+}
+
+function SetAside({ total, items }: { total: number; items: Aside[] }) {
+  const ws = useWorkspace();
+  const columns: TableColumn<Aside>[] = [
+    { id: "time", title: "Time", width: 160, value: a => a.time, cell: a => <Time iso={a.time} /> },
+    {
+      id: "reason",
+      title: "Reason",
+      width: 320,
+      value: a => a.reason,
+      cell: a => (
+        <span class="clip" title={a.reason}>
+          {a.reason}
+        </span>
+      ),
+    },
+    {
+      id: "device",
+      title: "Device",
+      width: 128,
+      value: a => a.device,
+      cell: a => <span class="clip">{a.device || NONE}</span>,
+    },
+    { id: "source", title: "Came with", width: 88, value: a => a.source, cell: a => a.source },
+    {
+      id: "item",
+      title: "Item",
+      width: 320,
+      value: a => JSON.stringify(a.item),
+      cell: a => (
+        <span class="clip mono" title={a.item === null ? "over 16 KiB, not kept" : JSON.stringify(a.item, null, 1)}>
+          {a.item === null ? NONE : JSON.stringify(a.item)}
+        </span>
+      ),
+    },
+  ];
+  return (
+    <section class="block">
+      <DataTable
+        label="Set aside"
+        file="set-aside"
+        rows={items}
+        columns={columns}
+        rowKey={a => String(a.id)}
+        empty="None."
+        exports
+        head={
+          <h2>
+            Set aside{" "}
+            <span class="sub">
+              {count(total)} reported items ever could not be stored; the newest {count(items.length)}.{" "}
+              <a href={`/api/v1/${enc(ws)}/set-aside?format=ndjson`} download="set-aside.ndjson">
+                Export all that are kept
+              </a>
+            </span>
+          </h2>
+        }
+      />
+    </section>
+  );
+}
