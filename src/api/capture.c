@@ -1,6 +1,6 @@
-/* GET and PUT /api/v1/:workspace/picture-capture: which pictures stock inference servers shall send of their inferences.
- * And GET /:workspace/:dataset/active_learning, by which a server asks for it when a model is first used, and again when
- * its copy is 15 minutes old (protocol 3.6): the same rules in the form that it reads, which is that of
+/* GET and PUT /api/v1/:workspace/picture-capture: which pictures stock inference servers shall send of their
+ * inferences. And GET /:workspace/:dataset/active_learning, by which a server asks for it when a model is first used,
+ * and again when its copy is 15 minutes old (protocol 3.6): the same rules in the form that it reads, which is that of
  * `ActiveLearningConfiguration.init` and of its samplers (inference/core/active_learning).
  *
  * A server asks by the dataset, which is the model's name without its version, so a rule cannot be of one version. The
@@ -36,7 +36,8 @@ static bool read_share(const json_t *o, const char *where, const char *name, dou
 static bool read_cap(const json_t *v, const char *where, json_int_t *out, struct err *e) {
     *out = json_integer_value(v);
     return !v || json_is_null(v) || (json_is_integer(v) && *out >= 1 && *out <= PER_HOUR_MOST) ||
-           err_set(e, ERR_INVALID, "%sper_hour must be a whole number from 1 to %d, or null for no cap", where, PER_HOUR_MOST);
+           err_set(e, ERR_INVALID, "%sper_hour must be a whole number from 1 to %d, or null for no cap", where,
+                   PER_HOUR_MOST);
 }
 
 static bool read_rule(struct arena *a, const json_t *o, const char *where, struct rule *out, struct err *e) {
@@ -48,12 +49,13 @@ static bool read_rule(struct arena *a, const json_t *o, const char *where, struc
         size_t i = 0;
         while (i < 4 && strcmp(name, names[i]) != 0) i++;
         if (i == 4)
-            return err_set(e, ERR_INVALID, "%s%.100s: a rule has model, share, below_confidence and per_hour", where, name);
+            return err_set(e, ERR_INVALID, "%s%.100s: a rule has model, share, below_confidence and per_hour", where,
+                           name);
     }
     if (!member_text(a, o, where, "model", 0, NAME_MOST, &out->model, e)) return false;
     if (memchr(out->model.n ? out->model.p : "", '/', out->model.n))
-        return err_set(e, ERR_INVALID, "%smodel: a rule is for all versions of a model: servers ask by its name, \"coco\", "
-                                       "never by \"coco/3\"", where);
+        return err_set(e, ERR_INVALID, "%smodel: a rule is for all versions of a model: servers ask by its name, "
+                                       "\"coco\", never by \"coco/3\"", where);
     const json_t *below = json_object_get(o, "below_confidence");
     return read_share(o, where, "share", 0, &out->share, e) &&
            (!below || json_is_null(below) || read_share(o, where, "below_confidence", 0.001, &out->below, e)) &&

@@ -18,10 +18,6 @@ struct job {
     struct err e;
 };
 
-static bool unknown_image(struct err *e) {
-    return err_set(e, ERR_NOT_FOUND, "no picture has this image id here; only POST /dataset/PROJECT/upload gives them");
-}
-
 static bool read_tags(struct json_pull *j, struct image_change *c, struct err *e) {
     if (j->token != PULL_ARRAY) return err_set(e, ERR_INVALID, "addTags must be a list of strings");
     while (json_next(j) != PULL_ARRAY_END) {
@@ -38,7 +34,7 @@ static bool read_member(struct job *job, struct json_pull *j, struct str name, s
     if (str_is(name, "api_key") && j->token == PULL_STRING && !job->many) job->key = j->text;
     if (str_is(name, "imageId") && job->many) {
         if (j->token != PULL_STRING) return err_set(e, ERR_INVALID, "imageId must be a string");
-        return image_id_read(j->text, &job->r->arena, c) || unknown_image(e);
+        return image_id_read(j->text, &job->r->arena, c) || image_unknown(e);
     }
     if (str_is(name, "removeTags") || str_is(name, "removeMetadata"))
         return err_set(e, ERR_INVALID, STR_FMT " is not served: set a field to null to remove it", STR_ARG(name));
@@ -89,7 +85,8 @@ static bool read_body(struct job *job, struct err *e) {
         }
     }
     if (j.token != PULL_OBJECT_END || json_next(&j) != PULL_END)
-        return err_set(e, ERR_INVALID, "the body is not a JSON object: %s at byte %zu", j.error ? j.error : "text", j.at);
+        return err_set(e, ERR_INVALID, "the body is not a JSON object: %s at byte %zu", j.error ? j.error : "text",
+                       j.at);
     return !job->many || found || err_set(e, ERR_INVALID, "updates is missing");
 }
 
@@ -124,7 +121,7 @@ static void run(struct request *r, bool many) {
     if (!many) {
         job->list = arena_alloc(&r->arena, sizeof *job->list);
         job->count = 1;
-        if (!image_id_read(request_param(r, "image"), &r->arena, job->list)) unknown_image(&fault);
+        if (!image_id_read(request_param(r, "image"), &r->arena, job->list)) image_unknown(&fault);
     }
     bool readable = fault.code == ERR_NONE && read_body(job, &fault);
     if (!authorize_workspace(r, request_param(r, "workspace"), job->key, &job->who, &e)) {

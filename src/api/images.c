@@ -6,6 +6,7 @@
 
 #include "api/check_input.h"
 #include "base/clock.h"
+#include "catalog/activity.h"
 #include "query/lookup.h"
 #include "store/store.h"
 
@@ -38,6 +39,10 @@ bool image_id_read(struct str text, struct arena *a, struct image_change *c) {
     c->inference_id = (struct str){inference, n};
     c->image = hash;
     return check_id(c->inference_id, &ignored);
+}
+
+bool image_unknown(struct err *e) {
+    return err_set(e, ERR_NOT_FOUND, "no picture has this image id here; POST /dataset/PROJECT/upload gives them");
 }
 
 /* ---- what is said of a picture ---- */
@@ -131,11 +136,11 @@ static bool add_tags(struct image_change *c, struct str before, struct arena *a,
 
 /* What the id's pictures are with this change; false in *changed: the same. */
 static bool change_uploads(struct image_change *c, struct found *f, bool *changed, struct err *e) {
-    struct upload *u = find_upload(f, c->upload ? c->upload->picture : c->image, c->upload ? UPLOAD_HASH : IMAGE_ID_HASH);
+    struct upload *u = c->upload ? find_upload(f, c->upload->picture, UPLOAD_HASH)
+                                 : find_upload(f, c->image, IMAGE_ID_HASH);
     *changed = false;
     c->duplicate = c->upload && u;
-    if (!u && !c->upload)
-        return err_set(e, ERR_NOT_FOUND, "no picture has this image id here; only POST /dataset/PROJECT/upload gives them");
+    if (!u && !c->upload) return image_unknown(e);
     if (!u && f->count == UPLOADS_MOST)
         return err_set(e, ERR_INVALID, "%d pictures were uploaded for this inference_id, and more are not kept",
                        UPLOADS_MOST);
@@ -164,7 +169,8 @@ static bool write_change(struct app *app, const struct identity *who, struct ima
     struct buf text = {0};
     struct found f;
     bool changed;
-    if (!look_up(app, who->workspace_id, c->inference_id, a, &f, e) || !change_uploads(c, &f, &changed, e)) return false;
+    if (!look_up(app, who->workspace_id, c->inference_id, a, &f, e) || !change_uploads(c, &f, &changed, e))
+        return false;
     for (size_t i = 0; i < n; i++) /* of the same request, and not stored yet */
         if (list[i].tag_count && str_eq(list[i].inference_id, c->inference_id)) f.tags = list[i].tags_now;
     if (!add_tags(c, f.tags, a, e)) return false;
@@ -181,6 +187,19 @@ static bool write_change(struct app *app, const struct identity *who, struct ima
     return true;
 }
 
+/* For the activity list, as of any attach. */
+static void note(struct app *app, const struct identity *who, const struct image_change *c) {
+    struct activity x = {.key_id = who->key_id, .action = ACTIVITY_ATTACH, .count = 1};
+    for (size_t i = 0; i < c->value_count; i++) {
+        x.subject = c->values[i].field;
+        x.detail = c->values[i].value.type == VALUE_NONE ? STR("removed") : (struct str){0};
+        activity_note(app->catalog, who->workspace_id, &x);
+    }
+    x.subject = STR("tags");
+    x.detail = (struct str){0};
+    if (c->tag_count) activity_note(app->catalog, who->workspace_id, &x);
+}
+
 bool images_change(struct app *app, const struct identity *who, struct image_change *list, size_t count,
                    struct arena *a, size_t *at, struct err *e) {
     struct store_write w;
@@ -191,5 +210,6 @@ bool images_change(struct app *app, const struct identity *who, struct image_cha
     ok = ok && (w.records == 0 || store_write_now(app->store, &w, e));
     pthread_mutex_unlock(&changing);
     write_free(&w);
+    for (size_t i = 0; ok && i < count; i++) note(app, who, &list[i]);
     return ok;
 }

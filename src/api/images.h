@@ -29,6 +29,7 @@ struct image_change {
 /* Into the arena. False: not what image_id_write wrote. */
 void image_id_write(struct buf *to, struct str inference_id, const uint8_t *hash);
 bool image_id_read(struct str text, struct arena *a, struct image_change *c);
+bool image_unknown(struct err *e); /* false */
 
 /* The JSON object that is the current token, as values to be stored; null removes. e: what is wrong, and where. */
 bool image_change_values(struct json_pull *j, struct arena *a, struct image_change *c, struct err *e);

@@ -184,7 +184,8 @@ static bool find_picture(struct read *rd, const struct view *v, struct err *e) {
         rd->status = 304;
         return true;
     }
-    p->fd = blob_open(app_of(r)->blobs, rd->who.workspace_id, hash, p->what == THUMBNAIL ? BLOB_THUMBNAIL : BLOB_PICTURE, &p->size, e);
+    enum blob_kind kind = p->what == THUMBNAIL ? BLOB_THUMBNAIL : BLOB_PICTURE;
+    p->fd = blob_open(app_of(r)->blobs, rd->who.workspace_id, hash, kind, &p->size, e);
     if (p->fd < 0) return false;
     p->type = "application/json";
     if (p->what == ANNOTATION) return true;

@@ -97,8 +97,8 @@ static bool read_upload(struct job *j, struct err *e) {
     unsigned long long n = 0;
     j->change.inference_id = request_query(r, "inference_id");
     if (j->change.inference_id.n == 0)
-        return err_set(e, ERR_INVALID, "inference_id is missing: pictures are kept here as those of an inference; there "
-                                       "are no datasets, so one without inference_id was not stored");
+        return err_set(e, ERR_INVALID, "inference_id is missing: pictures are kept here as those of an inference; "
+                                       "there are no datasets, so one without inference_id was not stored");
     if (!check_id(j->change.inference_id, e)) return err_wrap(e, "inference_id");
     if (index.n && (!str_to_u64(index, &n) || n > UINT32_MAX))
         return err_set(e, ERR_INVALID, "index must be a whole number: the place of the picture in its request");
@@ -158,8 +158,8 @@ static bool read_annotation(struct job *j, struct err *e) {
     j->bytes = str_trim(r->body);
     json_pull_init(&p, j->bytes, &r->arena);
     if (json_next(&p) == PULL_OBJECT && json_skip(&p, NULL) && json_next(&p) == PULL_END) return true;
-    return err_set(e, ERR_INVALID, "an annotation must be a prediction as a JSON object, or, with a name that ends with "
-                                   ".txt, a class: %s at byte %zu", p.error ? p.error : "something else", p.at);
+    return err_set(e, ERR_INVALID, "an annotation must be a prediction as a JSON object, or, with a name that ends "
+                                   "with .txt, a class: %s at byte %zu", p.error ? p.error : "something else", p.at);
 }
 
 void post_annotate(struct request *r) {
@@ -168,9 +168,8 @@ void post_annotate(struct request *r) {
     j->r = r;
     if (!authenticate(r, (struct str){0}, &j->who, &e))
         respond_error(r, &e);
-    else if (!image_id_read(request_param(r, "image"), &r->arena, &j->change))
-        respond_fail(r, ERR_NOT_FOUND, "no picture has this image id here; only POST /dataset/PROJECT/upload gives them");
-    else if (read_annotation(j, &e))
+    else if ((image_id_read(request_param(r, "image"), &r->arena, &j->change) || image_unknown(&e)) &&
+             read_annotation(j, &e))
         hand_over(j, keep_annotation, answer_annotate);
     else
         respond_error(r, &e);

@@ -29,7 +29,8 @@ static void named_by_attach(const struct naming *n, const struct record_header *
     struct mention m = {n, h->workspace};
     struct arena arena = {0};
     struct attach a;
-    if (attach_decode(payload, &arena, &a) && str_eq(a.field, FIELD_UPLOADS)) uploads_each_picture(&a.value, mentioned, &m);
+    if (attach_decode(payload, &arena, &a) && str_eq(a.field, FIELD_UPLOADS))
+        uploads_each_picture(&a.value, mentioned, &m);
     arena_free(&arena);
 }
 

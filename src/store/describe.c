@@ -3,8 +3,10 @@
 #include "base/guard.h"
 
 static void uploaded(const struct segment_field *f, picture_call *call, void *ctx) {
-    for (uint32_t code = 1; f->codes && code <= f->dict.count; code++)
-        uploads_each_picture(&(struct value){.type = VALUE_STRING, .text = segment_dict_text(&f->dict, code)}, call, ctx);
+    for (uint32_t code = 1; f->codes && code <= f->dict.count; code++) {
+        struct value v = {.type = VALUE_STRING, .text = segment_dict_text(&f->dict, code)};
+        uploads_each_picture(&v, call, ctx);
+    }
 }
 
 void segment_each_picture(const struct segment *s, picture_call *call, void *ctx) {

@@ -66,7 +66,8 @@ bool store_each_picture(struct store *s, uint32_t workspace, picture_call *call,
     bool all = newest;
     uploads = newest ? fields_find(newest->fields, FIELD_UPLOADS) : -1;
     for (size_t i = 0; all && i < newest->chunk_count; i++) in_chunk(newest->chunks[i], uploads, call, ctx);
-    for (size_t i = 0; all && i < newest->sealed_count; i++) all = in_sealed(newest, newest->sealed[i], uploads, call, ctx);
+    for (size_t i = 0; all && i < newest->sealed_count; i++)
+        all = in_sealed(newest, newest->sealed[i], uploads, call, ctx);
     view_release(newest);
     view_release(v);
     return all;

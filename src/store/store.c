@@ -28,7 +28,8 @@ static struct workspace *workspace_new(struct store *s, uint32_t number) {
     pthread_mutex_init(&w->lock, NULL);
     struct view *v = mem_zero(1, sizeof *v);
     v->generation = 1;
-    v->chunks[v->chunk_count++] = chunk_new(s->o.chunk_rows ? s->o.chunk_rows : SEGMENT_ROWS, s->o.max_fields + OWN_FIELDS);
+    v->chunks[v->chunk_count++] =
+        chunk_new(s->o.chunk_rows ? s->o.chunk_rows : SEGMENT_ROWS, s->o.max_fields + OWN_FIELDS);
     v->chunks[0]->opened_generation = v->generation;
     v->directory = w->directory;
     v->pending = w->pending;

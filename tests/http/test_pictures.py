@@ -460,6 +460,8 @@ def test_metadata_of_many_images(server):
                                                                      {"imageId": images[1][:-4] + "ffff", "metadata": {"n": 9}}]})
     assert unknown.status_code == 404 and "updates[1]" in unknown.json()["error"]
     assert look(server, ids[0])["metadata"]["n"] == 0  # all or nothing
+    noted = [a for a in server.get("/api/v1/acme/activity").json()["activity"] if a["subject"] == "n"]
+    assert sum(a["count"] for a in noted) == 3 and noted[0]["action"] == "attach" and noted[0]["by"] == "api_key setting"
     for bad in ({}, {"updates": {}}, {"updates": [1]}, {"updates": [{"metadata": {}}]}, {"updates": [{"imageId": 1}]}):
         assert server.post("/acme/images/metadata", json=bad).status_code == 400, bad
     assert server.post("/acme/images/metadata", json={"updates": []}).status_code == 200

@@ -28,7 +28,8 @@ static void what_is_written_is_read(void **state) {
 }
 
 static void what_is_no_entry_ends_the_list(void **state) {
-    static const char *const bad[] = {"x", A "0", A "@", A "@4294967296", A "@-1", A ":", A ":" A "x", A ":12@3", A "  " A};
+    static const char *const bad[] = {"x",   A "0",       A "@",     A "@4294967296", A "@-1",
+                                      A ":", A ":" A "x", A ":12@3", A "  " A};
     (void)state;
     assert_int_equal(reads(A " " B), 2);
     for (size_t i = 0; i < sizeof bad / sizeof *bad - 1; i++) assert_int_equal(reads(bad[i]), 0);
