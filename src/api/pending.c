@@ -1,4 +1,5 @@
-/* GET /api/v1/:workspace/pending: metadata that waits for its inference, how many ids by age, and the oldest of them. */
+/* GET /api/v1/:workspace/pending: metadata that waits for its inference, how many ids by age, and the oldest of
+ * them. */
 #include "api/handlers.h"
 #include "api/inference_json.h"
 #include "api/read.h"
