@@ -436,6 +436,16 @@ static bool next_file(struct journal *j, struct err *e) {
     return true;
 }
 
+bool journal_turn(struct journal *j, struct err *e) {
+    bool ready = false;
+    CHECK(j->group.n == 0);
+    if (!j->current || j->at == JOURNAL_DATA) return true;
+    pthread_mutex_lock(&j->lock);
+    for (unsigned i = 0; i < j->count; i++) ready |= j->files[i].free;
+    pthread_mutex_unlock(&j->lock);
+    return !ready || next_file(j, e);
+}
+
 bool journal_append(struct journal *j, struct buf *chain, int64_t time_us, struct err *e) {
     for (size_t pos = 0; pos < chain->n;) {
         struct record_header h;
@@ -508,6 +518,13 @@ static bool make_file(struct journal *j, struct file *f, struct err *e) {
     return false;
 }
 
+/* Under the lock. One that stands for nothing is used again. */
+static struct file *new_entry(struct journal *j) {
+    for (unsigned i = 0; i < j->count; i++)
+        if (j->files[i].fd < 0) return &j->files[i];
+    return &j->files[j->count++];
+}
+
 bool journal_prepare(struct journal *j, struct err *e) {
     for (bool ok = true; ok;) {
         unsigned ready = 0, count = 0;
@@ -522,7 +539,7 @@ bool journal_prepare(struct journal *j, struct err *e) {
         ok = make_file(j, &f, e);
         pthread_mutex_lock(&j->lock);
         j->no_space = !ok && e->code == ERR_NO_SPACE;
-        if (ok) j->files[j->count++] = f;
+        if (ok) *new_entry(j) = f;
         pthread_mutex_unlock(&j->lock);
     }
     return false;
@@ -570,6 +587,40 @@ void journal_recycle(struct journal *j, uint64_t upto) {
     }
     remove_odd(j);
     pthread_mutex_unlock(&j->lock);
+}
+
+/* Under the lock: one that goes, out of the list; false: there is none. */
+static bool take_old(struct journal *j, uint64_t before, struct file *out, bool *left) {
+    bool found = false;
+    *left = false;
+    for (unsigned i = 0; i < j->count; i++) {
+        struct file *f = &j->files[i];
+        bool old = f->fd >= 0 && f->number && f->number < before;
+        if (!found && old && f->free) {
+            *out = *f;
+            *f = (struct file){.fd = -1};
+            found = true;
+        } else {
+            *left |= old;
+        }
+    }
+    return found;
+}
+
+bool journal_discard(struct journal *j, uint64_t before) {
+    char path[4096];
+    struct file f;
+    bool ok = true, left, more;
+    do {
+        pthread_mutex_lock(&j->lock);
+        more = take_old(j, before, &f, &left);
+        pthread_mutex_unlock(&j->lock);
+        if (!more) continue;
+        snprintf(path, sizeof path, "%s/%s", j->dir, f.name);
+        io_close(f.fd);
+        if (io_unlink(path) != 0) ok = false;
+    } while (more);
+    return ok && !left;
 }
 
 struct journal_stats journal_stats(struct journal *j) {

@@ -91,6 +91,10 @@ bool journal_append(struct journal *j, struct buf *chain, int64_t time_us, struc
  * state of the file is not known. */
 bool journal_commit(struct journal *j, struct err *e);
 
+/* Between two groups: goes on in another file, if one is ready and there is anything in this one. False: as of
+ * journal_commit. */
+bool journal_turn(struct journal *j, struct err *e);
+
 /* ---- the keeper ---- */
 
 /* Makes sure that a file stands ready for when the current one is full, or as many as a waiting chain needs. */
@@ -107,6 +111,10 @@ bool journal_read(struct journal *j, struct journal_position *from, struct journ
 
 /* Files whose records are all numbered `upto` or less may be written again. */
 void journal_recycle(struct journal *j, uint64_t upto);
+
+/* Removes files numbered below `before` that may be written again, so that nothing can be read in them any more. True:
+ * there is no file with such a number left. */
+bool journal_discard(struct journal *j, uint64_t before);
 
 /* Files now; groups committed since the start, their records and bytes. Any thread. */
 struct journal_stats {

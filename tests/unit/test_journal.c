@@ -288,6 +288,41 @@ static void files_are_used_again(void **state) {
     assert_string_equal(kit_reopen(k, 22), "f.0 ");
 }
 
+/* As often as one may erase in the life of a program. */
+static void files_are_left_and_removed(void **state) {
+    enum { OFTEN = 6000 };
+    struct kit *k = *state;
+    kit_open(k, 0);
+    assert_true(journal_turn(k->j, &k->e)); /* nothing to leave */
+    kit_put(k, "a", 1, 50);
+    assert_true(journal_turn(k->j, &k->e)); /* nothing to go on in */
+    assert_null(kit_file(k, 2));
+    assert_true(journal_prepare(k->j, &k->e));
+    assert_true(journal_turn(k->j, &k->e));
+    assert_non_null(kit_file(k, 2));
+    assert_true(journal_prepare(k->j, &k->e) && journal_turn(k->j, &k->e)); /* there is nothing in it yet */
+    assert_null(kit_file(k, 3));
+    assert_false(journal_discard(k->j, 2)); /* what is in it is needed */
+    assert_non_null(kit_file(k, 1));
+    journal_recycle(k->j, 1);
+    assert_true(journal_discard(k->j, 1));
+    assert_non_null(kit_file(k, 1));
+    assert_true(journal_discard(k->j, 2));
+    assert_null(kit_file(k, 1));
+    assert_int_equal(journal_stats(k->j).free_files, 1);
+    kit_put(k, "b", 1, 50);
+    assert_string_equal(kit_reopen(k, 1), "b.0 ");
+    for (unsigned i = 0; i < OFTEN; i++) {
+        kit_put(k, "c", 1, 50);
+        assert_true(journal_prepare(k->j, &k->e) && journal_turn(k->j, &k->e));
+        journal_recycle(k->j, journal_next_seq(k->j) - 1);
+        assert_true(journal_discard(k->j, journal_durable(k->j).file + 1));
+    }
+    assert_int_equal(kit_files(k), 1);
+    kit_put(k, "d", 1, 50);
+    assert_string_equal(kit_reopen(k, OFTEN + 2), "d.0 ");
+}
+
 static void a_setting_of_another_size(void **state) {
     struct kit *k = *state;
     kit_open(k, 0);
@@ -522,6 +557,7 @@ int main(void) {
         TEST(a_chain_over_several_files),
         TEST(a_chain_larger_than_all_files),
         TEST(files_are_used_again),
+        TEST(files_are_left_and_removed),
         TEST(a_setting_of_another_size),
         TEST(other_files_are_left_alone),
         TEST(a_chain_without_its_end),
