@@ -28,10 +28,11 @@ static struct target chunk_target(const struct chunk *c, uint32_t row) {
     return (struct target){.sealed = c->into[(to & CHUNK_APART) != 0], .row = to & ~CHUNK_APART};
 }
 
-/* Where a row is now; false: it was dropped. */
+/* Where a row is now; false: it was dropped or erased. */
 static bool follow(struct target *t) {
     while (t->sealed && t->sealed->into) {
         if (t->sealed->map) t->row = t->sealed->map[t->row];
+        if (t->row == ROW_GONE) return false;
         t->sealed = t->sealed->into;
     }
     return t->sealed && !t->sealed->dropped;
@@ -204,6 +205,7 @@ static void inherit_overlays(const struct applying *a, struct ident *i, struct t
         }
         if (!t.sealed->into) return;
         if (t.sealed->map) t.row = t.sealed->map[t.row];
+        if (t.row == ROW_GONE) return;
         t.sealed = t.sealed->into;
     }
 }

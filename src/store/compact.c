@@ -6,13 +6,6 @@
 #include "base/guard.h"
 #include "store/internal.h"
 
-struct needs {
-    struct store *s;
-    struct workspace *w;
-    uint64_t applied; /* what came later is needed */
-    struct arena arena;
-};
-
 /* The row that a record made, in a segment. */
 struct made {
     bool there;
@@ -57,6 +50,8 @@ static bool any_set_aside(const struct view *v) { return atomic_load_explicit(v-
 /* In this order: the writer moves an id from what waits to a chunk, and from a chunk to segments, and it stands in the
  * new place before it leaves the old. Hence a view of its own for each. */
 static bool id_needs(struct needs *n, struct str id, uint64_t seq) {
+    if (n->erased && id_set_has(n->erased, id)) return false;
+    if (seq > n->applied) return true;
     uint64_t hash = id_hash(n->s->o.id, id);
     if (pending_find(n->w->pending, hash, id)) return true;
     struct view *v = workspace_view(n->w);
@@ -118,28 +113,36 @@ static enum keep keep_open(struct needs *n, const struct record_header *h, struc
     return made ? KEEP_ALL : KEEP_NONE;
 }
 
-static enum keep needed(void *ctx, const struct record_header *h, struct str payload, struct buf *less) {
+/* Whatever an erased id has said so far, nothing of it may come back with a restart: not even one that came again and
+ * made no row. */
+static bool is_erased(struct needs *n, struct str payload) {
+    struct inference inf;
+    return n->erased && inference_decode(payload, &n->arena, &inf) && id_set_has(n->erased, inf.id);
+}
+
+enum keep needs_record(void *ctx, const struct record_header *h, struct str payload, struct buf *less) {
     struct needs *n = ctx;
     enum keep keep = KEEP_ALL;
-    if (h->seq > n->applied) return KEEP_ALL;
-    if (h->type == RECORD_INFERENCE && h->seq <= n->w->sealed_through)
-        keep = keep_sealed(n, h, payload, less);
-    else if (h->type == RECORD_INFERENCE)
-        keep = keep_open(n, h, payload);
-    else if (h->type == RECORD_ATTACH)
+    bool later = h->seq > n->applied;
+    if (h->type == RECORD_ATTACH && (n->erased || !later))
         keep = keep_attach(n, h, payload, less);
+    else if (h->type == RECORD_INFERENCE && is_erased(n, payload))
+        keep = KEEP_NONE;
+    else if (h->type == RECORD_INFERENCE && !later && h->seq <= n->w->sealed_through)
+        keep = keep_sealed(n, h, payload, less);
+    else if (h->type == RECORD_INFERENCE && !later)
+        keep = keep_open(n, h, payload);
     arena_free(&n->arena);
     return keep;
 }
 
-/* The same for what goes to the logs of all workspaces: nothing is known of the others. */
-static enum keep needed_here(void *ctx, const struct record_header *h, struct str payload, struct buf *less) {
+enum keep needs_record_here(void *ctx, const struct record_header *h, struct str payload, struct buf *less) {
     struct needs *n = ctx;
-    return h->workspace == n->w->number ? needed(ctx, h, payload, less) : KEEP_ALL;
+    return h->workspace == n->w->number ? needs_record(ctx, h, payload, less) : KEEP_ALL;
 }
 
 static bool compact(struct needs *n, struct err *e) {
-    return checkpoint_compact(n->s->checkpoint, n->w->number, needed, n, e);
+    return checkpoint_compact(n->s->checkpoint, n->w->number, needs_record, n, e);
 }
 
 bool compact_logs(struct store *s, struct workspace *w, struct err *e) {
@@ -203,7 +206,7 @@ static void drop(void *ctx) {
     d->needs.applied = w->seq;
     checkpoint_segments(c, w->number, d->gone, d->count, NULL, 0, w->sealed_through);
     d->committed = COMMIT_FAILED;
-    if (!checkpoint_copy(c, d->needs.s->journal, needed_here, &d->needs, &d->e))
+    if (!checkpoint_copy(c, d->needs.s->journal, needs_record_here, &d->needs, &d->e))
         checkpoint_abort(c);
     else
         d->committed = checkpoint_commit(c, d->needs.s->journal, &d->e);

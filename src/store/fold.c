@@ -1,6 +1,6 @@
 /* From segments and what lies over them to new segments: a fold writes one anew with its overlay in it, a merge makes one
- * of several. Both take everything up to one sequence number; what comes after it is carried over by the writer when
- * the new one takes its place. */
+ * of several, a rewrite leaves rows out. All take everything up to one sequence number; what comes after it is carried
+ * over by the writer when the new one takes its place. */
 #include <stdlib.h>
 
 #include "base/check.h"
@@ -42,13 +42,15 @@ static void fold_take(const struct workspace *w, const struct sealed *s, uint64_
         if (overlay_hidden(o, row)) out->hidden[out->hidden_count++] = row;
 }
 
+static uint32_t row_after(const struct sealed *from, uint32_t row) { return from->map ? from->map[row] : row; }
+
 /* The writer: what came after the fold, over what took the segment's place. */
 static void carry(struct workspace *w, struct sealed *from, const struct folded *f) {
     for (uint32_t n = f->entries, count = overlay_count(from->overlay); n < count; n++) {
         const struct overlay_entry *e = overlay_entry(from->overlay, n);
+        uint32_t row = row_after(from, e->row);
         struct value v = e->code ? *dict_value(&overlay_field(from->overlay, e->field)->dict, e->code) : (struct value){0};
-        overlay_set(from->into->overlay, e->seq, e->time_us, e->key_id, from->map ? from->map[e->row] : e->row,
-                    e->field, &v);
+        if (row != ROW_GONE) overlay_set(from->into->overlay, e->seq, e->time_us, e->key_id, row, e->field, &v);
     }
     if (atomic_load(&from->overlay->hidden_count) == f->hidden_count) return;
     size_t at = 0;
@@ -56,7 +58,7 @@ static void carry(struct workspace *w, struct sealed *from, const struct folded 
         if (!overlay_hidden(from->overlay, row)) continue;
         while (at < f->hidden_count && f->hidden[at] < row) at++;
         if (at < f->hidden_count && f->hidden[at] == row) continue;
-        overlay_hide(from->into->overlay, w->seq, from->map ? from->map[row] : row);
+        if (row_after(from, row) != ROW_GONE) overlay_hide(from->into->overlay, w->seq, row_after(from, row));
     }
 }
 
@@ -70,6 +72,7 @@ struct replacing {
     struct sealed *from[PARTS_MOST];
     struct folded folded[PARTS_MOST];
     uint32_t *maps[PARTS_MOST]; /* NULL: a fold */
+    const uint8_t *gone;        /* rows of the first that are left out; NULL: none are */
     size_t count;
     struct segment_identity id;
     struct sealed *into;
@@ -103,26 +106,40 @@ static void begin(struct replacing *r, struct store *s, struct workspace *w, str
     memcpy(r->id.store_id, s->o.id, sizeof r->id.store_id);
 }
 
+static struct manifest_segment name_of(const struct sealed *s) {
+    return (struct manifest_segment){.number = s->segment->number, .version = s->segment->version};
+}
+
+/* The file that was written, as a segment of its own. */
+static bool open_into(struct replacing *r, uint32_t slot, bool index, struct manifest_segment *made, struct err *e) {
+    *made = (struct manifest_segment){.number = r->id.number, .version = r->id.version};
+    r->into = sealed_open(r->s, r->w, *made, slot, e);
+    return r->into && sealed_describe(r->into, made, e) &&
+           (!index || segment_index(r->w, r->into->segment, slot, e));
+}
+
+static void discard_into(struct replacing *r, uint32_t slot, bool index) {
+    if (!r->into) return;
+    if (index) directory_forget(r->w->directory, &slot, 1);
+    io_unlink(r->into->path); /* nobody's: the manifest does not name it */
+    sealed_free(r->into);
+}
+
 /* The file is written: from here on as with every other step. */
 static bool replace(struct replacing *r, uint32_t slot, bool index, struct err *e) {
-    struct manifest_segment removed[PARTS_MOST], added = {.number = r->id.number, .version = r->id.version};
-    for (size_t i = 0; i < r->count; i++)
-        removed[i] = (struct manifest_segment){.number = r->from[i]->segment->number,
-                                               .version = r->from[i]->segment->version};
-    r->into = sealed_open(r->s, r->w, added, slot, e);
-    bool ok = r->into && sealed_describe(r->into, &added, e) && (!index || segment_index(r->w, r->into->segment, slot, e));
+    struct manifest_segment removed[PARTS_MOST], added;
+    for (size_t i = 0; i < r->count; i++) removed[i] = name_of(r->from[i]);
+    bool ok = open_into(r, slot, index, &added, e);
     if (!ok) {
         checkpoint_abort(r->s->checkpoint);
     } else {
         checkpoint_segments(r->s->checkpoint, r->w->number, removed, r->count, &added, 1, r->w->sealed_through);
         ok = checkpoint_commit(r->s->checkpoint, r->s->journal, e) != COMMIT_FAILED;
     }
-    if (ok) on_writer(r->s, publish, r);
-    if (!ok && r->into) {
-        if (index) directory_forget(r->w->directory, &slot, 1);
-        io_unlink(r->into->path); /* nobody's: the manifest does not name it */
-        sealed_free(r->into);
-    }
+    if (ok)
+        on_writer(r->s, publish, r);
+    else
+        discard_into(r, slot, index);
     return ok;
 }
 
@@ -252,7 +269,10 @@ static void merge_rows(struct replacing *r, struct segment_builder *b) {
         const int64_t *times = SEG(g, TIME);
         const uint64_t *seqs = SEG(g, SEQ);
         firsts[i] = first_of(g, &r->arena);
-        for (uint32_t row = 0; row < g->rows; row++) rows[n++] = (struct merge_row){times[row], seqs[row], i, row};
+        for (uint32_t row = 0; row < g->rows; row++) {
+            r->maps[i][row] = ROW_GONE;
+            if (!r->gone || !r->gone[row]) rows[n++] = (struct merge_row){times[row], seqs[row], i, row};
+        }
     }
     qsort(rows, n, sizeof *rows, by_time);
     for (uint32_t to = 0; to < n; to++) {
@@ -308,4 +328,96 @@ bool merge_sealed(struct store *s, struct workspace *w, struct sealed **from, si
     arena_free(&r.arena);
     arena_free(&r.scratch);
     return ok || err_wrap(e, "merging segments");
+}
+
+/* ---- without some rows ---- */
+
+struct rewrite {
+    struct replacing r;
+    uint32_t slot;
+    struct manifest_segment made; /* number 0: no row is left */
+    bool published;
+};
+
+static bool write_rest(struct rewrite *x, struct err *e) {
+    struct replacing *r = &x->r;
+    char folder[4096], name[64];
+    manifest_segment_name(r->id.number, r->id.version, name);
+    struct segment_builder *b = segment_builder_new(&r->id, r->w->fields->names, fields_count(r->w->fields));
+    if (checkpoint_segment_folder(r->s->checkpoint, r->w->number, folder, e) && merge_guarded(r, b, e))
+        return segment_builder_write(b, folder, name, e);
+    segment_builder_free(b);
+    return false;
+}
+
+/* Many may stand prepared: of what a rewrite was made with, only that is kept which its publishing asks for. */
+static void keep_little(struct replacing *r) {
+    struct folded *f = &r->folded[0];
+    struct arena small = {0};
+    f->hidden = arena_copy(&small, f->hidden, f->hidden_count * sizeof *f->hidden);
+    f->changes = NULL;
+    arena_free(&r->arena);
+    arena_free(&r->scratch);
+    r->arena = small;
+}
+
+struct rewrite *rewrite_without(struct store *s, struct workspace *w, struct sealed *from, const uint8_t *gone,
+                                struct err *e) {
+    uint32_t slot, left = 0;
+    for (uint32_t row = 0; row < from->segment->rows; row++) left += !gone[row];
+    if (left && !slot_take(w, &slot, e)) return NULL;
+    struct rewrite *x = mem_zero(1, sizeof *x);
+    begin(&x->r, s, w, &from, 1);
+    x->slot = left ? slot : 0;
+    if (!left) return x;
+    x->r.gone = gone;
+    x->r.id.number = w->next_segment++;
+    x->r.id.version = 1;
+    x->r.maps[0] = mem_alloc(from->segment->rows * sizeof *x->r.maps[0]);
+    bool ok = write_rest(x, e) && open_into(&x->r, slot, true, &x->made, e);
+    x->r.gone = NULL;
+    keep_little(&x->r);
+    if (ok) return x;
+    x->made.number = x->r.id.number;
+    rewrite_free(x);
+    err_wrap(e, "writing segment %llu without what is erased", (unsigned long long)from->segment->number);
+    return NULL;
+}
+
+const struct sealed *rewrite_from(const struct rewrite *x) { return x->r.from[0]; }
+
+void rewrite_enter(const struct rewrite *x) {
+    struct manifest_segment removed = name_of(x->r.from[0]);
+    checkpoint_segments(x->r.s->checkpoint, x->r.w->number, &removed, 1, &x->made, x->made.number != 0,
+                        x->r.w->sealed_through);
+}
+
+/* A chunk may depend on rows that are in the segment until its latest time; that may have been an erased row's. */
+static void end_earlier(const struct view *v, int64_t max_time_us) {
+    for (size_t i = 0; i < v->chunk_count; i++)
+        if (v->chunks[i]->inherits_us != INT64_MAX && v->chunks[i]->inherits_us > max_time_us)
+            v->chunks[i]->inherits_us = max_time_us;
+}
+
+void rewrite_publish(struct rewrite *x, struct view *v) {
+    struct sealed *from = x->r.from[0];
+    view_remove(v, from);
+    x->published = true;
+    from->dropped = !x->r.into;
+    if (!x->r.into) return;
+    end_earlier(v, x->r.into->segment->max_time_us);
+    from->map = x->r.maps[0];
+    from->into = x->r.into;
+    carry(x->r.w, from, &x->r.folded[0]);
+    view_add(v, x->r.into);
+}
+
+void rewrite_free(struct rewrite *x) {
+    if (!x->published) {
+        discard_into(&x->r, x->slot, true);
+        if (x->made.number) slot_give(x->r.w, x->slot);
+        free(x->r.maps[0]);
+    }
+    arena_free(&x->r.arena);
+    free(x);
 }

@@ -89,6 +89,7 @@ struct store {
     uint64_t known_seq;   /* the highest that a segment has applied, at start */
     size_t overlay_bytes, log_bytes; /* of all workspaces, as of this round */
     bool given_back; /* free memory, to the system, since something was last written */
+    uint64_t shed_before; /* journal files below this number may hold what was erased; 0: none does */
     int64_t swept_us; /* when retention and expiry were last looked at; monotonic */
     pthread_t resolver, writer, keeper;
 };
@@ -188,5 +189,40 @@ bool merge_sealed(struct store *s, struct workspace *w, struct sealed **from, si
 /* Drops segments of which no row is of a time from before_us on, or was received from received_before_us on. */
 bool retain_after(struct store *s, struct workspace *w, int64_t before_us, int64_t received_before_us, struct err *e);
 bool compact_logs(struct store *s, struct workspace *w, struct err *e);
+
+/* Ids, each once, in order of their bytes. */
+struct id_set {
+    const struct str *ids;
+    size_t count;
+};
+bool id_set_has(const struct id_set *set, struct str id);
+
+/* Which records the logs must still hold (compact.c): two checkpoint_keep, of which the second is for what goes to the
+ * logs of all workspaces, where nothing is known of the others. */
+struct needs {
+    struct store *s;
+    struct workspace *w;
+    uint64_t applied;            /* what came later is needed */
+    const struct id_set *erased; /* nothing of these is, whenever it came; NULL: none are */
+    struct arena arena;
+};
+enum keep needs_record(void *ctx, const struct record_header *h, struct str payload, struct buf *less);
+enum keep needs_record_here(void *ctx, const struct record_header *h, struct str payload, struct buf *less);
+
+/* A segment without some of its rows (fold.c), prepared beside it: its file is written, nobody knows of it. One without
+ * any row left has no file. */
+struct rewrite;
+struct rewrite *rewrite_without(struct store *s, struct workspace *w, struct sealed *from, const uint8_t *gone,
+                                struct err *e); /* gone: by row; e: NULL is given back, and nothing is left */
+const struct sealed *rewrite_from(const struct rewrite *r);
+void rewrite_enter(const struct rewrite *r);                    /* into the step under way */
+void rewrite_publish(struct rewrite *r, struct view *v);        /* the writer: into a draft */
+void rewrite_free(struct rewrite *r);                           /* published, or it leaves nothing */
+
+/* In the middle of a long step, while nothing is under way in the manifest: what writes may wait for. */
+void keep_up(struct store *s);
+/* Journal files that hold what was erased make place for new ones (erase.c). */
+void shed_journal(struct store *s);
+void writer_turn(struct store *s); /* the writer: goes on in another journal file, if one is ready */
 void expire_pending(struct store *s, struct workspace *w);
 bool keeper_checkpoint(struct store *s, struct err *e);

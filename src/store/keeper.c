@@ -334,6 +334,17 @@ static void give_back(struct store *s, bool quiet) {
     s->given_back = quiet;
 }
 
+void keep_up(struct store *s) {
+    uint32_t number = 0;
+    bool any;
+    if (s->o.manual) return;
+    keep_journal(s, false);
+    for (struct workspace *w; (w = workspace_next(s, &number));) {
+        struct err e = {0};
+        if (!seal_oldest(s, w, &any, &e)) log_trouble("keeping_failed", &e);
+    }
+}
+
 /* Many workspaces with a little each take as much memory as one with much. True: there may be more of them. */
 static bool seal_crowding(struct store *s) {
     struct workspace *w = NULL;
@@ -356,6 +367,7 @@ static bool keep_segments(struct store *s) {
     pthread_mutex_lock(&s->keeping);
     any = seal_crowding(s);
     add_up(s);
+    if (sweep) shed_journal(s);
     pthread_mutex_unlock(&s->keeping);
     for (struct workspace *w; (w = workspace_next(s, &number));) {
         struct err e = {0};
@@ -443,7 +455,10 @@ bool store_step(struct store *s, uint32_t workspace, enum store_step step, int64
     case STEP_CHECKPOINT: ok = keeper_checkpoint(s, e); break;
     case STEP_COMPACT: ok = compact_logs(s, w, e); break;
     case STEP_EXPIRE: expire_pending(s, w); break;
-    case STEP_SWEEP: ok = sweep_workspace(s, w, e); break;
+    case STEP_SWEEP:
+        ok = sweep_workspace(s, w, e);
+        shed_journal(s);
+        break;
     }
     if (!ok) w->seal_trouble = (int)e->code; /* what keeps this from being done keeps segments from being made */
     view_reap(w);

@@ -233,6 +233,7 @@ static bool load(struct store *s, struct err *e) {
     if (!checkpoint_sweep(s->checkpoint, &swept))
         log_event(LOG_WARN, "sweep_failed", "error=%s", log_quote(quoted, str_of(swept.msg)));
     s->file = journal_durable(s->journal).file;
+    s->shed_before = s->file + 1; /* what was erased shortly before the last end may still stand in any of them */
     int64_t end = clock_mono_us();
     log_event(LOG_INFO, "store_open", "checkpoint_seq=%" PRIu64 " seq=%" PRIu64 " ms=%" PRId64 " journal_ms=%" PRId64,
               checkpoint_manifest(s->checkpoint)->seq, journal_next_seq(s->journal) - 1, (end - begun) / 1000,

@@ -110,6 +110,17 @@ bool store_writable(struct store *s, struct err *e);
 /* Takes a workspace and all it holds away, for ever: its number is refused from now on. */
 bool store_delete(struct store *s, uint32_t workspace, struct err *e);
 
+/* Takes ids away for ever, all or none of them: every inference under each, its metadata with the history, what waits
+ * for it. True: that is so on disk; no file but the journal's has anything of them, and those that do are removed within
+ * two minutes. What comes under such an id later is new. ERR_UNKNOWN_OUTCOME: all or none. It waits for the keeper,
+ * seals what is open if an id is there, and writes every segment anew that has one: any thread that may wait. */
+struct erased {
+    uint64_t inferences; /* from partial sources not counted, as everywhere */
+    uint64_t ids, unknown; /* of those asked for, each once: with something under it, and without */
+};
+bool store_erase(struct store *s, uint32_t workspace, const struct str *ids, size_t count, struct erased *out,
+                 struct err *e);
+
 /* How the way to the disk is taken. Any thread. */
 struct store_load {
     struct journal_stats journal;
@@ -144,8 +155,8 @@ void store_release(struct store *s);
 /* FREEZE: the open chunk. SEAL: all frozen chunks. FOLD: every segment with an overlay. MERGE: neighbours, as many as
  * fit in one. RETAIN: drops segments whose rows all lie before `arg_us`, whenever they were received. CHECKPOINT:
  * everything submitted so far is in the logs and the manifest. COMPACT: the logs keep only what is still needed. EXPIRE:
- * gives back the memory of what waited too long. SWEEP: what is due each minute: EXPIRE, and retention by the
- * setting. */
+ * gives back the memory of what waited too long. SWEEP: what is due each minute: EXPIRE, retention by the setting, and
+ * journal files that hold what was erased go. */
 enum store_step {
     STEP_FREEZE,
     STEP_SEAL,

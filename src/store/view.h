@@ -19,6 +19,9 @@
 /* Frozen chunks that may wait for the keeper before inferences are refused; replay may need more. */
 enum { FROZEN_MOST = 2, CHUNKS_MOST = 32 };
 
+/* In a map: the row was erased. */
+#define ROW_GONE UINT32_MAX
+
 /* A segment with what was attached since. */
 struct sealed {
     struct segment *segment;
@@ -28,7 +31,7 @@ struct sealed {
 
     /* The store's own: what took its place. */
     struct sealed *into;
-    uint32_t *map; /* row -> row there; NULL: the same */
+    uint32_t *map; /* row -> row there, or ROW_GONE; NULL: the same */
     uint32_t users; /* views that hold it */
     char *path;     /* of its file, which goes with it when `into` or `dropped` says so */
     bool dropped; /* by retention; set by the writer */

@@ -106,6 +106,11 @@ static void fail(struct store *s, const struct err *why) {
     pthread_mutex_unlock(&s->lock);
 }
 
+void writer_turn(struct store *s) {
+    struct err e = {0};
+    if (!s->failed && !journal_turn(s->journal, &e)) fail(s, &e);
+}
+
 static void finish(struct store_write *w) {
     view_release(w->view);
     w->view = NULL;

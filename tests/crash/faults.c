@@ -278,8 +278,8 @@ static void request(struct run *r, unsigned number) {
 
 /* Something the keeper does. It may fail once; what it was about to do then is still to be done, and can be. */
 static void keeping(struct run *r, const struct action *a) {
-    bool counts = a->what != ACT_STEP, failed = fault.failed;
-    unsigned event = a->what == ACT_RETAIN ? SCRIPT_RETAIN : SCRIPT_DELETE;
+    unsigned event;
+    bool counts = script_action_event(a, &event), failed = fault.failed;
     r->under_way = counts ? event + 1 : 0;
     if (!script_act(&r->s, a, &r->e)) {
         if (!fault.failed) wrong("a step failed with nothing failing", r->e.msg);
@@ -389,7 +389,8 @@ static void full(struct run *r) {
             if (!fault.space_again) continue;
             again(r, a);
         }
-        if (a->what != ACT_STEP) r->numbers[r->count++] = a->what == ACT_RETAIN ? SCRIPT_RETAIN : SCRIPT_DELETE;
+        unsigned event;
+        if (script_action_event(a, &event)) r->numbers[r->count++] = event;
     }
     fault.space_again = true;
     if (!shows(r->s.store, r->numbers, r->count)) wrong("at the end", "");

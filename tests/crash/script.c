@@ -182,6 +182,7 @@ void script_build(unsigned n, struct request *r) {
 #define REQUESTS(n, together) {.what = ACT_REQUESTS, .first = (n), .count = (together)}
 #define STEP(which, of) {.what = ACT_STEP, .step = STEP_##which, .workspace = SCRIPT_WORKSPACE_##of}
 #define ONE(n) REQUESTS(n, 1)
+#define ERASE(which) {.what = ACT_ERASE, .first = (which), .workspace = SCRIPT_WORKSPACE_A}
 
 const struct action script_actions[] = {
     /* The first round: nothing but chunks, then segments of all workspaces. */
@@ -194,9 +195,9 @@ const struct action script_actions[] = {
     STEP(SEAL, A), STEP(FOLD, A),
     /* The first round goes. */
     {.what = ACT_RETAIN, .workspace = SCRIPT_WORKSPACE_A}, STEP(COMPACT, A), ONE(28), ONE(29), ONE(30), REQUESTS(31, 3),
-    {.what = ACT_RESTART}, ONE(34), STEP(FREEZE, A), STEP(SEAL, A), ONE(35), STEP(MERGE, A), ONE(36), ONE(37),
+    ERASE(0), {.what = ACT_RESTART}, ONE(34), STEP(FREEZE, A), STEP(SEAL, A), ONE(35), STEP(MERGE, A), ONE(36), ONE(37),
     STEP(CHECKPOINT, A), STEP(FREEZE, B), STEP(SEAL, B), STEP(FOLD, B), STEP(MERGE, B), STEP(COMPACT, B),
-    {.what = ACT_DELETE, .workspace = SCRIPT_WORKSPACE_C}, ONE(38), ONE(39), STEP(FREEZE, A), STEP(SEAL, A), ONE(40),
+    {.what = ACT_DELETE, .workspace = SCRIPT_WORKSPACE_C}, ONE(38), ONE(39), STEP(FREEZE, A), ONE(40), ERASE(1),
     STEP(FOLD, A), STEP(MERGE, A), STEP(COMPACT, A), ONE(41), STEP(EXPIRE, B), {.what = ACT_RESTART},
 };
 const unsigned script_action_count = sizeof script_actions / sizeof *script_actions;
@@ -206,13 +207,34 @@ static const struct action extra_actions[] = {
     ONE(SCRIPT_EXTRA + 2), STEP(FOLD, A),
 };
 
+unsigned script_erased(unsigned which, struct str ids[SCRIPT_ERASED_MOST]) {
+    static const char *const erased[2][SCRIPT_ERASED_MOST + 1] = {
+        {"late14", "late28", "more231", "more232", "unseen20", "nobody"}, /* in segments, in a chunk, waiting */
+        {"i14", "more370", "more374", "more378", "unseen20"}}; /* and in a frozen chunk, in parts of both kinds */
+    unsigned count = 0;
+    for (; erased[which][count]; count++) ids[count] = str_of(erased[which][count]);
+    return count;
+}
+
+bool script_action_event(const struct action *a, unsigned *event) {
+    switch (a->what) {
+    case ACT_REQUESTS: return *event = a->first, true;
+    case ACT_RETAIN: return *event = SCRIPT_RETAIN, true;
+    case ACT_ERASE: return *event = SCRIPT_ERASE + a->first, true;
+    case ACT_DELETE: return *event = SCRIPT_DELETE, true;
+    case ACT_STEP:
+    case ACT_RESTART: break;
+    }
+    return false;
+}
+
 static unsigned nth_event(const struct action *list, unsigned count, unsigned n) {
     for (unsigned i = 0, at = 0; i < count; i++) {
         const struct action *a = &list[i];
-        bool counts = a->what == ACT_RETAIN || a->what == ACT_DELETE;
-        if (a->what == ACT_REQUESTS && n < at + a->count) return a->first + n - at;
-        if (counts && n == at) return a->what == ACT_RETAIN ? SCRIPT_RETAIN : SCRIPT_DELETE;
-        at += a->what == ACT_REQUESTS ? a->count : counts;
+        unsigned first, events = a->what == ACT_REQUESTS ? a->count : 1;
+        if (!script_action_event(a, &first)) continue;
+        if (n < at + events) return first + n - at;
+        at += events;
     }
     WRONG("there is no such event");
 }

@@ -5,10 +5,10 @@
  * and after its inference, values replaced, repeated and removed, duplicates, conflicts, assigned indexes, partial
  * records, pictures, groups of several requests, clean restarts; chunks of a dozen rows, so that all of this happens to
  * ids in open and frozen chunks, in segments, folded and merged ones and several at once; checkpoints, compaction of
- * logs, retention, and a workspace that is deleted.
+ * logs, retention, ids that are erased, and a workspace that is deleted.
  *
- * What callers can tell apart is counted in events: a request, a retention, a deletion. All else (sealing, ...) must
- * not show. The store does nothing by itself here (`manual`), so that operations come in the same order each time. */
+ * What callers can tell apart is counted in events: a request, a retention, an erasing, a deletion. All else (sealing,
+ * ...) must not show. The store does nothing by itself here (`manual`), so that operations come in the same order each time. */
 #pragma once
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -23,9 +23,10 @@ enum {
     SCRIPT_REQUESTS = 3 * SCRIPT_KINDS, /* of the first stage, numbers from 0 */
     SCRIPT_EXTRA = SCRIPT_REQUESTS,     /* of the second stage, after a kill: three more */
     SCRIPT_RETAIN = SCRIPT_EXTRA + 3,   /* events that are no requests */
-    SCRIPT_DELETE,
+    SCRIPT_ERASE, /* there are two */
+    SCRIPT_DELETE = SCRIPT_ERASE + 2,
     SCRIPT_ALL,
-    SCRIPT_EVENTS = SCRIPT_REQUESTS + 2, /* of the first stage */
+    SCRIPT_EVENTS = SCRIPT_REQUESTS + 4, /* of the first stage */
     SCRIPT_WORKSPACE_A = 1,
     SCRIPT_WORKSPACE_B = 7,
     SCRIPT_WORKSPACE_C = 9, /* the one that is deleted */
@@ -53,6 +54,10 @@ struct request {
     struct arena arena; /* the caller frees it */
 };
 void script_build(unsigned number, struct request *r);
+
+/* The ids that are erased in workspace A, first or second; how many. */
+enum { SCRIPT_ERASED_MOST = 8 };
+unsigned script_erased(unsigned which, struct str ids[SCRIPT_ERASED_MOST]);
 
 /* The picture that a request comes with: its number, many times over. */
 enum { SCRIPT_PICTURE = 700 };
@@ -84,13 +89,15 @@ bool script_second(struct script *s, struct err *e);
 
 /* The actions of the first stage one by one, for who wants to look at what becomes of each. */
 struct action {
-    enum { ACT_REQUESTS, ACT_STEP, ACT_RETAIN, ACT_DELETE, ACT_RESTART } what;
-    unsigned first, count; /* of requests; as one group if there are several */
+    enum { ACT_REQUESTS, ACT_STEP, ACT_RETAIN, ACT_ERASE, ACT_DELETE, ACT_RESTART } what;
+    unsigned first, count; /* of requests, as one group if there are several; first: of erasings too */
     enum store_step step;
     uint32_t workspace;
 };
 extern const struct action script_actions[];
 extern const unsigned script_action_count;
+/* The first event of an action; false: it is none that callers can tell. */
+bool script_action_event(const struct action *a, unsigned *event);
 bool script_act(struct script *s, const struct action *a, struct err *e);
 
 /* One request by number; false when it was refused or failed. */

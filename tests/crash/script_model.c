@@ -107,6 +107,18 @@ static void model_drop(struct model *m, uint32_t workspace, int64_t before_us) {
         if (!has_row(m, workspace, gone[i])) forget_writes(m, workspace, &gone[i]);
 }
 
+static void model_erase(struct model *m, unsigned which) {
+    struct str ids[SCRIPT_ERASED_MOST];
+    for (unsigned k = 0, count = script_erased(which, ids); k < count; k++) {
+        unsigned kept = 0;
+        for (unsigned i = 0; i < m->row_count; i++)
+            if (m->rows[i].workspace != SCRIPT_WORKSPACE_A || !str_eq(m->rows[i].inf.id, ids[k]))
+                m->rows[kept++] = m->rows[i];
+        m->row_count = kept;
+        forget_writes(m, SCRIPT_WORKSPACE_A, &ids[k]);
+    }
+}
+
 static void model_request(struct model *m, unsigned number) {
     struct request *r = &m->requests[number];
     script_build(number, r);
@@ -187,6 +199,8 @@ void script_expect(const unsigned *events, unsigned count, struct buf *out) {
     for (unsigned n = 0; n < count; n++) {
         if (events[n] == SCRIPT_RETAIN)
             model_drop(m, SCRIPT_WORKSPACE_A, SCRIPT_CUT_US);
+        else if (events[n] >= SCRIPT_ERASE && events[n] < SCRIPT_DELETE)
+            model_erase(m, events[n] - SCRIPT_ERASE);
         else if (events[n] == SCRIPT_DELETE)
             model_drop(m, SCRIPT_WORKSPACE_C, INT64_MAX), forget_writes(m, SCRIPT_WORKSPACE_C, NULL);
         else

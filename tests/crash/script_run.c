@@ -150,10 +150,16 @@ bool script_request(struct script *s, unsigned number, struct err *e) { return f
 
 /* ---- the stages ---- */
 
-/* A retention or a deletion, which the callers can tell. */
+/* A retention, an erasing or a deletion, which the callers can tell. */
 static bool visible(struct script *s, bool ok) {
     atomic_fetch_add(ok ? &s->progress->acked : (atomic_uint *)&s->progress->failed, 1);
     return ok;
+}
+
+static bool erase(struct script *s, const struct action *a, struct err *e) {
+    struct str ids[SCRIPT_ERASED_MOST];
+    struct erased out;
+    return store_erase(s->store, a->workspace, ids, script_erased(a->first, ids), &out, e);
 }
 
 bool script_act(struct script *s, const struct action *a, struct err *e) {
@@ -163,6 +169,9 @@ bool script_act(struct script *s, const struct action *a, struct err *e) {
     case ACT_RETAIN:
         atomic_fetch_add(&s->progress->submitted, 1);
         return visible(s, store_step(s->store, a->workspace, STEP_RETAIN, SCRIPT_CUT_US, e));
+    case ACT_ERASE:
+        atomic_fetch_add(&s->progress->submitted, 1);
+        return visible(s, erase(s, a, e));
     case ACT_DELETE:
         atomic_fetch_add(&s->progress->submitted, 1);
         return visible(s, store_delete(s->store, a->workspace, e));

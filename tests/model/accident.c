@@ -57,7 +57,7 @@ static void settle(struct run *r, struct space *s) {
     }
     view_release(v);
     buf_free(&why);
-    s->in_doubt = s->doubt_deleted = false;
+    s->in_doubt = s->doubt_deleted = s->doubt_erased = false;
     s->doubt_retained_us = 0;
     looked(r, s);
     for (unsigned i = 0; i < PAGERS; i++) s->pagers[i].met |= 1u << STEPS;
@@ -84,7 +84,8 @@ bool end_accident(struct run *r, enum operation op, enum accident accident, bool
     bool struck = count_accident(r, op, accident), dead = disk_dead();
     if (failed && !dead) { /* what is in memory is without what is in doubt */
         for (unsigned i = 0; i < SPACES; i++)
-            if (!r->spaces[i].doubt_retained_us && !r->spaces[i].doubt_deleted) look_at_space(r, &r->spaces[i]);
+            if (!r->spaces[i].doubt_retained_us && !r->spaces[i].doubt_deleted && !r->spaces[i].doubt_erased)
+                look_at_space(r, &r->spaces[i]);
     }
     disk_arm(ACCIDENT_NONE, 0, 0);
     if (!dead && !failed) return struck;

@@ -20,7 +20,8 @@ static void cover_pager(struct run *r, const struct pager *p) {
                {STEP_FOLD, COVER_PAGES_FOLD},
                {STEP_MERGE, COVER_PAGES_MERGE},
                {STEP_RETAIN, COVER_PAGES_RETAIN},
-               {STEPS, COVER_PAGES_RESTART}};
+               {STEPS, COVER_PAGES_RESTART},
+               {STEPS + 1, COVER_PAGES_ERASE}};
     for (size_t i = 0; i < sizeof met / sizeof *met; i++)
         if (p->met & 1u << met[i].bit) cover(r, met[i].cover);
     cover(r, COVER_QUERY_FURTHER);

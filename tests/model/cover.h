@@ -74,6 +74,21 @@
     X(FOLDED_RESOLVED, "a segment folded between resolving and writing")             \
     X(MERGED_RESOLVED, "segments merged between resolving and writing")              \
     X(RETAINED_RESOLVED, "segments dropped between resolving and writing")           \
+    X(ERASED_OPEN, "an id of the open chunk erased")                                 \
+    X(ERASED_FROZEN, "an id of a frozen chunk erased")                               \
+    X(ERASED_SEALED, "an id of a segment erased")                                    \
+    X(ERASED_OVERLAID, "an id of a segment that something lies over erased")         \
+    X(ERASED_PARTS, "an id in several parts erased")                                 \
+    X(ERASED_WAITING, "an id that waits erased")                                     \
+    X(ERASED_ALL, "a segment erased altogether")                                     \
+    X(ERASED_NOTHING, "ids erased that are not there")                               \
+    X(ERASED_AGAIN, "an erased id sent again")                                       \
+    X(ERASED_LATE, "metadata for an erased id")                                      \
+    X(DURING_ERASE, "a write while ids are erased")                                  \
+    X(DURING_ERASE_SAME, "a write to an id while it is erased")                      \
+    X(ERASED_RESOLVED, "ids erased between resolving and writing")                   \
+    X(PAGES_ERASE, "a cursor across an erasing")                                     \
+    X(HELD_ERASE, "a view held across an erasing")                                   \
     X(RESTARTED, "a clean restart")                                                  \
     X(KILLED, "a kill between steps")                                                \
     X(PAGES_SEAL, "a cursor across a seal")                                          \
@@ -120,6 +135,7 @@ enum cover {
     X(CHECKPOINT, "checkpoint") \
     X(COMPACT, "compact") \
     X(EXPIRE, "expire")  \
+    X(ERASE, "erase")    \
     X(DELETE, "delete")  \
     X(OPEN, "open")      \
     X(CLOSE, "close")

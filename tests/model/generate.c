@@ -34,6 +34,7 @@ struct str new_id(struct run *r, struct space *s) {
 struct str some_id(struct run *r, struct space *s) {
     struct dice *d = &r->dice;
     if (s->dropped_count && chance(d, 8)) return s->dropped[roll(d, s->dropped_count)];
+    if (s->erased_count && chance(d, 4)) return s->erased[roll(d, s->erased_count)];
     if (s->id_count == 0 || chance(d, 10)) return new_id(r, s);
     unsigned recent = s->id_count < 30 ? s->id_count : 30;
     if (chance(d, 50)) return s->ids[s->id_count - 1 - roll(d, recent)];

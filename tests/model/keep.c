@@ -142,6 +142,21 @@ struct meanwhile {
     bool came;
 };
 
+void write_some(struct run *r, struct space *s) {
+    unsigned count = 1 + roll(&r->dice, 3);
+    for (unsigned i = 0; i < count; i++) {
+        uint32_t kind = roll(&r->dice, 10);
+        if (kind < 5)
+            step_attach_known(r, s);
+        else if (kind < 7)
+            step_again(r, s);
+        else if (kind < 9)
+            step_ingest(r, s);
+        else
+            step_mixed(r, s);
+    }
+}
+
 static void write_meanwhile(void *ctx) {
     static const enum cover covers[STEPS] = {[STEP_SEAL] = COVER_DURING_SEAL,
                                              [STEP_FOLD] = COVER_DURING_FOLD,
@@ -151,20 +166,9 @@ static void write_meanwhile(void *ctx) {
                                              [STEP_COMPACT] = COVER_DURING_COMPACT};
     struct meanwhile *m = ctx;
     struct run *r = m->r;
-    unsigned count = 1 + roll(&r->dice, 3);
     r->nested = m->came = true;
     if (m->step == STEP_RETAIN) take_retention(r, m->s, m->arg_us);
-    for (unsigned i = 0; i < count; i++) {
-        uint32_t kind = roll(&r->dice, 10);
-        if (kind < 5)
-            step_attach_known(r, m->s);
-        else if (kind < 7)
-            step_again(r, m->s);
-        else if (kind < 9)
-            step_ingest(r, m->s);
-        else
-            step_mixed(r, m->s);
-    }
+    write_some(r, m->s);
     cover(r, covers[m->step]);
     r->nested = false;
 }
@@ -178,7 +182,7 @@ size_t __wrap_view_find(const struct view *v, uint64_t hash, struct str id, stru
 static struct {
     struct run *r; /* NULL: not armed */
     struct space *s;
-    enum store_step step;
+    unsigned step; /* or STEPS: ids are erased */
     int64_t arg_us;
     bool came;
 } resolver;
@@ -191,6 +195,10 @@ size_t __wrap_view_find(const struct view *v, uint64_t hash, struct str id, stru
     if (!r) return n;
     resolver.r = NULL;
     resolver.came = true;
+    if (resolver.step == STEPS) {
+        erase_now(r, resolver.s);
+        return n;
+    }
     note(r, "  between resolving and writing: %s", step_names[resolver.step]);
     if (resolver.step == STEP_SEAL) CHECK(store_step(r->tested.store, resolver.s->number, STEP_FREEZE, 0, &e));
     if (!store_step(r->tested.store, resolver.s->number, resolver.step, resolver.arg_us, &e))
@@ -200,7 +208,7 @@ size_t __wrap_view_find(const struct view *v, uint64_t hash, struct str id, stru
 }
 
 void arm_resolver(struct run *r, struct space *s) {
-    static const enum store_step steps[] = {STEP_SEAL, STEP_FOLD, STEP_FOLD, STEP_MERGE, STEP_RETAIN};
+    static const unsigned steps[] = {STEP_SEAL, STEP_FOLD, STEP_FOLD, STEP_MERGE, STEP_RETAIN, STEPS};
     resolver.came = false;
     resolver.r = NULL;
     if (r->nested || disk_armed() || !chance(&r->dice, r->interruptions / 3)) return;
@@ -211,10 +219,11 @@ void arm_resolver(struct run *r, struct space *s) {
 }
 
 bool disarm_resolver(struct run *r) {
-    static const enum cover covers[STEPS] = {[STEP_SEAL] = COVER_SEALED_RESOLVED,
-                                             [STEP_FOLD] = COVER_FOLDED_RESOLVED,
-                                             [STEP_MERGE] = COVER_MERGED_RESOLVED,
-                                             [STEP_RETAIN] = COVER_RETAINED_RESOLVED};
+    static const enum cover covers[] = {[STEP_SEAL] = COVER_SEALED_RESOLVED,
+                                        [STEP_FOLD] = COVER_FOLDED_RESOLVED,
+                                        [STEP_MERGE] = COVER_MERGED_RESOLVED,
+                                        [STEP_RETAIN] = COVER_RETAINED_RESOLVED,
+                                        [STEPS] = COVER_ERASED_RESOLVED};
     resolver.r = NULL;
     if (!resolver.came) return false;
     cover(r, covers[resolver.step]);
@@ -307,6 +316,7 @@ void begin_space(struct run *r, struct space *s) {
     model_free(&s->model);
     free(s->lives);
     free(s->dropped);
+    free(s->erased);
     free(s->joined);
     *s = (struct space){.number = ++r->next_space,
                         .model = {.arena = &r->arena,

@@ -87,6 +87,36 @@ void model_retained(struct model *m) {
     m->row_count = kept;
 }
 
+/* ---- erasing ---- */
+
+static void erase_one(struct model *m, struct str id, int64_t now_us, struct erased *out) {
+    size_t kept = 0;
+    bool there = model_has_rows(m, id) || model_waits(m, id, now_us);
+    ++*(there ? &out->ids : &out->unknown);
+    for (size_t i = 0; i < m->row_count; i++) {
+        if (str_eq(m->rows[i].inf.id, id))
+            out->inferences += !m->rows[i].inf.partial;
+        else
+            m->rows[kept++] = m->rows[i];
+    }
+    m->row_count = kept;
+    forget(m, id, false);
+}
+
+void model_erase(struct model *m, const struct str *ids, size_t count, int64_t now_us, struct erased *out) {
+    *out = (struct erased){0};
+    for (size_t i = 0; i < count; i++) {
+        size_t before = 0;
+        while (before < i && !str_eq(ids[before], ids[i])) before++;
+        if (before == i) erase_one(m, ids[i], now_us, out);
+    }
+}
+
+void model_erase_waiting(struct model *m, const struct str *ids, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (!model_has_rows(m, ids[i])) forget(m, ids[i], false);
+}
+
 /* ---- requests ---- */
 
 static struct str keep(struct model *m, struct str s) { return (struct str){arena_copy(m->arena, s.p, s.n), s.n}; }

@@ -79,6 +79,11 @@ void model_apply(struct model *m, const struct request *r, int64_t received_us, 
 void model_retained(struct model *m);
 void model_expire(struct model *m, int64_t now_us);
 
+/* Everything of these ids goes. `out`: what was there, as of now_us. */
+void model_erase(struct model *m, const struct str *ids, size_t count, int64_t now_us, struct erased *out);
+/* The same for those that have no row. */
+void model_erase_waiting(struct model *m, const struct str *ids, size_t count);
+
 /* Of an id, at some moment. */
 bool model_has_rows(const struct model *m, struct str id);
 bool model_waits(const struct model *m, struct str id, int64_t now_us); /* metadata and no row, not yet expired */

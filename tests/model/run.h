@@ -27,17 +27,19 @@ struct space {
     uint32_t number;
     struct model model;
     struct model other; /* in doubt: what may be there instead */
-    bool in_doubt, doubt_deleted;
+    bool in_doubt, doubt_deleted, doubt_erased;
     int64_t doubt_retained_us; /* 0: no retention is in doubt */
     struct pager {
         bool open;
         struct question question;
-        unsigned met; /* bits of enum step since its last page, and 1 << STEPS for a restart */
+        unsigned met; /* bits of enum step since its last page; and 1 << STEPS for a restart, the next for an erasing */
     } pagers[PAGERS];
     struct str ids[IDS_MOST]; /* every one that was ever used */
     unsigned id_count;
     struct str *dropped; /* ids that retention took the last row of */
     unsigned dropped_count;
+    struct str *erased;
+    unsigned erased_count;
     struct str *joined; /* ids whose waiting metadata was joined by an inference */
     unsigned joined_count;
     struct life *lives;
@@ -109,6 +111,19 @@ void deleted(struct run *r, struct space *s); /* it is; the next one takes its p
 void looked(struct run *r, struct space *s);
 /* Rows of the model that the store has no more go, if retention up to this time may have taken them. */
 void take_retention(struct run *r, struct space *s, int64_t before_us);
+
+/* What comes in the middle of a step. */
+void write_some(struct run *r, struct space *s);
+/* In the order of the lists: what is in one, and adds to it what is not. */
+bool among(struct str id, const struct str *list, unsigned count);
+void remember(struct str **list, unsigned *count, struct str id);
+
+/* ---- erase.c ---- */
+
+void step_erase(struct run *r, struct space *s);
+void erase_now(struct run *r, struct space *s); /* no accident, nothing in between */
+
+/* ---- keep.c again ---- */
 
 /* A step of the keeper between resolving a request and writing it, now and then. */
 void arm_resolver(struct run *r, struct space *s);

@@ -110,7 +110,8 @@ static void any_step(struct run *r) {
         unsigned weight;
         void (*step)(struct run *r, struct space *s);
     } steps[] = {{20, step_ingest}, {14, step_attach}, {6, step_attach_known}, {6, step_mixed},
-                 {10, step_again},  {18, step_keep},   {10, step_page},        {12, step_ask}};
+                 {10, step_again},  {16, step_keep},   {3, step_erase},        {9, step_page},
+                 {12, step_ask}};
     struct space *s = &r->spaces[chance(&r->dice, 75) ? 0 : 1];
     uint32_t at = roll(&r->dice, 100);
     if (at == 0)

@@ -38,13 +38,13 @@ struct met {
     bool had_rows[REQUEST_MOST], waited[REQUEST_MOST], expired[REQUEST_MOST];
 };
 
-static bool among(struct str id, const struct str *list, unsigned count) {
+bool among(struct str id, const struct str *list, unsigned count) {
     for (unsigned i = 0; i < count; i++)
         if (str_eq(list[i], id)) return true;
     return false;
 }
 
-static void remember(struct str **list, unsigned *count, struct str id) {
+void remember(struct str **list, unsigned *count, struct str id) {
     if (among(id, *list, *count)) return;
     *list = mem_resize(*list, (*count + 1) * sizeof **list);
     (*list)[(*count)++] = id;
@@ -96,6 +96,7 @@ static void cover_attach(struct run *r, struct space *s, const struct item *item
         if (!met->waited[i] && !met->had_rows[i]) cover(r, COVER_ATTACH_UNKNOWN);
         if (met->expired[i]) cover(r, COVER_EXPIRED_ATTACH);
         if (!met->had_rows[i] && among(a->ids[i], s->dropped, s->dropped_count)) cover(r, COVER_RETAINED_LATE);
+        if (!met->had_rows[i] && among(a->ids[i], s->erased, s->erased_count)) cover(r, COVER_ERASED_LATE);
         for (size_t k = 0; removal && k < s->model.row_count; k++)
             if (str_eq(s->model.rows[k].inf.id, a->ids[i]) && s->model.rows[k].order < s->life_count)
                 s->lives[s->model.rows[k].order].removed = true;
@@ -119,6 +120,7 @@ static void cover_created(struct run *r, struct space *s, const struct inference
     if (met->expired[0]) cover(r, COVER_EXPIRED_JOIN);
     if (inf->assign_index && row->index && w->sealed) cover(r, COVER_ASSIGNED_SEALED);
     if (among(inf->id, s->dropped, s->dropped_count)) cover(r, COVER_RETAINED_AGAIN);
+    if (among(inf->id, s->erased, s->erased_count)) cover(r, COVER_ERASED_AGAIN);
     if (row->flags & ROW_CLOCK_SUSPECT) cover(r, COVER_SUSPECT);
     if (row->time_us < row->received_us - 6 * 3600 * INT64_C(1000000)) cover(r, COVER_LATE);
     if (inf->partial && row->flags & ROW_HIDDEN && w->sealed) cover(r, COVER_HIDDEN_BORN);

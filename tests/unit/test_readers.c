@@ -1,6 +1,7 @@
 /* Readers beside the writer and the keeper, who take in inferences and metadata, and freeze, seal, fold, merge,
- * compact, drop and delete under them. Readers take no lock, so this is for the thread sanitizer (make SAN=thread) as
- * much as for what it checks by itself: what was acknowledged before a look is seen by it, once, with a value no older.
+ * compact, drop, erase and delete under them. Readers take no lock, so this is for the thread sanitizer (make
+ * SAN=thread) as much as for what it checks by itself: what was acknowledged before a look is seen by it, once, with a
+ * value no older.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -352,6 +353,18 @@ static void *come_and_go(void *ctx) {
     return NULL;
 }
 
+/* A few of those that may be gone: of the open chunk, of segments, of those that wait again. */
+static void erase(unsigned turn, unsigned gone) {
+    enum { ERASED = 12 };
+    char text[ERASED][32];
+    struct str ids[ERASED];
+    struct erased out;
+    struct err e;
+    for (unsigned i = 0; i < ERASED; i++) ids[i] = name_of("id-%u", (turn * 31 + i * 7) % gone, text[i]);
+    if (!store_erase(world.s, STORE_KIT_WORKSPACE, ids, ERASED, &out, &e)) found_wrong(e.msg, turn);
+    if (out.ids + out.unknown > ERASED) found_wrong("more erased than asked for", (long long)out.ids);
+}
+
 /* Beside the keeper itself, which seals what is full: everything else. */
 static void *keep(void *ctx) {
     static const enum store_step steps[] = {STEP_FOLD,    STEP_CHECKPOINT, STEP_FREEZE, STEP_SEAL,  STEP_FOLD,
@@ -363,6 +376,7 @@ static void *keep(void *ctx) {
         unsigned added = atomic_load(&world.added);
         if (step == STEP_RETAIN && added) gone = gone + 200 < DROPPED ? gone + 200 : DROPPED;
         atomic_store(&world.gone, gone);
+        if (gone && turn % 3 == 0) erase(turn, gone);
         if (!store_step(world.s, STORE_KIT_WORKSPACE, step, time_of(gone), &e)) found_wrong(e.msg, step);
     }
     return NULL;
