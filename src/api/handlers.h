@@ -102,6 +102,9 @@ void post_annotate(struct request *r);
 void post_image_metadata(struct request *r);
 void post_images_metadata(struct request *r);
 
+/* inferences_delete.c */
+void post_inference_delete(struct request *r);
+
 /* query.c */
 void post_query(struct request *r);
 void get_facets(struct request *r);

@@ -130,7 +130,7 @@ enum { SNIFF = 64, ETAG_SIZE = BLOB_HASH * 2 + 16 };
 struct picture {
     struct which which; /* first: rd->own is taken for it */
     enum what what;
-    bool by_upload, stays; /* one of those uploaded; the URL will never mean another */
+    bool by_upload, stays; /* one of those uploaded; the URL means no other, but after a deletion */
     size_t upload;
     struct str if_none_match;
     char etag[ETAG_SIZE];
@@ -199,8 +199,9 @@ static void send_picture(struct request *r) {
     struct read *rd = read_of(r);
     struct picture *p = rd->own;
     respond_header(r, "ETag", p->etag);
-    /* The first complete record of an id, index and model stays, and so does its picture; an upload keeps its place. */
-    respond_header(r, "Cache-Control", p->stays ? "private, max-age=31536000, immutable" : "private, no-cache");
+    /* The first complete record of an id, index and model stays, and so does its picture, until it is deleted; an upload
+     * keeps its place. */
+    respond_header(r, "Cache-Control", p->stays ? "private, max-age=3600" : "private, no-cache");
     if (rd->status == 304) {
         respond_empty(r, 304);
         return;

@@ -49,6 +49,8 @@ static const struct row table[] = {
      "Inferences, newest first"},
     {"GET", "/api/v1/:workspace/inferences/count", get_inference_count, NO_BODY, SHAPE_ERROR, CORS_NONE,
      "How many inferences a filter finds"},
+    {"POST", "/api/v1/:workspace/inferences/delete", post_inference_delete, LIMIT_SETTING(max_body_metadata),
+     SHAPE_ERROR, CORS_NONE, "Delete inferences for ever, by id"},
     {"GET", "/api/v1/:workspace/inferences/:id", get_inference, NO_BODY, SHAPE_ERROR, CORS_NONE,
      "One inference, with the history of its metadata"},
     {"GET", "/api/v1/:workspace/inferences/:id/image", get_inference_image, NO_BODY, SHAPE_ERROR, CORS_NONE,

@@ -161,7 +161,7 @@ def test_the_records_own_picture_comes_first(make_server):
     image = upload(s, shot(5), one, key=s.key)["id"]
     annotate(s, image, PREDICTION, key=s.key)
     got = look(s, one, key=s.key, workspace="test")["image"]
-    assert fetch(s, got["url"]).content == own and "immutable" in fetch(s, got["url"]).headers["Cache-Control"]
+    assert fetch(s, got["url"]).content == own and "max-age=3600" in fetch(s, got["url"]).headers["Cache-Control"]
     assert fetch(s, got["uploads"][0]["url"]).content == shot(5)
     assert fetch(s, got["annotation_url"]).json() == PREDICTION
 

@@ -263,7 +263,7 @@ def test_picture_and_thumbnail(photographed):
     got = photographed.get(one["image"]["url"])
     assert got.status_code == 200 and got.content == bytes_
     assert got.headers["Content-Type"] == ("image/jpeg" if bytes_[:2] == b"\xff\xd8" else "image/png")
-    assert "immutable" in got.headers["Cache-Control"] and got.headers["X-Content-Type-Options"] == "nosniff"
+    assert got.headers["Cache-Control"] == "private, max-age=3600" and got.headers["X-Content-Type-Options"] == "nosniff"
     small = photographed.get(one["image"]["thumbnail_url"])
     assert small.status_code == 200 and small.headers["Content-Type"] == "image/jpeg" and small.headers["ETag"] != got.headers["ETag"]
     again = photographed.get(one["image"]["url"], headers={"If-None-Match": got.headers["ETag"]})
