@@ -14,8 +14,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-static const char magic[8] = "SGJRNL1\n";
-
 enum { GROUP_KEEP = 8 << 20, ZERO_STEP = 1 << 20, MOST_FILES = 4096, PIECE = 4 << 20 };
 
 struct file {
@@ -49,66 +47,7 @@ struct journal {
     struct journal_stats stats;
 };
 
-uint32_t record_crc(const struct record_header *h, const char *payload, uint64_t seed) {
-    uint32_t c = crc32c((uint32_t)seed, h, 12);
-    c = crc32c(c, &h->seq, 16);
-    return crc32c(c, payload, h->length);
-}
-
 /* ---- reading ---- */
-
-bool journal_file_header(struct str bytes, struct journal_file_header *h) {
-    uint32_t crc, after;
-    if (bytes.n < JOURNAL_DATA || memcmp(bytes.p, magic, sizeof magic) != 0) return false;
-    memcpy(&crc, bytes.p + 44, 4);
-    if (crc != crc32c(0, bytes.p, 44)) return false;
-    memcpy(h->store_id, bytes.p + 8, 16);
-    memcpy(&h->number, bytes.p + 24, 8);
-    memcpy(&h->first_seq, bytes.p + 32, 8);
-    memcpy(&after, bytes.p + 40, 4);
-    h->after_recovery = after != 0;
-    return true;
-}
-
-typedef bool record_visit(void *ctx, const struct record_header *h, struct str payload, uint64_t at);
-
-/* Records from `at` on, while each is exactly the next. */
-static void scan_from(struct str bytes, uint64_t number, uint64_t *at, uint64_t *seq, record_visit *visit, void *ctx) {
-    struct record_header h;
-    while (*at < bytes.n && bytes.n - *at >= sizeof h) {
-        memcpy(&h, bytes.p + *at, sizeof h);
-        const char *payload = bytes.p + *at + sizeof h;
-        if (h.seq != *seq || h.length > bytes.n - *at - sizeof h || h.crc != record_crc(&h, payload, number)) return;
-        if (!visit(ctx, &h, (struct str){payload, h.length}, *at)) return;
-        *at += sizeof h + h.length;
-        if (h.flags & RECORD_GROUP_END) *at = (*at + JOURNAL_SECTOR - 1) & ~(uint64_t)(JOURNAL_SECTOR - 1);
-        (*seq)++;
-        if (*at > bytes.n) *at = bytes.n;
-    }
-}
-
-void journal_scan(struct str bytes, const struct journal_file_header *h, record_visit *visit, void *ctx, uint64_t *end,
-                  uint64_t *next) {
-    *end = JOURNAL_DATA;
-    *next = h->first_seq;
-    scan_from(bytes, h->number, end, next, visit, ctx);
-}
-
-/* Of a group that was cut off any sector may be there, but not its first record, or it would have been taken; and the
- * next group is not begun before it is synced. What stood between has its room. */
-bool journal_goes_on(struct str bytes, uint64_t number, uint64_t end, uint64_t next, uint64_t *later) {
-    struct record_header h;
-    uint64_t from = end + JOURNAL_SECTOR - end % JOURNAL_SECTOR;
-    for (; from < bytes.n && bytes.n - from >= sizeof h; from += JOURNAL_SECTOR) {
-        memcpy(&h, bytes.p + from, sizeof h);
-        if (!(h.flags & RECORD_GROUP_BEGIN) || h.seq <= next || h.seq - next > (from - end) / sizeof h ||
-            h.length > bytes.n - from - sizeof h || h.crc != record_crc(&h, bytes.p + from + sizeof h, number))
-            continue;
-        *later = h.seq;
-        return true;
-    }
-    return false;
-}
 
 /* Puts chains together and gives on the whole ones. */
 struct chains {
@@ -165,7 +104,7 @@ static bool replay_pieces(const struct file *f, uint64_t *at, uint64_t *seq, uin
         if (end > size) end = size;
         char *bytes = file_bytes(f, began, end, c->e);
         if (!bytes) return false;
-        scan_from((struct str){bytes, end}, f->number, at, seq, chains_record, c);
+        journal_scan_from((struct str){bytes, end}, f->number, at, seq, chains_record, c);
         needed = *at == began && end - began >= sizeof(struct record_header) ? record_end(bytes, began) : 0;
         free(bytes);
         if (end == size || (*at == began && (needed <= end || needed > size))) break;
@@ -269,7 +208,7 @@ static bool check_headerless(const struct journal *j, struct err *e) {
         char *bytes = file_bytes(f, 0, f->size, e);
         if (!bytes) return false;
         uint64_t at = JOURNAL_DATA, seq = j->next_seq;
-        scan_from((struct str){bytes, f->size}, j->newest + 1, &at, &seq, nothing, NULL);
+        journal_scan_from((struct str){bytes, f->size}, j->newest + 1, &at, &seq, nothing, NULL);
         free(bytes);
         if (seq != j->next_seq)
             return err_set(e, ERR_DAMAGED, "journal file %s: its header is damaged, over records from number %llu on",
@@ -422,7 +361,7 @@ static bool next_file(struct journal *j, struct err *e) {
 
     char head[JOURNAL_SECTOR] = {0};
     uint32_t after = f->after_recovery;
-    memcpy(head, magic, 8);
+    memcpy(head, JOURNAL_MAGIC, 8);
     memcpy(head + 8, j->o.store_id, 16);
     memcpy(head + 24, &f->number, 8);
     memcpy(head + 32, &f->first_seq, 8);

@@ -55,6 +55,7 @@ struct record_header {
 };
 _Static_assert(sizeof(struct record_header) == 32, "the header is written as it stands");
 
+#define JOURNAL_MAGIC "SGJRNL1\n"
 enum { JOURNAL_DATA = 4096, JOURNAL_SECTOR = 512 };
 
 uint32_t record_crc(const struct record_header *h, const char *payload, uint64_t seed);
@@ -133,7 +134,10 @@ struct journal_file_header {
     bool after_recovery;
 };
 bool journal_file_header(struct str bytes, struct journal_file_header *h);
-void journal_scan(struct str bytes, const struct journal_file_header *h,
-                  bool (*record)(void *ctx, const struct record_header *h, struct str payload, uint64_t at), void *ctx,
+typedef bool journal_scanned(void *ctx, const struct record_header *h, struct str payload, uint64_t at);
+void journal_scan(struct str bytes, const struct journal_file_header *h, journal_scanned *record, void *ctx,
                   uint64_t *end, uint64_t *next);
+/* The same from *at on, where number *seq is due, while each record is exactly the next. */
+void journal_scan_from(struct str bytes, uint64_t number, uint64_t *at, uint64_t *seq, journal_scanned *record,
+                       void *ctx);
 bool journal_goes_on(struct str bytes, uint64_t number, uint64_t end, uint64_t next, uint64_t *later);
