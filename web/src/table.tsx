@@ -1,6 +1,6 @@
 // A table: sorted by its heads, columns that can be made wider and moved, rows drawn only where they can be seen.
-// @tanstack/table-core keeps columns, sizes and order, @tanstack/virtual-core which rows are in view; both are without a
-// framework, what is here is how they are drawn. The numbers change in place: while the pointer is over the table its
+// @tanstack/table-core keeps columns, sizes and order, @tanstack/virtual-core which rows are in view; both are without
+// a framework, what is here is how they are drawn. The numbers change in place: while the pointer is over the table its
 // rows keep their order.
 import {
   createTable,

@@ -85,7 +85,7 @@ export function Charts({
       />
       <Chart
         {...shared}
-        title={`${monitoring ? "Average confidence, as Model Monitoring counts" : "Average confidence, per inference"}${by}`}
+        title={`Average confidence, ${monitoring ? "as Model Monitoring counts" : "per inference"}${by}`}
         file="confidence"
         kind="line"
         lines={lines("mean", monitoring ? "monitoringConfidence" : "confidence")}

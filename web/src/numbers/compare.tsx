@@ -18,7 +18,8 @@ export function compareLabel(c: Compare | null): string {
     : c.from && c.to
       ? span(new Date(c.from), new Date(c.to))
       : "the same time";
-  return `Against ${what.charAt(0).toLowerCase()}${what.slice(1)}${c.filter === null ? "" : c.filter ? `, ${c.filter}` : ", all"}`;
+  const filter = c.filter === null ? "" : c.filter ? `, ${c.filter}` : ", all";
+  return `Against ${what.charAt(0).toLowerCase()}${what.slice(1)}${filter}`;
 }
 
 const local = (iso: string | null): string => {

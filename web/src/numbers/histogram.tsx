@@ -59,7 +59,8 @@ export function Histogram({
         {now.counts.map((c, i) => (
           <a key={i} href={link(from(i), from(i + 1), c === 0 && base.counts[i]! > 0)}>
             <title>
-              {`${from(i).toFixed(2)} to ${from(i + 1).toFixed(2)}: ${count(c)} (${percent(share(now, i))}); ${base.name}: ${count(base.counts[i]!)} (${percent(share(base, i))})`}
+              {`${from(i).toFixed(2)} to ${from(i + 1).toFixed(2)}: ${count(c)} (${percent(share(now, i))}); ` +
+                `${base.name}: ${count(base.counts[i]!)} (${percent(share(base, i))})`}
             </title>
             <rect class="hit" x={i * 10} y={0} width={10} height={100} />
             <rect x={i * 10 + 0.6} y={y(share(now, i))} width={8.8} height={100 - y(share(now, i))} />

@@ -271,7 +271,8 @@ export function splitOf(by: string, groups: Groups[], before: Groups[], times: n
   return { by, parts, rows, groups: groups[1]?.groups ?? rows.length };
 }
 
-// The filter of a model's page: what somebody wrote, and the model. Two versions are one "or"; what is written stays as it is.
+// The filter of a model's page: what somebody wrote, and the model. Two versions are one "or"; what is written stays as
+// it is.
 export function modelFilter(filter: string, name: string, versions: string[]): string {
   const own = (versions.length ? versions.map(v => `${name}/${v}`) : [name]).map(m => `model:${quoted(m)}`).join(" ");
   if (!filter) return own;
