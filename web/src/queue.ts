@@ -1,7 +1,7 @@
 // The review queue: in which order it is walked, and how it is read. The list of the API is newest first; lowest
 // confidence first is made of it by first asking how many inferences there are to each thousandth of confidence, and
 // then for those of a few thousandths at a time.
-import { api, call, enc, inference, list, number, object, text, type Inference, type Value } from "./api";
+import { call, enc, inference, list, number, object, text, type Inference, type Value } from "./api";
 import { topConfidence } from "./columns";
 import { rowKey } from "./held";
 
@@ -154,11 +154,7 @@ export function reviewOf(metadata: Record<string, Value>): Review {
   return { review: of("review"), review_comment: of("review_comment"), reviewer: of("reviewer") };
 }
 
-// The verdict is written last: what is not judged to the end stays in the queue.
-export async function write(ws: string, id: string, wanted: Review, had: Review): Promise<void> {
-  for (const field of ["reviewer", "review_comment", "review"] as const) {
-    const v = wanted[field];
-    if (v !== null && v !== had[field]) await api.setMetadata(ws, id, field, v);
-    else if (v === null && had[field] !== null) await api.removeMetadata(ws, id, field);
-  }
+// All that a verdict says is one write: the history has one time for it, and the list of activities who judged.
+export async function write(ws: string, id: string, wanted: Review): Promise<void> {
+  await call("PATCH", `/${enc(ws)}/inferences/${enc(id)}/metadata`, { body: wanted });
 }

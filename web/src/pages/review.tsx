@@ -264,7 +264,7 @@ function useMarks(ws: string, onWritten: () => void) {
   const save = (m: Mark) => {
     set([...all.current.filter(o => !(o.state === "failed" && o.id === m.id)), m]);
     chain.current = chain.current
-      .then(() => write(ws, m.id, m.wanted, m.had))
+      .then(() => write(ws, m.id, m.wanted))
       .then(
         () => change(m, "saved"),
         () => change(m, "failed"),
@@ -276,7 +276,7 @@ function useMarks(ws: string, onWritten: () => void) {
     if (!last) return null;
     change(last, "undone");
     chain.current = chain.current
-      .then(() => write(ws, last.id, last.had, last.wanted))
+      .then(() => write(ws, last.id, last.had))
       .then(
         () => undefined,
         () => change({ ...last, state: "undone" }, "failed"),
