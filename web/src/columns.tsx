@@ -4,6 +4,7 @@ import { useState } from "preact/hooks";
 import type { Inference, Value } from "./api";
 import { clauseFor, metadataName, withClause } from "./filter";
 import { confidence, NONE, seconds } from "./format";
+import { simulated, Simulated } from "./simulated";
 import type { TableColumn } from "./table";
 import { Pick, Shown, Time } from "./ui";
 
@@ -56,7 +57,7 @@ export function ownColumns(context: Context): Column[] {
     {
       id: "time",
       title: "Time",
-      width: 176,
+      width: 224,
       value: r => r.time ?? r.received,
       cell: r => (
         <>
@@ -66,6 +67,12 @@ export function ownColumns(context: Context): Column[] {
               {" "}
               partial
             </abbr>
+          )}
+          {simulated(r) && (
+            <>
+              {" "}
+              <Simulated />
+            </>
           )}
         </>
       ),

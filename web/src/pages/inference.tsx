@@ -8,6 +8,7 @@ import { confidence, count, NONE, parse, plural, seconds } from "../format";
 import { History, Metadata } from "../metadata";
 import { Bars, colours, drawable, Picture } from "../picture";
 import { listBehind, navigate, RARELY, useKeys, useLoad, useWorkspace, type List } from "../state";
+import { simulated, Simulated } from "../simulated";
 import { Copy, Failure, Icon, Popover, Shown, Teach, Time } from "../ui";
 import { ANY, inferenceLink, inferencesLink, settingsLink, window as windowOf, type Scope } from "../url";
 import "./inference.css";
@@ -36,6 +37,7 @@ export function Inference({ scope, id, index, model }: Props) {
             {id}
           </span>
         </h1>
+        {data && !stale && simulated(data) && <Simulated />}
         {data && !stale && <Neighbours row={data} scope={scope} />}
         <span class="tools">
           <Copy text={() => location.href} label="Copy link" />

@@ -9,6 +9,7 @@ import { count, fullStamp, offset, parse, stamp } from "../format";
 import { begun, grown, refreshed, rowKey, without, type Held } from "../held";
 import { RARELY, kept, navigate, scrolled, showList, useKeys, useLoad, useWorkspace } from "../state";
 import { Selected } from "../selected";
+import { SaveView } from "../settings/views";
 import { DataTable } from "../table";
 import { AsOf, Failure, Icon, Popover, RangePicker, Teach } from "../ui";
 import { ANY, inferenceLink, inferencesLink, window as windowOf, type ListView, type Scope } from "../url";
@@ -199,6 +200,7 @@ export function Inferences({ scope, view }: { scope: Scope; view: ListView }) {
                     <Icon name="metadata" />
                     Facets
                   </button>
+                  <SaveView page="inferences" />
                   <Popover label="Columns" icon="columns" active={view.columns !== null}>
                     {() => (
                       <Chooser

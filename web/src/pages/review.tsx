@@ -10,6 +10,7 @@ import { rowKey } from "../held";
 import { Bars, colours, drawable, Picture } from "../picture";
 import { Queue, reviewOf, VERDICTS, write, type Order, type Review as Judged, type Verdict } from "../queue";
 import { navigate, useKeys, useLoad, useWorkspace } from "../state";
+import { simulated, Simulated } from "../simulated";
 import { Failure, Icon, RangePicker, Shown, Teach, Time } from "../ui";
 import { inferenceLink, inferencesLink, reviewLink, UNREVIEWED, window as windowOf, type Scope } from "../url";
 import "./review.css";
@@ -195,7 +196,7 @@ function Walk({
             </>
           )}
           {done > 0 && <span class="hint"> · {plural(done, "verdict")} now</span>}
-          {leaving > 0 && <span class="hint"> · saving…</span>}
+          {leaving > 0 && <span class="hint"> · saving…</span>} {row && simulated(row) && <Simulated />}
         </p>
         <span class="tools">
           <button type="button" class="button" disabled={at === 0} title="Previous (k)" onClick={() => move(-1)}>

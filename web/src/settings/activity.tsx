@@ -108,6 +108,7 @@ export function Activity() {
         rowKey={e => String(e.id)}
         empty="Nothing yet."
         exports
+        head={<span class="gap" />}
       />
       {next !== null && (
         <p>

@@ -1,8 +1,8 @@
 // Saved views: a page with its filter and settings under a name. The link goes on working when the view is changed.
 import { useEffect, useState } from "preact/hooks";
-import { call, text } from "../api";
+import { call, object, text } from "../api";
 import { navigate, useLoad, useWorkspace } from "../state";
-import { Ago, Copy, Failure } from "../ui";
+import { Ago, Copy, Failure, Popover } from "../ui";
 import { settingsLink } from "../url";
 import { get, items, path, Said, Sure, useSaving } from "./parts";
 
@@ -137,6 +137,49 @@ function Line({
         <Sure label="Delete…" sure="Delete it" name={view.name} disabled={waiting} onSure={onDelete} />
       </td>
     </tr>
+  );
+}
+
+// Keeps where one is, under a name, and gives the link to it.
+export function SaveView({ page }: { page: string }) {
+  const ws = useWorkspace(),
+    saving = useSaving(),
+    [name, setName] = useState(""),
+    [made, setMade] = useState<string | null>(null);
+  const submit = (e: SubmitEvent) => {
+    e.preventDefault();
+    const query = location.search.replace(/^\?/, "");
+    void saving.run(async () => {
+      const answer = object(await call("POST", path(ws, "views"), { body: { name: name.trim(), page, query } }));
+      setMade(text(answer["id"]));
+    }, `Saved as ${name.trim()}.`);
+  };
+  return (
+    <Popover label="Save view" icon="link">
+      {() => (
+        <form class="custom" onSubmit={submit}>
+          <label>
+            Name of this view
+            <input
+              type="text"
+              required
+              maxLength={100}
+              value={name}
+              autocomplete="off"
+              onInput={e => (setName(e.currentTarget.value), setMade(null))}
+            />
+          </label>
+          <p class="hint">Filter, range and columns as they are now. A range like 24 h goes on following the clock.</p>
+          <span class="acts">
+            <button type="submit" class="button primary" disabled={saving.waiting || made !== null}>
+              Save
+            </button>{" "}
+            {made && <Copy text={() => location.origin + viewLink(made)} label="Copy its link" />}
+          </span>
+          <Said said={saving.said} error={saving.error} />
+        </form>
+      )}
+    </Popover>
   );
 }
 
