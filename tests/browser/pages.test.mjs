@@ -305,6 +305,55 @@ test("an inference's page says what the record has and what it lacks", async () 
   await page.waitForURL(u => !u.searchParams.get("index"));
 });
 
+test("masks, polygons and keypoints are drawn where the record has them; zoom and pan", async () => {
+  await visit(page, origin, "/ui/inference/shapes");
+  const drawn = name => page.locator(`.picture ${name}`);
+  assert.equal(await drawn(".found").count(), 3);
+  assert.equal(await drawn(".outline").getAttribute("d"), "M40 40L140 60L90 125z");
+  const mask = await drawn(".mask").evaluate(e => {
+    const { x, y, width, height } = e.getBBox();
+    return [x, y, width, height];
+  });
+  assert.deepEqual(mask, [200, 50, 100, 50]);
+  assert.equal(await drawn(".keypoint").count(), 3);
+  assert.equal(await drawn(".keypoint.unsure").count(), 1);
+  assert.equal(await drawn(".joints").getAttribute("d"), "M260 180L340 180M340 180L345 260");
+  await page.getByRole("checkbox", { name: /seal/ }).uncheck();
+  assert.equal(await drawn(".mask").count(), 0);
+
+  const picture = page.locator(".picture"),
+    wide = async () => (await drawn(".stage").boundingBox()).width,
+    before = await wide();
+  await page.getByRole("button", { name: "Zoom in" }).click();
+  assert.ok(Math.abs((await wide()) / before - 1.5) < 0.01);
+  await picture.focus();
+  await page.keyboard.press("+");
+  assert.ok(Math.abs((await wide()) / before - 2.25) < 0.01);
+  const left = (await drawn(".stage").boundingBox()).x;
+  await page.keyboard.press("ArrowLeft");
+  assert.ok((await drawn(".stage").boundingBox()).x > left);
+  const box = await picture.boundingBox();
+  await page.mouse.move(box.x + 100, box.y + 100);
+  await page.mouse.down();
+  await page.mouse.move(box.x + 50, box.y + 100);
+  await page.mouse.up();
+  await page.keyboard.press("0");
+  assert.equal(await wide(), before);
+});
+
+test("fields are hidden, and stay hidden", async () => {
+  await visit(page, origin, "/ui/inference/rec-0003");
+  const facts = page.locator("section", { has: page.locator("#facts-title") });
+  assert.equal(await facts.getByText("Source info", { exact: true }).count(), 1);
+  await facts.getByRole("button", { name: "Show" }).click();
+  await facts.getByRole("checkbox", { name: "Source info" }).uncheck();
+  await page.keyboard.press("Escape");
+  await page.reload();
+  await settled(page);
+  await facts.getByText("Device", { exact: true }).waitFor();
+  assert.equal(await facts.locator("dt", { hasText: /^Source info$/ }).count(), 0);
+});
+
 test("a picture is shown with its boxes, filtered by confidence, and can be downloaded", async t => {
   if (!server.photos) return t.skip("no model or no photos on this machine");
   await visit(page, origin, `/ui/inferences?${new URLSearchParams({ filter: 'photo:"dog.jpg"' })}`);

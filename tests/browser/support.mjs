@@ -103,6 +103,40 @@ export async function fill(server) {
     device_id: EVIL,
     model_id: EVIL,
   });
+  add(499, now - 4 * HOUR, {
+    inference_id: "shapes",
+    model_id: "shapes/1",
+    image: { width: 400, height: 300 },
+    predictions: [
+      {
+        class: "ring",
+        confidence: 0.91,
+        ...{ x: 90, y: 80, width: 100, height: 90 },
+        points: [
+          { x: 40, y: 40 },
+          { x: 140, y: 60 },
+          { x: 90, y: 125 },
+        ],
+      },
+      {
+        class: "seal",
+        confidence: 0.8,
+        ...{ x: 250, y: 75, width: 100, height: 50 },
+        rle: { size: [300, 400], counts: [60050, ...Array.from({ length: 99 }, () => [50, 250]).flat(), 50, 30200] },
+        mask_format: "rle",
+      },
+      {
+        class: "person",
+        confidence: 0.7,
+        ...{ x: 300, y: 220, width: 120, height: 120 },
+        keypoints: [
+          { x: 260, y: 180, confidence: 0.9, class_id: 5, class: "left_shoulder" },
+          { x: 340, y: 180, confidence: 0.9, class_id: 6, class: "right_shoulder" },
+          { x: 345, y: 260, confidence: 0.1, class_id: 8, class: "right_elbow" },
+        ],
+      },
+    ],
+  });
   add(501, now - 2 * HOUR, { inference_id: "batch", index: 0 });
   add(502, now - 2 * HOUR, { inference_id: "batch", index: 1 });
   await server.api("/api/v1/demo/inferences", { method: "POST", body: records });

@@ -112,21 +112,27 @@ export function DataTable<T>(props: Props<T>) {
   };
   useEffect(() => () => props.onHeld?.(false), []);
 
-  // Where the focus is going: it gets there with the next frame, and the key may be pressed again before.
+  // A row that is not drawn yet gets the focus with the next frame; the key may be pressed again before.
   const aim = useRef<number | null>(null);
   const step = (by: number) => {
     const active = document.activeElement?.closest<HTMLTableRowElement>("tr[data-row]");
     const here = aim.current ?? (active && box.current?.contains(active) ? Number(active.dataset["row"]) : null);
     const at = here !== null ? here + by : by > 0 ? 0 : shown.length - 1;
     const next = Math.max(0, Math.min(shown.length - 1, at));
-    aim.current = next;
     if (tall) virtual.scrollToIndex(next);
-    requestAnimationFrame(() => {
-      if (aim.current !== next) return;
-      aim.current = null;
+    const focus = (): boolean => {
       const target = box.current?.querySelector<HTMLElement>(`tr[data-row="${next}"] a, tr[data-row="${next}"] button`);
       target?.focus({ preventScroll: tall });
       if (!tall) target?.scrollIntoView({ block: "nearest" });
+      return target !== null && target !== undefined;
+    };
+    aim.current = null;
+    if (focus()) return;
+    aim.current = next;
+    requestAnimationFrame(() => {
+      if (aim.current !== next) return;
+      aim.current = null;
+      focus();
     });
   };
   useKeys(props.keys ? { j: () => step(1), k: () => step(-1) } : {});
