@@ -138,11 +138,11 @@ static void answer_annotate(struct request *r) {
         respond_error(r, &j->e);
 }
 
-/* What a server sends of a classification is the name of the class alone; it is kept as its answers have it. */
+/* What a server sends of a classification is the name of the class alone, or those of several labels with commas
+ * between, or nothing when none was found; it is kept as its answers have a class. */
 static bool read_class(struct job *j, struct err *e) {
     struct str name = str_trim(j->r->body);
     struct buf text = {0};
-    if (name.n == 0) return err_set(e, ERR_INVALID, "the annotation is empty");
     if (!check_text(name, "the class", e)) return false;
     put_object(&text), put_key(&text, "top"), put_str(&text, name), put_object_end(&text);
     j->bytes = (struct str){arena_copy(&j->r->arena, text.p, text.n), text.n};

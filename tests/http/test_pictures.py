@@ -414,6 +414,8 @@ def test_the_class_of_a_classification(server):
     assert annotate(server, image, "scratch ä".encode(), name=f"{uuid.uuid4()}.txt") == {"success": True}
     assert fetch(server, look(server, one)["image"]["annotation_url"]).json() == {"top": "scratch ä"}
     two = new_id()
+    none = upload(server, shot(26), new_id())["id"]  # of several labels none was found
+    assert annotate(server, none, b"", name="x.txt") == {"success": True}
     annotate(server, upload(server, shot(26), two)["id"], b"0 0.5 0.5 1 1\n1 0 0 1 1", name="x.txt", status=400)
 
 
