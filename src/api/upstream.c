@@ -39,7 +39,8 @@ static bool on_this_machine(const char *host) {
            (inet_pton(AF_INET, host, &address) == 1 && ntohl(address.s_addr) >> 24 == 127);
 }
 
-char *upstream_origin(const char *setting, struct arena *a, struct err *e) {
+/* The setting without a slash at its end, in the arena. NULL: it is none. */
+static char *origin_of(const char *setting, struct arena *a, struct err *e) {
     CURLU *url = curl_url();
     char *origin = NULL;
     bool ok = url && curl_url_set(url, CURLUPART_URL, setting, 0) == CURLUE_OK;
@@ -72,7 +73,7 @@ bool upstream_new(const struct conf *c, struct upstream **out, struct err *e) {
     u->timeout_s = c->upstream_timeout_s;
     u->max_bytes = c->upstream_max_bytes;
     u->ca_file = arena_printf(&u->arena, "%s", c->upstream_ca);
-    bool ok = (u->origin = upstream_origin(c->upstream, &u->arena, e));
+    bool ok = (u->origin = origin_of(c->upstream, &u->arena, e));
     if (ok && *u->ca_file && access(u->ca_file, R_OK) != 0)
         ok = err_errno(e, "upstream_ca: %s cannot be read", u->ca_file);
     bool started = ok && transfer_start(e);
@@ -252,7 +253,7 @@ static bool is_passed_back(struct str name) {
                                        "Digest",           "ETag",          "Expires",        "Last-Modified",
                                        "Location",         "Retry-After",   "Vary",           "WWW-Authenticate",
                                        NULL};
-    /* Of those that begin with X-, ours, and what a proxy in front would take for an order to send a file of its own. */
+    /* Ours, and what a proxy in front would take for an order to send a file of its own. */
     static const char *const kept[] = {"X-Request-ID",        "X-Accel-Redirect", "X-Sendfile",
                                        "X-LIGHTTPD-send-file", "X-Reproxy-URL",    NULL};
     return among(name, list) ||

@@ -25,6 +25,3 @@ bool relayed(const struct request *r);
 
 /* The key in query, header or JSON body opens a workspace here; the cookie does not count. False: answered 401. */
 bool relay_allowed(struct request *r);
-
-/* For tests: the setting as an origin without a slash at its end ("https://api.roboflow.com"), in the arena. */
-char *upstream_origin(const char *setting, struct arena *a, struct err *e);
