@@ -1,5 +1,5 @@
-/* GET and PUT /api/v1/:workspace/retention: after how many days inferences are dropped. Each workspace may have its own,
- * in the catalog; else it is the server's. */
+/* GET and PUT /api/v1/:workspace/retention: after how many days inferences are dropped. Each workspace may have its
+ * own, in the catalog; else it is the server's. */
 #include "api/retention.h"
 
 #include "api/handlers.h"
