@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "api/answer_json.h"
+#include "api/export.h"
 #include "api/handlers.h"
 #include "api/inference_json.h"
 #include "image/blobs.h"
@@ -14,11 +15,17 @@
 /* ---- many ---- */
 
 void get_inferences(struct request *r) {
-    static const char *const names[] = {"limit", "cursor", NULL};
+    static const char *const names[] = {"limit", "cursor", "format", NULL};
     struct read *rd = read_begin(r);
-    struct str cursor;
-    uint64_t limit = PLAN_LIST_DEFAULT;
-    if (!rd || !read_plan(rd, names) || !read_number(rd, "limit", 1, PLAN_LIST_MOST, &limit)) return;
+    struct str cursor, format;
+    if (!rd || !read_plan(rd, names)) return;
+    bool lines = read_param(rd, "format", &format) && !str_is(format, "json");
+    uint64_t limit = lines ? EXPORT_MOST : PLAN_LIST_DEFAULT;
+    if (lines && !str_is(format, "csv") && !str_is(format, "ndjson")) {
+        respond_fail(r, ERR_INVALID, "format: expected json, ndjson or csv");
+        return;
+    }
+    if (!read_number(rd, "limit", 1, lines ? EXPORT_MOST : PLAN_LIST_MOST, &limit)) return;
     rd->plan.kind = PLAN_LIST;
     rd->plan.limit = (uint32_t)limit;
     if (read_param(rd, "cursor", &cursor) && !cursor_read(cursor, &rd->plan.after)) {
@@ -26,7 +33,11 @@ void get_inferences(struct request *r) {
         return;
     }
     rd->plan.as_of = rd->plan.after.as_of;
-    read_run(rd, show_answer, NULL);
+    if (lines) {
+        enum export_format *f = rd->own = arena_alloc(&r->arena, sizeof *f);
+        *f = str_is(format, "csv") ? EXPORT_CSV : EXPORT_NDJSON;
+    }
+    read_run(rd, lines ? show_export : show_answer, lines ? answer_export : NULL);
 }
 
 void get_inference_count(struct request *r) {
