@@ -57,7 +57,7 @@ export function ownColumns(context: Context): Column[] {
     {
       id: "time",
       title: "Time",
-      width: 224,
+      width: 208,
       value: r => r.time ?? r.received,
       cell: r => (
         <>

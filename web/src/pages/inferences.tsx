@@ -123,7 +123,7 @@ export function Inferences({ scope, view }: { scope: Scope; view: ListView }) {
       )}
       <div class={view.facets ? "beside" : "alone"}>
         {view.facets && <Facets scope={scope} fields={fields.data} onFilter={context.onFilter} />}
-        <div class="listed">
+        <div class={pictured.current ? "listed pictured" : "listed"}>
           {list.error && stale ? (
             list.error.position !== null && (
               <p class="hint">

@@ -1,13 +1,13 @@
 // Every metadata field of the workspace: what it holds, how many inferences carry it, since when; names that are easily
 // mistaken for each other; and what still waits for its inference.
 import { useEffect, useState } from "preact/hooks";
-import { api, call, enc, list, number, object, text, value, type Value } from "../api";
+import { api, call, enc, list, number, object, query, text, value, values, type Value } from "../api";
 import { clauseFor, metadataName } from "../filter";
 import { count, plural } from "../format";
 import { RARELY, useLoad, useWorkspace } from "../state";
 import { DataTable, type TableColumn } from "../table";
 import { Ago, AsOf, Failure, Shown, Teach, Time } from "../ui";
-import { ANY, inferencesLink } from "../url";
+import { ANY, inferenceLink, inferencesLink } from "../url";
 import "./metadata.css";
 
 interface Field {
@@ -272,7 +272,42 @@ function useSeen(ws: string, fields: Field[] | null): Map<string, Seen> {
   return seen;
 }
 
+interface Pending {
+  ages: { upTo: number | null; ids: number }[];
+  oldest: { id: string; since: string | null; metadata: Record<string, Value> }[];
+}
+
+const OLDEST = 20;
+
+async function waiting(ws: string, signal: AbortSignal): Promise<Pending> {
+  const r = object(await call("GET", `/${enc(ws)}/pending${query({ limit: OLDEST })}`, { signal }));
+  return {
+    ages: list(r["ages"])
+      .map(v => object(v))
+      .map(a => ({ upTo: number(a["up_to_s"]), ids: number(a["ids"]) ?? 0 })),
+    oldest: list(r["pending"])
+      .map(v => object(v))
+      .map(p => ({ id: text(p["inference_id"]) ?? "", since: text(p["since"]), metadata: values(p["metadata"]) })),
+  };
+}
+
+const AGES: [number, string][] = [
+  [60, "a minute"],
+  [600, "10 minutes"],
+  [3600, "an hour"],
+  [86_400, "a day"],
+  [604_800, "a week"],
+];
+
+function age(upTo: number | null): string {
+  const known = AGES.find(([s]) => s === upTo);
+  return upTo === null ? "longer" : `up to ${known ? known[1] : plural(upTo, "second")}`;
+}
+
 function Waiting({ ids, oldest }: { ids: number; oldest: string | null }) {
+  const ws = useWorkspace();
+  const { data } = useLoad(ids > 0 ? `pending ${ws}` : null, signal => waiting(ws, signal), RARELY);
+  const most = Math.max(1, ...(data?.ages.map(a => a.ids) ?? []));
   return (
     <section class="block" aria-labelledby="pending-title">
       <header>
@@ -291,6 +326,51 @@ function Waiting({ ids, oldest }: { ids: number; oldest: string | null }) {
             A minute is usual: fleets ship their results in batches. Hours mean that the inferences are not sent here, or
             that the id is misspelt.
           </p>
+          {data && (
+            <div class="pending">
+              <dl class="ages" aria-label="Ids by how long they wait">
+                {data.ages.map(a => (
+                  <div key={a.upTo}>
+                    <dt>{age(a.upTo)}</dt>
+                    <dd>
+                      <i style={{ width: `${(a.ids / most) * 100}%` }} />
+                    </dd>
+                    <dd class="num">{count(a.ids)}</dd>
+                  </div>
+                ))}
+              </dl>
+              <div class="scroll" tabIndex={0} role="region" aria-label="Ids that wait longest">
+                <table>
+                  <thead>
+                    <tr>
+                      <th scope="col">Longest waiting ids</th>
+                      <th scope="col">Since</th>
+                      <th scope="col">Metadata</th>
+                    </tr>
+                  </thead>
+                  <tbody>
+                    {data.oldest.map(p => (
+                      <tr key={p.id}>
+                        <th scope="row">
+                          <a class="mono" href={inferenceLink(ANY, p.id, null, null)}>
+                            {p.id}
+                          </a>
+                        </th>
+                        <td>
+                          <Time iso={p.since} />
+                        </td>
+                        <td class="clip">
+                          {Object.entries(p.metadata)
+                            .map(([n, v]) => `${n}: ${String(v)}`)
+                            .join(", ")}
+                        </td>
+                      </tr>
+                    ))}
+                  </tbody>
+                </table>
+              </div>
+            </div>
+          )}
         </>
       )}
     </section>
