@@ -25,7 +25,8 @@ static void add_of_segment(void *ctx, const struct location *p, const struct pla
     if (p->kind != PLACE_SEALED || (k->number && p->number != k->number) || k->x->count == MOST) return;
     k->number = p->number;
     if (among(row->inf.id, k->x->ids, k->x->count)) return;
-    k->x->ids[k->x->count++] = (struct str){arena_copy(&r->arena, row->inf.id.p, row->inf.id.n), row->inf.id.n};
+    char *id = arena_printf(&r->arena, STR_FMT, STR_ARG(row->inf.id));
+    k->x->ids[k->x->count++] = str_of(id);
 }
 
 static void choose(struct erasing *x, const struct view *v) {
@@ -67,8 +68,7 @@ static bool begin(struct erasing *x) {
     if (v) cover_ids(x, v);
     view_release(v);
     struct buf names = {0};
-    for (unsigned i = 0; i < x->count; i++)
-        buf_printf(&names, " %.*s", (int)(x->ids[i].n < 20 ? x->ids[i].n : 20), x->ids[i].p);
+    for (unsigned i = 0; i < x->count; i++) buf_printf(&names, " %.20s", x->ids[i].p);
     note(x->r, "%sws %" PRIu32 " erase, beside %zu segments:%.*s",
          x->r->nested ? "  between resolving and writing: " : "", x->s->number, sealed, (int)names.n, names.p);
     buf_free(&names);

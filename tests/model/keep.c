@@ -212,7 +212,7 @@ void arm_resolver(struct run *r, struct space *s) {
     resolver.came = false;
     resolver.r = NULL;
     if (r->nested || disk_armed() || !chance(&r->dice, r->interruptions / 3)) return;
-    resolver.step = steps[roll(&r->dice, sizeof steps / sizeof *steps)];
+    resolver.step = steps[roll(&r->dice, sizeof steps / sizeof *steps - !r->erases)];
     resolver.arg_us = resolver.step == STEP_RETAIN ? retain_before(r, s) : 0;
     resolver.s = s;
     resolver.r = r;

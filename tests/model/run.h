@@ -62,6 +62,7 @@ struct run {
     bool twins; /* few ids, many rows of each, of one model: partial ones, assigned indexes */
     uint64_t operations[OPERATIONS]; /* of the disk: what each took last */
     unsigned syncs[STEPS];
+    bool erases; /* ids are, now and then */
     bool nested; /* a write in the middle of a step */
     bool rows_only; /* summaries are off */
     unsigned weights[16];

@@ -84,6 +84,7 @@ static void choose_options(struct run *r) {
     r->accidents = chance(d, 15) ? 0 : 5 + roll(d, 20);
     r->interruptions = 15 + roll(d, 40);
     r->rows_only = chance(d, 20);
+    r->erases = r->seed % 2; /* without rolling: the others are what they would be without */
     r->twins = chance(d, 15);
     if (r->twins) r->tested.o.max_per_id += 20;
 }
@@ -110,9 +111,12 @@ static void any_step(struct run *r) {
         unsigned weight;
         void (*step)(struct run *r, struct space *s);
     } steps[] = {{20, step_ingest}, {14, step_attach}, {6, step_attach_known}, {6, step_mixed},
-                 {10, step_again},  {16, step_keep},   {3, step_erase},        {9, step_page},
-                 {12, step_ask}};
+                 {10, step_again},  {18, step_keep},   {10, step_page},        {12, step_ask}};
     struct space *s = &r->spaces[chance(&r->dice, 75) ? 0 : 1];
+    if (r->erases && chance(&r->dice, 5)) {
+        step_erase(r, s);
+        return;
+    }
     uint32_t at = roll(&r->dice, 100);
     if (at == 0)
         step_delete(r, s);
