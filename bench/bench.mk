@@ -25,10 +25,11 @@ $(BUILD)/bench/pg: bench/pg.c bench/pg_load.c bench/lines.c $(BENCH_WORK) $(BENC
 	@echo "  link   $@"
 	@$(BENCH_LINK) -isystem $(shell pg_config --includedir) -lpq
 
-# DuckDB comes in an npm package, pinned by the lock file, its install scripts off.
+# DuckDB comes in an npm package, pinned by the lock file, its install scripts off. Not by `npm ci`: that wants other
+# machines' parts in the lock file too, and not every registry has those.
 bench/duckdb/node_modules/.installed: bench/duckdb/package-lock.json
 	@echo "  npm    bench/duckdb (70 MB, once)"
-	@npm ci --prefix bench/duckdb --ignore-scripts --no-audit --no-fund --no-progress >/dev/null
+	@npm install --no-save --prefix bench/duckdb --ignore-scripts --no-audit --no-fund --no-progress >/dev/null
 	@touch $@
 
 .PHONY: bench-programs
