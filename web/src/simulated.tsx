@@ -1,5 +1,6 @@
 // Data of the fleet simulator is marked wherever it shows: nobody takes a demo for a plant.
 import { api } from "./api";
+import { count } from "./format";
 import { RARELY, useLoad, useWorkspace } from "./state";
 import type { Window } from "./numbers/load";
 
@@ -29,7 +30,7 @@ export function AnySimulated({ window, filter }: { window: Window | null; filter
       ),
     RARELY,
   );
-  return data ? (
-    <Simulated what="Some of these inferences are from the fleet simulator. -source:simulated leaves them out" />
-  ) : null;
+  if (!data) return null;
+  const some = `${count(data)} of these inferences are from the fleet simulator`;
+  return <Simulated what={`${some}; -source:simulated leaves them out`} />;
 }

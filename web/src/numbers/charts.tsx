@@ -55,7 +55,7 @@ export function Charts({
     if (!series) return [];
     return [
       { name, values: series[of], tone },
-      ...(compared ? [{ name: "compared", values: compared[of], tone: "muted" as Tone, dashed: true }] : []),
+      ...(compared ? [{ name: `${name}, compared`, values: compared[of], tone: "muted" as Tone, dashed: true }] : []),
     ];
   };
   const shared = {

@@ -1,7 +1,7 @@
 // What happened, on the charts: a changeover, a lens that was cleaned, another model. By hand here, by the API, and new
 // versions of a model by themselves.
 import { useState } from "preact/hooks";
-import { call, enc, list, number, object, query, text, type ApiError } from "../api";
+import { call, enc, list, number, object, query, serverNow, text, type ApiError } from "../api";
 import { stamp } from "../format";
 import { useLoad, useWorkspace } from "../state";
 import { Icon, Popover, Time } from "../ui";
@@ -28,7 +28,10 @@ const KINDS: [string, string][] = [
 export function useMarkers(window: Window | null) {
   const ws = useWorkspace();
   return useLoad(window && `markers ${ws} ${window.from.slice(0, 15)} ${window.to.slice(0, 15)}`, async signal => {
-    const r = object(await call("GET", `/${enc(ws)}/markers${query({ ...window! })}`, { signal }));
+    // A range that ends now has no end here: what is set a moment later shows at once.
+    const ends = serverNow() - Date.parse(window!.to) > 300_000;
+    const asked = query({ from: window!.from, to: ends ? window!.to : null });
+    const r = object(await call("GET", `/${enc(ws)}/markers${asked}`, { signal }));
     return list(r["markers"])
       .map(v => object(v))
       .flatMap((m): Marker[] => {

@@ -11,6 +11,8 @@ import { AddMarker, MarkerList, useMarkers } from "./markers";
 import { SplitTable } from "./tables";
 import { EXPLAINED, linksOf, Tiles } from "./tiles";
 
+const isOf = (id: string, name: string): boolean => id === name || id.startsWith(`${name}/`);
+
 export function NumbersPage({
   page: { data, stale },
   filter,
@@ -22,6 +24,7 @@ export function NumbersPage({
   ranged,
   splits = true,
   counted,
+  model,
   children,
 }: {
   page: Loaded<Numbers>;
@@ -34,9 +37,11 @@ export function NumbersPage({
   ranged: string | null;
   splits?: boolean; // it can be chosen what to split by
   counted?: number; // failures that servers counted, where the statistics leave them out
+  model?: string; // only its markers, and those of no model
   children: ComponentChildren;
 }) {
-  const markers = useMarkers(data?.window ?? null);
+  const markers = useMarkers(data?.window ?? null),
+    marked = (markers.data ?? []).filter(m => model === undefined || m.model === null || isOf(m.model, model));
   const { now } = linksOf(data, filter, view.compare),
     none = data?.stats.previous.inferences === 0;
   const onFilter = (filter: string) => go({ filter });
@@ -87,14 +92,15 @@ export function NumbersPage({
         numbers={data}
         filter={filter}
         counting={view.counting}
-        markers={markers.data ?? []}
+        markers={marked}
         tools={markers.error ? undefined : <AddMarker onDone={markers.reload} />}
         onZoom={(from, to) => go({ range: null, from, to })}
       />
-      <MarkerList markers={markers.data ?? []} onDone={markers.reload} />
+      <MarkerList markers={marked} onDone={markers.reload} />
       {data?.split && splits && (
         <SplitTable
           split={data.split}
+          uncounted={Math.max(0, (data.stats.current.errors ?? 0) - (data.stored ?? 0))}
           none={none}
           link={now}
           filter={scope.filter}

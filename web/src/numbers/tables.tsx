@@ -196,6 +196,7 @@ type Row = Split["rows"][number];
 
 export function SplitTable({
   split,
+  uncounted,
   none,
   link,
   filter,
@@ -205,6 +206,7 @@ export function SplitTable({
   head,
 }: {
   split: Split;
+  uncounted: number; // failures that are no inferences
   none: boolean;
   link: Link;
   filter: string;
@@ -310,6 +312,11 @@ export function SplitTable({
         exports
         head={head}
       />
+      {uncounted > 0 && (
+        <p class="hint">
+          {count(uncounted)} failures that servers counted are in no group: of each only its number and model are known.
+        </p>
+      )}
       {split.groups > rows.length && (
         <p class="hint">
           The {count(rows.length)} values with the most requests, of {count(split.groups)}.

@@ -254,8 +254,8 @@ function Failed({ failed, window, onZoom }: { failed: Failures; window: Window; 
       <h2>
         Failures that servers counted{" "}
         <span class="sub">
-          {count(failed.errors)} of models, {count(failed.before)} in the period before. They are no inferences: of each
-          only the count and the newest message are known
+          on all devices: {count(failed.errors)} of models, {count(failed.before)} in the period before. They are no
+          inferences: of each only the count and the newest message are known
         </span>
       </h2>
       <Chart

@@ -184,7 +184,8 @@ function Summary({ fleet, scope }: { fleet: Fleet | null; scope: Scope }) {
           {fleet ? compact(errors) : NONE}
         </a>
         <p class="note">
-          {unserved.length > 0 && `${plural(unserved.length, "device")} ask for what isn't served here`}
+          in the range above
+          {unserved.length > 0 && `; ${plural(unserved.length, "device")} ask for what isn't served here`}
         </p>
       </section>
     </section>
@@ -233,7 +234,7 @@ function Devices({
     {
       id: "device",
       title: "Device",
-      width: 232,
+      width: 208,
       sortable: true,
       value: r => r.id,
       cell: r => (
@@ -252,11 +253,11 @@ function Devices({
         </span>
       ),
     },
-    { id: "state", title: "State", width: 148, sortable: true, value: urgency, cell: r => <State row={r} /> },
+    { id: "state", title: "State", width: 128, sortable: true, value: urgency, cell: r => <State row={r} /> },
     {
       id: "heard",
       title: "Last heard",
-      width: 88,
+      width: 100,
       sortable: true,
       value: r => r.lastSeen,
       cell: r => <Ago iso={r.lastSeen} />,
@@ -264,7 +265,7 @@ function Devices({
     {
       id: "hour",
       title: "Last hour",
-      width: 80,
+      width: 88,
       numeric: true,
       sortable: true,
       help: "Requests in the last hour",
@@ -274,7 +275,7 @@ function Devices({
     {
       id: "week",
       title: "vs last week",
-      width: 104,
+      width: 108,
       numeric: true,
       sortable: true,
       help: "Against the same hour a week ago",
@@ -288,7 +289,7 @@ function Devices({
     {
       id: "requests",
       title: "Requests",
-      width: 80,
+      width: 92,
       numeric: true,
       sortable: true,
       help: "In the range above",
@@ -298,7 +299,7 @@ function Devices({
     {
       id: "errors",
       title: "Errors",
-      width: 64,
+      width: 76,
       numeric: true,
       sortable: true,
       help: "Inferences with an error, and failures that its servers counted",
@@ -315,7 +316,7 @@ function Devices({
     {
       id: "confidence",
       title: "Mean conf.",
-      width: 84,
+      width: 100,
       numeric: true,
       sortable: true,
       value: r => r.work.confidence,
@@ -328,7 +329,7 @@ function Devices({
     {
       id: "latency",
       title: "Time",
-      width: 72,
+      width: 68,
       numeric: true,
       sortable: true,
       value: r => r.work.latency,
@@ -341,7 +342,7 @@ function Devices({
     {
       id: "models",
       title: "Models",
-      width: 216,
+      width: 176,
       value: r => r.models.map(m => m.id ?? "").join("; "),
       cell: r => (
         <span class="classes" title={r.models.map(m => `${m.id ?? NONE}: ${count(m.inferences)}`).join("\n")}>
@@ -358,7 +359,7 @@ function Devices({
     {
       id: "version",
       title: "Server",
-      width: 72,
+      width: 76,
       sortable: true,
       help: "Version of the inference server",
       value: r => r.versions.join(", "),
@@ -367,7 +368,7 @@ function Devices({
     {
       id: "unserved",
       title: "Unserved",
-      width: 76,
+      width: 92,
       numeric: true,
       sortable: true,
       help: "What it asked for that this server doesn't do",
@@ -396,7 +397,7 @@ function Devices({
         sort={sortOf(sort, { id: "state", down: true })}
         onSort={s => onSort(sortText(s))}
         onOpen={r => onChoose(chosen === (r.id ?? "") ? null : (r.id ?? ""))}
-        rowClass={r => (chosen === (r.id ?? "") ? "chosen" : r.silent ? "bad" : undefined)}
+        rowClass={r => (chosen === (r.id ?? "") ? "opened" : r.silent ? "bad" : undefined)}
         exports
         keys
         head={<h2>Devices</h2>}

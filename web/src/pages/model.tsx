@@ -198,6 +198,7 @@ export function ModelPage({
         latest={latest?.inferences[0]?.time ?? null}
         ranged={seen.range}
         splits={!two}
+        model={name}
         counted={scope.filter ? 0 : (counted ?? 0)}
       >
         {two && known && (
