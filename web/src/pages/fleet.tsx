@@ -7,6 +7,7 @@ import { device, rowsOf, urgency, type Row } from "../fleet";
 import { ago, change, compact, confidence, count, NONE, parse, plural, seconds, stamp } from "../format";
 import { narrowed, windowFor, type Window } from "../numbers/load";
 import { Changed, sortOf, sortText } from "../numbers/tables";
+import { SaveView } from "../settings/views";
 import { Simulated, simulatedDevice } from "../simulated";
 import { navigate, useLoad, useNow, useWorkspace } from "../state";
 import { DataTable, type TableColumn } from "../table";
@@ -71,6 +72,7 @@ export function Fleet({ scope, chosen, sort }: { scope: Scope; chosen: string | 
           onScope={s => go(s)}
         />
         {data?.rows.some(r => simulatedDevice(r.id)) && <Simulated what="Some of these devices are simulated" />}
+        <SaveView page="fleet" />
         <AsOf iso={data?.asOf ?? null} failed={error !== null} />
       </header>
       <FilterBar scope={seen} error={error} onFilter={onFilter} />

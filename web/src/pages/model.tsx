@@ -13,6 +13,7 @@ import { NumbersPage } from "../numbers/page";
 import { Changed, Models } from "../numbers/tables";
 import { linksOf } from "../numbers/tiles";
 import { bucketWindow } from "../series";
+import { SaveView } from "../settings/views";
 import { AnySimulated } from "../simulated";
 import { navigate, RARELY, useLoad, useWorkspace } from "../state";
 import { DataTable, type TableColumn } from "../table";
@@ -157,6 +158,7 @@ export function ModelPage({
         </h1>
         <RangePicker scope={scope} now={() => data?.window ?? { from: null, to: null }} onScope={s => go(s)} />
         <AnySimulated window={data?.window ?? null} filter={filter} />
+        <SaveView page={`model/${encodeURIComponent(name)}`} />
         <AsOf iso={data?.stats.asOf ?? null} failed={error !== null} />
       </header>
       <FilterBar scope={seen} error={error} onFilter={onFilter} />

@@ -7,6 +7,7 @@ import { useNumbers } from "../numbers/load";
 import { NumbersPage } from "../numbers/page";
 import { Models } from "../numbers/tables";
 import { linksOf } from "../numbers/tiles";
+import { SaveView } from "../settings/views";
 import { AnySimulated } from "../simulated";
 import { navigate, RARELY, useLoad, useWorkspace } from "../state";
 import { Ago, AsOf, Failure, RangePicker, Teach } from "../ui";
@@ -30,6 +31,7 @@ export function Overview({ scope, view }: { scope: Scope; view: View }) {
         <h1 tabIndex={-1}>Overview</h1>
         <RangePicker scope={scope} now={() => data?.window ?? { from: null, to: null }} onScope={go} />
         <AnySimulated window={data?.window ?? null} filter={scope.filter} />
+        <SaveView page="overview" />
         <AsOf iso={data?.stats.asOf ?? null} failed={error !== null} />
       </header>
       <FilterBar scope={seen} error={error} onFilter={onFilter} />
