@@ -134,7 +134,9 @@ test("markup in names and values is text on every page", async () => {
     assert.equal(await page.locator('img[src="x"], [onerror]').count(), 0, link);
     await page
       .waitForFunction(() =>
-        (document.body.innerText + [...document.querySelectorAll("input")].map(i => i.value).join()).includes("onerror"),
+        (document.body.innerText + [...document.querySelectorAll("input")].map(i => i.value).join()).includes(
+          "onerror",
+        ),
       )
       .catch(() => assert.fail(`${link} does not show it`));
     assert.equal(await page.locator('img[src="x"], [onerror]').count(), 0, link);

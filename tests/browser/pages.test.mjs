@@ -98,6 +98,8 @@ test("the list reads on as it is scrolled and holds every inference once, and Ba
   }
   assert.equal(seen.size, all);
   await page.getByText("That is the oldest.").waitFor();
+  await table.evaluate(e => e.scrollTo(0, e.scrollHeight));
+  await page.evaluate(() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done))));
   const last = (await links()).at(-1);
   await page.locator("a.row").last().click();
   await page.waitForURL(/\/inference\//);
@@ -111,16 +113,23 @@ test("a jump to a time begins the list there", async () => {
   const { inferences } = await server.api("/api/v1/demo/inferences?limit=150");
   const middle = inferences[140];
   await page.getByRole("button", { name: "Jump to" }).click();
-  const local = await page.evaluate(t => {
-    const d = new Date(t);
-    return new Date(d.getTime() - d.getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
-  }, Math.ceil(Date.parse(middle.time) / 1000) * 1000);
+  const local = await page.evaluate(
+    t => {
+      const d = new Date(t);
+      return new Date(d.getTime() - d.getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
+    },
+    Math.ceil(Date.parse(middle.time) / 1000) * 1000,
+  );
   await page.getByLabel("What was at").fill(local);
   await page.keyboard.press("Enter");
   await page.waitForURL(/at=/);
   await settled(page);
   await until(
-    () => page.locator("a.row").first().evaluate(a => decodeURIComponent(a.pathname.split("/").pop())),
+    () =>
+      page
+        .locator("a.row")
+        .first()
+        .evaluate(a => decodeURIComponent(a.pathname.split("/").pop())),
     middle.inference_id,
     "the first row",
   );
@@ -144,7 +153,11 @@ test("facets count what the API counts, and a click filters", async () => {
   await settled(page);
   await until(total, await count("?filter=camera_location:canada"), "filtered");
   assert.equal(await value("canada").getAttribute("aria-pressed"), "true");
-  await until(async () => digits(await value("emea").locator("b").innerText()), facets[0].top.find(t => t.value === "emea").count, "its own clause does not count");
+  await until(
+    async () => digits(await value("emea").locator("b").innerText()),
+    facets[0].top.find(t => t.value === "emea").count,
+    "its own clause does not count",
+  );
   await value("emea").click();
   await page.waitForURL(u => u.searchParams.get("filter") === "camera_location:emea");
   await value("emea").click();
@@ -187,7 +200,15 @@ test("columns are chosen, ordered and kept in the URL", async () => {
   await page.getByRole("button", { name: "Move Model to the left" }).click();
   await page.waitForURL(/columns=model%2Ctime/);
   const heads = () => page.locator(".table thead th .clip").allInnerTexts();
-  await until(async () => (await heads()).filter(h => h !== "Picture").slice(0, 3).join(), "Open,Model,Time", "the order");
+  await until(
+    async () =>
+      (await heads())
+        .filter(h => h !== "Picture")
+        .slice(0, 3)
+        .join(),
+    "Open,Model,Time",
+    "the order",
+  );
   const wanted = await heads();
   assert.ok(!wanted.includes("Source") && wanted.includes("camera_location"));
   await page.reload();

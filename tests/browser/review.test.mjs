@@ -27,7 +27,9 @@ const count = async filter =>
   (await server.api(`/api/v1/demo/inferences/count?${new URLSearchParams({ filter })}`)).count;
 const opened = async () =>
   decodeURIComponent(
-    new URL(await page.getByRole("link", { name: /Open this inference/ }).evaluate(a => a.href)).pathname.split("/").pop(),
+    new URL(await page.getByRole("link", { name: /Open this inference/ }).evaluate(a => a.href)).pathname
+      .split("/")
+      .pop(),
   );
 const record = id => server.api(`/api/v1/demo/inferences/${encodeURIComponent(id)}`);
 const top = r => Math.max(...r.predictions.map(p => p.confidence));
@@ -65,10 +67,7 @@ test("the queue is walked by keyboard, lowest confidence first, from the first t
   await page.getByText("That was the last one").waitFor();
   await until(left, 0, "left at the end");
   const confidences = await Promise.all(seen.slice(0, found.length).map(async id => top(await record(id))));
-  assert.deepEqual(
-    confidences,
-    found.map(top),
-  );
+  assert.deepEqual(confidences, found.map(top));
   assert.deepEqual(new Set(seen.slice(found.length)), new Set(empty.map(r => r.inference_id)));
   for (const [i, id] of seen.entries()) {
     const { metadata, metadata_history: history } = await record(id);
@@ -101,7 +100,10 @@ test("undo goes back step by step and leaves nothing behind", async () => {
   for (const id of ids) {
     const { metadata, metadata_history: history } = await record(id);
     for (const f of ["review", "reviewer", "review_comment"]) assert.equal(metadata[f], undefined, `${id} ${f}`);
-    assert.ok(history.some(h => h.field === "review" && h.removed), "the history keeps both");
+    assert.ok(
+      history.some(h => h.field === "review" && h.removed),
+      "the history keeps both",
+    );
   }
   await page.keyboard.press("i");
   await until(async () => (await record(ids[0])).metadata.review, "inconclusive", "judged again");

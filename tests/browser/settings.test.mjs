@@ -157,7 +157,11 @@ test("the metadata page's numbers are the API's, and names that are alike stand 
   }
   assert.match(await page.locator("tr", { hasText: /^count/ }).innerText(), /text 1, number/);
   assert.deepEqual(await page.locator(".alike li a").allInnerTexts(), ["My_location", "my_location"]);
-  await until(async () => (await page.locator("section[aria-labelledby=pending-title] p b").innerText()), `${pending.ids} id`, "waiting");
+  await until(
+    async () => await page.locator("section[aria-labelledby=pending-title] p b").innerText(),
+    `${pending.ids} id`,
+    "waiting",
+  );
   const { answers } = await api("query", {
     method: "POST",
     body: { filter: "has:camera_location", groups: [{ by: [], measures: ["min(time)", "max(time)"] }] },
@@ -166,7 +170,10 @@ test("the metadata page's numbers are the API's, and names that are alike stand 
   await until(() => seen.count(), 2, "first and last seen");
   const shown = await seen.evaluateAll(l => l.map(t => t.dateTime));
   assert.deepEqual(shown, answers[0].rows[0]);
-  await page.locator("tr", { hasText: /^camera_location/ }).getByRole("link", { name: "canada" }).click();
+  await page
+    .locator("tr", { hasText: /^camera_location/ })
+    .getByRole("link", { name: "canada" })
+    .click();
   await page.waitForURL(/filter=camera_location%3Acanada/);
 });
 

@@ -96,7 +96,11 @@ export function ownColumns(context: Context): Column[] {
       id: "classes",
       title: "Classes",
       width: 200,
-      value: r => r.error ?? countClasses(r).map(([c, n]) => `${c} × ${n}`).join(", "),
+      value: r =>
+        r.error ??
+        countClasses(r)
+          .map(([c, n]) => `${c} × ${n}`)
+          .join(", "),
       cell: r => <Classes row={r} context={context} />,
     },
     {

@@ -9,7 +9,8 @@ export interface Held {
   fresh: number; // how many of it are new
 }
 
-export const rowKey = (r: { id: string; index: number; model: string | null }) => `${r.id}\n${r.index}\n${r.model ?? ""}`;
+export const rowKey = (r: { id: string; index: number; model: string | null }) =>
+  `${r.id}\n${r.index}\n${r.model ?? ""}`;
 
 export const begun = (key: string, page: Page): Held => ({
   key,

@@ -12,7 +12,7 @@ export interface Mask {
 export function runs(counts: string | number[]): number[] {
   if (typeof counts !== "string") return counts;
   const out: number[] = [];
-  for (let at = 0; at < counts.length; ) {
+  for (let at = 0; at < counts.length;) {
     let value = 0,
       shift = 0;
     for (let more = true; more && at < counts.length; shift += 5) {
@@ -36,7 +36,7 @@ export function maskPath({ height, width, counts }: Mask): string {
   for (const run of runs(counts)) {
     if (run < 0 || !Number.isFinite(run) || at + run > height * width) return "";
     if (inside) {
-      for (let from = at; from < at + run; ) {
+      for (let from = at; from < at + run;) {
         const x = Math.floor(from / height),
           y = from % height,
           left = at + run - from;

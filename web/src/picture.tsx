@@ -53,11 +53,7 @@ function Shape({ p, tone, size }: { p: Prediction; tone: string; size: Size }) {
   return (
     <g class={tone}>
       {p.mask && (
-        <path
-          class="mask"
-          d={mask}
-          transform={`scale(${size.width / p.mask.width} ${size.height / p.mask.height})`}
-        />
+        <path class="mask" d={mask} transform={`scale(${size.width / p.mask.width} ${size.height / p.mask.height})`} />
       )}
       {p.points.length > 2 && <path class="outline" d={polygonPath(p.points)} />}
       {p.keypoints.length > 0 && <path class="joints" d={skeletonPath(p.keypoints)} />}

@@ -128,7 +128,11 @@ export class Queue {
     });
   }
 
-  private async list(filter: Node, limit: number, signal: AbortSignal): Promise<{ rows: Inference[]; next: string | null }> {
+  private async list(
+    filter: Node,
+    limit: number,
+    signal: AbortSignal,
+  ): Promise<{ rows: Inference[]; next: string | null }> {
     const answer = await this.ask(
       { ...(filter ? { filter } : {}), list: { limit, ...(this.cursor ? { cursor: this.cursor } : {}) } },
       signal,

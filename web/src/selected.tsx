@@ -31,7 +31,10 @@ export function Selected({
 }) {
   const [asking, setAsking] = useState(false);
   const csv = () =>
-    toCsv(["inference_id", ...columns.map(c => c.title)], rows.map(r => [r.id, ...columns.map(c => c.value(r))]));
+    toCsv(
+      ["inference_id", ...columns.map(c => c.title)],
+      rows.map(r => [r.id, ...columns.map(c => c.value(r))]),
+    );
   return (
     <span class="chosen">
       <b role="status">{count(rows.length)} selected</b>

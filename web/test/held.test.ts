@@ -3,7 +3,11 @@ import { inference, type Page } from "../src/api";
 import { begun, grown, refreshed, without } from "../src/held";
 
 const row = (id: string, metadata: Record<string, unknown> = {}) => inference({ inference_id: id, metadata });
-const page = (ids: string[], next: string | null = null): Page => ({ inferences: ids.map(i => row(i)), next, asOf: null });
+const page = (ids: string[], next: string | null = null): Page => ({
+  inferences: ids.map(i => row(i)),
+  next,
+  asOf: null,
+});
 const ids = (h: { rows: { id: string }[] }) => h.rows.map(r => r.id).join("");
 
 test("new rows go in by themselves only while nobody is at the table", () => {

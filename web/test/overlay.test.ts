@@ -18,8 +18,19 @@ test("a mask is strips of its columns, whole columns in one", () => {
 });
 
 test("polygons and skeletons", () => {
-  expect(polygonPath([{ x: 1, y: 2 }, { x: 3, y: 4 }])).toBe("");
-  expect(polygonPath([{ x: 1, y: 2 }, { x: 3, y: 4 }, { x: 5, y: 0 }])).toBe("M1 2L3 4L5 0z");
+  expect(
+    polygonPath([
+      { x: 1, y: 2 },
+      { x: 3, y: 4 },
+    ]),
+  ).toBe("");
+  expect(
+    polygonPath([
+      { x: 1, y: 2 },
+      { x: 3, y: 4 },
+      { x: 5, y: 0 },
+    ]),
+  ).toBe("M1 2L3 4L5 0z");
   const at = (name: string, x: number) => ({ name, x, y: x, confidence: 1 });
   expect(skeletonPath([at("left shoulder", 1), at("left_elbow", 2), at("nose", 3)])).toBe("M1 1L2 2");
 });

@@ -216,7 +216,9 @@ function Found({ row, scope, children }: { row: Detail; scope: Scope; children: 
         {(row.image.url !== null || drawn || annotated) && (
           <Picture
             row={row}
-            {...(annotated ? { predictions: shapes, size: annotation, visible: outlines } : { visible: drawn ? visible : [] })}
+            {...(annotated
+              ? { predictions: shapes, size: annotation, visible: outlines }
+              : { visible: drawn ? visible : [] })}
             colour={colour}
             hover={annotated ? null : hover}
             onHover={annotated ? () => undefined : setHover}
@@ -224,7 +226,8 @@ function Found({ row, scope, children }: { row: Detail; scope: Scope; children: 
         )}
         {annotated && (
           <p class="hint">
-            The boxes are from the annotation that came with the picture; the record itself has classes and confidence only.
+            The boxes are from the annotation that came with the picture; the record itself has classes and confidence
+            only.
           </p>
         )}
         {row.image.url === null && row.image.uploads.length > 0 && (
@@ -393,8 +396,8 @@ function Lacking({ row, drawn, annotated }: { row: Detail; drawn: boolean; annot
         )}
         {picture && (
           <li>
-            <b>The picture.</b> None was kept. A fleet sends pictures with the Dataset Upload block of its workflow, or by{" "}
-            <a href={settingsLink("pictures")}>picture capture</a>; for inferences computed here, set{" "}
+            <b>The picture.</b> None was kept. A fleet sends pictures with the Dataset Upload block of its workflow, or
+            by <a href={settingsLink("pictures")}>picture capture</a>; for inferences computed here, set{" "}
             <code>keep_images</code> to <code>all</code>, <code>sample:P</code> or <code>below:C</code>.
           </li>
         )}

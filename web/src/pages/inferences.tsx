@@ -195,7 +195,9 @@ export function Inferences({ scope, view }: { scope: Scope; view: ListView }) {
                     type="button"
                     class={view.facets ? "button active" : "button"}
                     aria-pressed={view.facets}
-                    onClick={() => navigate(inferencesLink(scope, { ...view, facets: !view.facets }), { replace: true })}
+                    onClick={() =>
+                      navigate(inferencesLink(scope, { ...view, facets: !view.facets }), { replace: true })
+                    }
                   >
                     <Icon name="metadata" />
                     Facets
@@ -330,7 +332,11 @@ function useList(ws: string, key: string, ask: () => { filter: string; from: str
   if (list.data && !list.stale && list.data !== taken.current) {
     taken.current = list.data;
     const held = current.current?.key === key ? current.current : ((kept.get(key) as Held | undefined) ?? null);
-    set(held ? refreshed(held, list.data, busy.current || (scrolled.get(location.pathname + location.search) ?? 0) > 0, PAGE) : begun(key, list.data));
+    set(
+      held
+        ? refreshed(held, list.data, busy.current || (scrolled.get(location.pathname + location.search) ?? 0) > 0, PAGE)
+        : begun(key, list.data),
+    );
   }
   const held = current.current;
   const more = async () => {

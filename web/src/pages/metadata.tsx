@@ -90,7 +90,9 @@ export function MetadataPage() {
       {data && data.fields.length === 0 && data.pending.ids === 0 && (
         <section class="empty">
           <h2>No metadata yet</h2>
-          <p>What the vision system did not know (line, shift, serial number, the operator's verdict) is attached by id:</p>
+          <p>
+            What the vision system did not know (line, shift, serial number, the operator's verdict) is attached by id:
+          </p>
           <Teach />
         </section>
       )}
@@ -323,8 +325,8 @@ function Waiting({ ids, oldest }: { ids: number; oldest: string | null }) {
             ).
           </p>
           <p class="hint">
-            A minute is usual: fleets ship their results in batches. Hours mean that the inferences are not sent here, or
-            that the id is misspelt.
+            A minute is usual: fleets ship their results in batches. Hours mean that the inferences are not sent here,
+            or that the id is misspelt.
           </p>
           {data && (
             <div class="pending">

@@ -203,7 +203,13 @@ function Walk({
             <Icon name="left" />
             Previous
           </button>
-          <button type="button" class="button" disabled={!row} title="Next, without a verdict (j)" onClick={() => move(1)}>
+          <button
+            type="button"
+            class="button"
+            disabled={!row}
+            title="Next, without a verdict (j)"
+            onClick={() => move(1)}
+          >
             Skip
             <Icon name="right" />
           </button>
@@ -392,7 +398,8 @@ function Judge({
           <p class="hint" role="status">
             {judged.review !== null && (
               <>
-                Judged “<Shown value={judged.review} />”{judged.reviewer !== null && <> by {String(judged.reviewer)}</>}.
+                Judged “<Shown value={judged.review} />”{judged.reviewer !== null && <> by {String(judged.reviewer)}</>}
+                .
               </>
             )}
             {siblings > 1 && <> The verdict is of the id: it counts for all {siblings} records that have it.</>}

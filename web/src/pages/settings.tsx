@@ -38,7 +38,12 @@ const SECTIONS: { id: string; title: string; what: string; draw: () => Component
     what: "What happened when, on every time chart. New versions of a model mark themselves.",
     draw: () => <Markers />,
   },
-  { id: "activity", title: "Activity", what: "Who attached, reviewed, deleted or changed what.", draw: () => <Activity /> },
+  {
+    id: "activity",
+    title: "Activity",
+    what: "Who attached, reviewed, deleted or changed what.",
+    draw: () => <Activity />,
+  },
 ];
 
 export function Settings({ section }: { section: string | null }) {

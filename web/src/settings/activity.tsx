@@ -65,22 +65,18 @@ const COLUMNS: TableColumn<Entry>[] = [
 ];
 
 async function activity(ws: string, before: number | null, signal?: AbortSignal) {
-  const r = object(
-    await call("GET", `/${enc(ws)}/activity${query({ limit: 100, before })}`, signal ? { signal } : {}),
-  );
+  const r = object(await call("GET", `/${enc(ws)}/activity${query({ limit: 100, before })}`, signal ? { signal } : {}));
   return {
-    entries: items(r["activity"]).map(
-      (e): Entry => ({
-        id: number(e["id"]) ?? 0,
-        time: text(e["time"]),
-        by: text(e["by"]),
-        reviewer: text(e["reviewer"]),
-        action: text(e["action"]) ?? "",
-        subject: text(e["subject"]) ?? "",
-        count: number(e["count"]) ?? 0,
-        detail: text(e["detail"]),
-      }),
-    ),
+    entries: items(r["activity"]).map((e): Entry => ({
+      id: number(e["id"]) ?? 0,
+      time: text(e["time"]),
+      by: text(e["by"]),
+      reviewer: text(e["reviewer"]),
+      action: text(e["action"]) ?? "",
+      subject: text(e["subject"]) ?? "",
+      count: number(e["count"]) ?? 0,
+      detail: text(e["detail"]),
+    })),
     next: number(r["next"]),
   };
 }

@@ -18,14 +18,12 @@ export function Capture() {
   const { data, error, reload } = useLoad(
     `capture ${ws}`,
     async signal =>
-      items((await get(ws, "picture-capture", signal))["rules"]).map(
-        (r): Rule => ({
-          model: text(r["model"]) ?? "",
-          share: number(r["share"]) ?? 0,
-          below: number(r["below_confidence"]),
-          hourly: number(r["per_hour"]),
-        }),
-      ),
+      items((await get(ws, "picture-capture", signal))["rules"]).map((r): Rule => ({
+        model: text(r["model"]) ?? "",
+        share: number(r["share"]) ?? 0,
+        below: number(r["below_confidence"]),
+        hourly: number(r["per_hour"]),
+      })),
     0,
   );
   if (error && !data) return <Failure error={error} what="The rules could not be read." onRetry={reload} />;

@@ -21,16 +21,14 @@ export function Keys() {
   const [made, setMade] = useState<{ name: string; key: string } | null>(null),
     [name, setName] = useState("");
   const { data, error, reload } = useLoad(`keys ${ws}`, async signal =>
-    items((await get(ws, "keys", signal))["keys"]).map(
-      (k): Key => ({
-        id: number(k["id"]) ?? 0,
-        name: text(k["name"]) ?? "",
-        prefix: text(k["prefix"]) ?? "",
-        created: text(k["created"]),
-        revoked: text(k["revoked"]),
-        current: k["current"] === true,
-      }),
-    ),
+    items((await get(ws, "keys", signal))["keys"]).map((k): Key => ({
+      id: number(k["id"]) ?? 0,
+      name: text(k["name"]) ?? "",
+      prefix: text(k["prefix"]) ?? "",
+      created: text(k["created"]),
+      revoked: text(k["revoked"]),
+      current: k["current"] === true,
+    })),
   );
   const create = (e: SubmitEvent) => {
     e.preventDefault();

@@ -24,8 +24,7 @@ function Form({ calendar, onSaved }: { calendar: Calendar; onSaved: () => void }
     saving = useSaving();
   const [zone, setZone] = useState(calendar.zone),
     [shifts, setShifts] = useState<Shift[]>(calendar.shifts);
-  const changed = (at: number, to: Partial<Shift>) =>
-    setShifts(shifts.map((s, i) => (i === at ? { ...s, ...to } : s)));
+  const changed = (at: number, to: Partial<Shift>) => setShifts(shifts.map((s, i) => (i === at ? { ...s, ...to } : s)));
   const wanted: Calendar = { zone, shifts };
   const wrong = shifts.some(s => !s.name.trim())
     ? "Give every shift a name."
@@ -152,8 +151,8 @@ function Form({ calendar, onSaved }: { calendar: Calendar; onSaved: () => void }
       <p class="hint" role="status">
         {current ? (
           <>
-            This shift is now {current.name || "the time between shifts"}: {span(new Date(current.from), new Date(current.to))}, in your
-            zone.
+            This shift is now {current.name || "the time between shifts"}:{" "}
+            {span(new Date(current.from), new Date(current.to))}, in your zone.
           </>
         ) : (
           "With these, there is no shift now."
