@@ -14,7 +14,7 @@ import {
   type TableState,
 } from "@tanstack/table-core";
 import { elementScroll, observeElementOffset, observeElementRect, Virtualizer } from "@tanstack/virtual-core";
-import type { ComponentChildren, JSX } from "preact";
+import { Component, type ComponentChildren, type JSX } from "preact";
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { toCsv, type Cell } from "./csv";
 import { Exports, tablePng } from "./exporting";
@@ -88,7 +88,7 @@ export function DataTable<T>(props: Props<T>) {
     const at = (r: Row<T>) => order.current.get(r.id) ?? Infinity;
     return [...model].sort((a, b) => at(a) - at(b) || 0);
   }, [model]);
-  order.current = new Map(shown.map((r, i) => [r.id, i]));
+  useMemo(() => (order.current = new Map(shown.map((r, i) => [r.id, i]))), [shown]);
 
   const virtual = useVirtual(tall ? box : null, shown.length, rowHeight);
   const drawn = tall ? virtual.getVirtualItems().map(v => shown[v.index]!) : shown,
@@ -206,19 +206,15 @@ export function DataTable<T>(props: Props<T>) {
           <tbody>
             {before > 0 && <tr aria-hidden="true" style={{ height: `${before}px` }} />}
             {drawn.map(r => (
-              <tr
+              <Line
                 key={r.id}
-                data-row={order.current.get(r.id)}
-                class={props.rowClass?.(r.original)}
-                onClick={e => props.onOpen && open(e, () => props.onOpen!(r.original))}
-              >
-                {columns.map(c => (
-                  <td key={c.id} class={c.numeric ? "num" : undefined}>
-                    {c.cell(r.original)}
-                  </td>
-                ))}
-                {tall && <td data-skip="" />}
-              </tr>
+                at={order.current.get(r.id) ?? 0}
+                row={r.original}
+                columns={columns}
+                mark={props.rowClass?.(r.original)}
+                tall={tall}
+                onOpen={props.onOpen}
+              />
             ))}
             {after > 0 && <tr aria-hidden="true" style={{ height: `${after}px` }} />}
             {rows?.length === 0 && (
@@ -243,6 +239,35 @@ export function DataTable<T>(props: Props<T>) {
       </div>
     </>
   );
+}
+
+interface LineProps<T> {
+  at: number;
+  row: T;
+  columns: TableColumn<T>[];
+  mark: string | undefined;
+  tall: boolean;
+  onOpen: ((row: T) => void) | undefined;
+}
+
+// While one scrolls, a row that stays in view is not drawn again.
+class Line<T> extends Component<LineProps<T>> {
+  override shouldComponentUpdate(next: LineProps<T>): boolean {
+    const now = this.props;
+    return (Object.keys(next) as (keyof LineProps<T>)[]).some(k => next[k] !== now[k]);
+  }
+  override render({ at, row, columns, mark, tall, onOpen }: LineProps<T>) {
+    return (
+      <tr data-row={at} class={mark} onClick={e => onOpen && open(e, () => onOpen(row))}>
+        {columns.map(c => (
+          <td key={c.id} class={c.numeric ? "num" : undefined}>
+            {c.cell(row)}
+          </td>
+        ))}
+        {tall && <td data-skip="" />}
+      </tr>
+    );
+  }
 }
 
 function open(e: MouseEvent, act: () => void): void {
