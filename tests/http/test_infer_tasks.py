@@ -268,7 +268,7 @@ def test_a_model_of_another_task(server, model):
 
 
 def test_tasks_that_no_model_can_be_for(server):
-    for task in ("semantic_segmentation", "lmm", "depth-estimation"):
+    for task in ("semantic_segmentation", "panoptic-segmentation"):
         assert task in v1(server, "yolo-detect", status=501, path=task)["message"]
 
 
