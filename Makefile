@@ -186,7 +186,7 @@ test-unit: all $(TESTS) ## unit tests (cmocka)
 HTTP ?= tests/http
 
 test-http: all ## the running program over HTTP (pytest)
-	@SIGHTGLASS_BIN=$(BUILD)/sightglass $(PYTHON) -m pytest -q -p no:cacheprovider $(HTTP)
+	@SIGHTGLASS_BIN=$(BUILD)/sightglass $(PYTHON) -m pytest -q -p no:cacheprovider -n $$(nproc) --dist loadfile $(HTTP)
 
 test-crash: all $(CRASH) ## kill -9 under load; power loss and failing disks at every file operation of a fixed script
 	@$(BUILD)/tests/powerloss
