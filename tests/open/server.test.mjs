@@ -108,7 +108,7 @@ function answered(row, history) {
     server_version: row.server_version,
     partial: (row.flags & 2) !== 0,
     clock_suspect: (row.flags & 16) !== 0,
-    image: { width: row.width, height: row.height, url: null, thumbnail_url: null },
+    image: { width: row.width, height: row.height, url: null, thumbnail_url: null, annotation_url: null, uploads: [] },
     predictions,
     metadata: row.metadata,
     error: row.error,
