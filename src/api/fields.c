@@ -7,7 +7,7 @@
 
 enum { FIELD_TOP = 10 };
 
-/* The fields of the answer, each with those that it is easily mistaken for. */
+/* The fields of the answer, each with when it was seen and those that it is easily mistaken for. */
 static void put_fields(struct buf *to, struct arena *arena, const struct answer *a) {
     struct str *names = arena_alloc(arena, (a->facet_count + 1) * sizeof *names);
     for (size_t i = 0; i < a->facet_count; i++) names[i] = a->facets[i].of.field;
@@ -16,6 +16,8 @@ static void put_fields(struct buf *to, struct arena *arena, const struct answer 
     for (size_t i = 0; i < a->facet_count; i++) {
         put_object(to);
         put_facet(to, "name", names[i], &a->facets[i]);
+        put_key(to, "first"), put_time(to, a->facets[i].first_us);
+        put_key(to, "last"), put_time(to, a->facets[i].last_us);
         put_key(to, "near"), put_array(to);
         for (size_t k = 0; k < near[i].count; k++) put_str(to, near[i].names[k]);
         put_array_end(to);

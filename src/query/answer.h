@@ -62,6 +62,7 @@ struct facet {
     struct subject of;
     uint64_t inferences;                 /* that have a value */
     uint64_t strings, numbers, booleans; /* of metadata: how many of each type */
+    int64_t first_us, last_us;           /* of metadata: times of the first and last inference that has one */
     uint64_t values;                     /* different ones */
     bool estimated; /* too many to hold: `values` is within about 1 %, the counts in `top` may be low */
     struct facet_value {

@@ -185,6 +185,15 @@ static void add_classes(struct tally *t, struct batch *b) {
     }
 }
 
+static void add_times(struct facet *f, struct batch *b, const uint32_t *codes) {
+    const int64_t *time = batch_time(b);
+    for (uint32_t i = 0; i < b->count; i++) {
+        if (codes[i] == 0) continue;
+        if (time[i] < f->first_us) f->first_us = time[i];
+        if (time[i] > f->last_us) f->last_us = time[i];
+    }
+}
+
 static void tally_add(struct tally *t, struct batch *b) {
     uint32_t room[BATCH_ROWS];
     if (t->coded.nothing) return;
@@ -193,6 +202,7 @@ static void tally_add(struct tally *t, struct batch *b) {
         return;
     }
     const uint32_t *codes = coded_read(&t->coded, b, room);
+    if (t->found.of.of == OF_METADATA) add_times(&t->found, b, codes);
     for (uint32_t i = 0; i < b->count; i++) {
         if (codes[i] < t->code_count) {
             t->codes[codes[i]]++;
@@ -262,6 +272,8 @@ static void merge(struct tally *t, struct tally *other) {
     sum.strings += other->found.strings;
     sum.numbers += other->found.numbers;
     sum.booleans += other->found.booleans;
+    if (other->found.first_us < sum.first_us) sum.first_us = other->found.first_us;
+    if (other->found.last_us > sum.last_us) sum.last_us = other->found.last_us;
     t->found = sum;
 }
 
@@ -334,7 +346,9 @@ bool facets_run(struct scan *s, struct answer *out) {
     f.workers = mem_zero(threads, sizeof *f.workers);
     for (unsigned n = 0; n < threads; n++) {
         f.workers[n].tallies = arena_alloc(s->arena, f.count * sizeof *f.workers[n].tallies);
-        for (size_t i = 0; i < f.count; i++) f.workers[n].tallies[i].found.of = subjects[i];
+        for (size_t i = 0; i < f.count; i++)
+            f.workers[n].tallies[i].found =
+                (struct facet){.of = subjects[i], .first_us = INT64_MAX, .last_us = INT64_MIN};
     }
     bool done = scan_run(s, add_part, &f);
     size_t named = f.count; /* facets before those of the fields that nobody named */

@@ -518,6 +518,7 @@ def test_fields_count_values_by_type(make_server):
     put(s, ids[4], "site", 5)
     put(s, ids[5], "site", True)
     assert field(s, "site") == {"name": "site", "types": {"string": 4, "number": 1, "boolean": 1}, "inferences": 6, "values": 4, "estimated": False, "near": [],
+                                "first": field(s, "site")["first"], "last": field(s, "site")["last"],
                                 "top": [{"value": "a", "count": 3}, *field(s, "site")["top"][1:]]}
     assert {"value": 5, "count": 1} in field(s, "site")["top"] and {"value": True, "count": 1} in field(s, "site")["top"]
     assert fields(s)["pending"]["ids"] == 1

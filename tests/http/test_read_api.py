@@ -281,14 +281,18 @@ def test_no_picture(filled):
 
 def test_fields(make_server):
     server = make_server()
-    ingest(server, *[{"inference_id": f"i{n}", "model_id": "m/1", "predictions": [], "metadata": {"n": n % 3, "s": "x" if n else 1}} for n in range(6)])
+    ingest(server, *[{"inference_id": f"i{n}", "model_id": "m/1", "predictions": [], "time": f"2026-03-0{n + 1}T00:00:00Z",
+                     "metadata": {"n": n % 3, "s": "x" if n else 1, **({"t": 1} if n in (2, 3) else {})}} for n in (3, 0, 5, 1, 4, 2)])
     fields = {f["name"]: f for f in get(server, "fields")["fields"]}
     assert fields["n"] == {"name": "n", "types": {"string": 0, "number": 6, "boolean": 0}, "inferences": 6, "values": 3, "estimated": False, "near": [],
+                           "first": "2026-03-01T00:00:00.000000Z", "last": "2026-03-06T00:00:00.000000Z",
                            "top": [{"value": v, "count": 2} for v in (0, 1, 2)]}
     assert fields["s"]["types"] == {"string": 5, "number": 1, "boolean": 0}
     assert fields["s"]["top"] == [{"value": "x", "count": 5}, {"value": 1, "count": 1}]
     some = {f["name"]: f for f in get(server, "fields", filter="n:1")["fields"]}
     assert some["n"]["inferences"] == 2 and some["n"]["top"] == [{"value": 1, "count": 2}]
+    assert (fields["t"]["first"][:10], fields["t"]["last"][:10]) == ("2026-03-03", "2026-03-04")
+    assert (some["n"]["first"][:10], some["n"]["last"][:10]) == ("2026-03-02", "2026-03-05")
 
 
 def test_fields_that_are_easily_mistaken_for_one_another(make_server):

@@ -291,6 +291,7 @@ bool compare_groups(const struct view *v, const struct model *m, const struct qu
 
 static void print_facet(struct buf *out, const struct facet *f) {
     subject_write(out, &f->of);
+    if (f->of.of == OF_METADATA) buf_printf(out, " from %" PRId64 " to %" PRId64, f->first_us, f->last_us);
     buf_printf(
         out, " inferences=%" PRIu64 " strings=%" PRIu64 " numbers=%" PRIu64 " booleans=%" PRIu64 " values=%" PRIu64 ":",
         f->inferences, f->strings, f->numbers, f->booleans, f->values);

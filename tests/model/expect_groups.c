@@ -406,6 +406,8 @@ void expect_facet(const struct model *m, const struct plan *p, const struct subj
         if (v.type != VALUE_NONE) count_value(out, v);
         out->inferences += any || v.type != VALUE_NONE;
         if (of->of != OF_METADATA || v.type == VALUE_NONE) continue;
+        if (out->inferences == 1 || rows[i]->time_us < out->first_us) out->first_us = rows[i]->time_us;
+        if (out->inferences == 1 || rows[i]->time_us > out->last_us) out->last_us = rows[i]->time_us;
         ++*(v.type == VALUE_STRING ? &out->strings : v.type == VALUE_NUMBER ? &out->numbers : &out->booleans);
     }
     out->values = out->top_count;

@@ -1,7 +1,6 @@
 // Every metadata field of the workspace: what it holds, how many inferences carry it, since when; names that are easily
 // mistaken for each other; and what still waits for its inference.
-import { useEffect, useState } from "preact/hooks";
-import { api, call, enc, list, number, object, query, text, value, values, type Value } from "../api";
+import { call, enc, list, number, object, query, text, value, values, type Value } from "../api";
 import { clauseFor, metadataName } from "../filter";
 import { count, plural } from "../format";
 import { RARELY, useLoad, useWorkspace } from "../state";
@@ -18,9 +17,6 @@ interface Field {
   estimated: boolean;
   top: { value: Value; count: number }[];
   near: string[];
-}
-
-interface Seen {
   first: string | null;
   last: string | null;
 }
@@ -49,6 +45,8 @@ async function read(ws: string, signal: AbortSignal) {
             return v === null ? [] : [{ value: v, count: number(t["count"]) ?? 0 }];
           }),
         near: list(f["near"]).filter((n): n is string => typeof n === "string"),
+        first: text(f["first"]),
+        last: text(f["last"]),
       };
     });
   return {
@@ -76,7 +74,6 @@ const named = (name: string) => `has:${metadataName(name)}`;
 export function MetadataPage() {
   const ws = useWorkspace();
   const { data, error, reload } = useLoad(`all fields ${ws}`, signal => read(ws, signal), RARELY);
-  const seen = useSeen(ws, data?.fields ?? null);
   const of = new Map(data?.fields.map(f => [f.name, f]));
   const groups = data ? alike(data.fields) : [];
   return (
@@ -122,7 +119,7 @@ export function MetadataPage() {
                         .join(", ")}
                     </span>
                     <span class="hint">
-                      last on <Time iso={seen.get(n)?.last ?? null} />
+                      last on <Time iso={of.get(n)?.last ?? null} />
                     </span>
                   </li>
                 ))}
@@ -136,7 +133,7 @@ export function MetadataPage() {
           label="Metadata fields"
           file="metadata-fields"
           rows={data.fields}
-          columns={columns(seen)}
+          columns={COLUMNS}
           rowKey={f => f.name}
           empty="No field yet."
           rowHeight={40}
@@ -160,119 +157,90 @@ function kinds(f: Field): string {
   return held.length > 1 ? held.map(([t, n]) => `${t} ${count(n)}`).join(", ") : (held[0]?.[0] ?? "–");
 }
 
-function columns(seen: Map<string, Seen>): TableColumn<Field>[] {
-  return [
-    {
-      id: "name",
-      title: "Field",
-      width: 208,
-      sortable: true,
-      value: f => f.name,
-      cell: f => (
-        <a class="clip mono" href={inferencesLink({ ...ANY, filter: named(f.name) })} title={f.name}>
-          {f.name}
-        </a>
-      ),
-    },
-    {
-      id: "types",
-      title: "Types seen",
-      help: "More than one: the same field was sent as text here and as a number there",
-      width: 152,
-      sortable: true,
-      value: kinds,
-      cell: f => (
-        <span class={Object.values(f.types).filter(n => n > 0).length > 1 ? "clip mixed" : "clip"} title={kinds(f)}>
-          {kinds(f)}
-        </span>
-      ),
-    },
-    {
-      id: "inferences",
-      title: "Inferences",
-      width: 104,
-      numeric: true,
-      sortable: true,
-      value: f => f.inferences,
-      cell: f => count(f.inferences),
-    },
-    {
-      id: "values",
-      title: "Values",
-      help: "How many different ones",
-      width: 96,
-      numeric: true,
-      sortable: true,
-      value: f => f.values,
-      cell: f => `${f.estimated ? "≈ " : ""}${count(f.values)}`,
-    },
-    {
-      id: "top",
-      title: "Most frequent",
-      width: 336,
-      value: f => f.top.map(t => `${String(t.value)} (${t.count})`).join(", "),
-      cell: f => (
-        <span class="clip tops">
-          {f.top.slice(0, 5).map(t => (
-            <a
-              key={`${typeof t.value} ${String(t.value)}`}
-              class="quiet"
-              href={inferencesLink({ ...ANY, filter: clauseFor(metadataName(f.name), t.value) })}
-              title={`${count(t.count)} inferences`}
-            >
-              <Shown value={t.value} /> <b>{count(t.count)}</b>
-            </a>
-          ))}
-        </span>
-      ),
-    },
-    {
-      id: "first",
-      title: "First seen",
-      help: "The time of the first inference that carries it",
-      width: 164,
-      sortable: true,
-      value: f => seen.get(f.name)?.first ?? null,
-      cell: f => <Time iso={seen.get(f.name)?.first ?? null} />,
-    },
-    {
-      id: "last",
-      title: "Last seen",
-      help: "The time of the last inference that carries it",
-      width: 164,
-      sortable: true,
-      value: f => seen.get(f.name)?.last ?? null,
-      cell: f => <Time iso={seen.get(f.name)?.last ?? null} />,
-    },
-  ];
-}
-
-const ASKED = 200; // fields; whoever has more finds the rest in the list itself
-
-// First and last inference of each field, one question after the other: the table does not wait for them.
-function useSeen(ws: string, fields: Field[] | null): Map<string, Seen> {
-  const [seen, setSeen] = useState<Map<string, Seen>>(new Map());
-  const names = fields?.slice(0, ASKED).map(f => f.name) ?? [];
-  useEffect(() => {
-    const controller = new AbortController();
-    void (async () => {
-      for (const name of names) {
-        const [answer] = await api.query(
-          ws,
-          {
-            filter: named(name),
-            groups: [{ by: [], measures: ["min(time)", "max(time)"] }],
-          },
-          controller.signal,
-        );
-        const row = answer?.rows[0] ?? [];
-        setSeen(before => new Map(before).set(name, { first: text(row[0]), last: text(row[1]) }));
-      }
-    })().catch(() => undefined);
-    return () => controller.abort();
-  }, [ws, names.join("\n")]);
-  return seen;
-}
+const COLUMNS: TableColumn<Field>[] = [
+  {
+    id: "name",
+    title: "Field",
+    width: 208,
+    sortable: true,
+    value: f => f.name,
+    cell: f => (
+      <a class="clip mono" href={inferencesLink({ ...ANY, filter: named(f.name) })} title={f.name}>
+        {f.name}
+      </a>
+    ),
+  },
+  {
+    id: "types",
+    title: "Types seen",
+    help: "More than one: the same field was sent as text here and as a number there",
+    width: 152,
+    sortable: true,
+    value: kinds,
+    cell: f => (
+      <span class={Object.values(f.types).filter(n => n > 0).length > 1 ? "clip mixed" : "clip"} title={kinds(f)}>
+        {kinds(f)}
+      </span>
+    ),
+  },
+  {
+    id: "inferences",
+    title: "Inferences",
+    width: 104,
+    numeric: true,
+    sortable: true,
+    value: f => f.inferences,
+    cell: f => count(f.inferences),
+  },
+  {
+    id: "values",
+    title: "Values",
+    help: "How many different ones",
+    width: 96,
+    numeric: true,
+    sortable: true,
+    value: f => f.values,
+    cell: f => `${f.estimated ? "≈ " : ""}${count(f.values)}`,
+  },
+  {
+    id: "top",
+    title: "Most frequent",
+    width: 336,
+    value: f => f.top.map(t => `${String(t.value)} (${t.count})`).join(", "),
+    cell: f => (
+      <span class="clip tops">
+        {f.top.slice(0, 5).map(t => (
+          <a
+            key={`${typeof t.value} ${String(t.value)}`}
+            class="quiet"
+            href={inferencesLink({ ...ANY, filter: clauseFor(metadataName(f.name), t.value) })}
+            title={`${count(t.count)} inferences`}
+          >
+            <Shown value={t.value} /> <b>{count(t.count)}</b>
+          </a>
+        ))}
+      </span>
+    ),
+  },
+  {
+    id: "first",
+    title: "First seen",
+    help: "The time of the first inference that carries it",
+    width: 164,
+    sortable: true,
+    value: f => f.first,
+    cell: f => <Time iso={f.first} />,
+  },
+  {
+    id: "last",
+    title: "Last seen",
+    help: "The time of the last inference that carries it",
+    width: 164,
+    sortable: true,
+    value: f => f.last,
+    cell: f => <Time iso={f.last} />,
+  },
+];
 
 interface Pending {
   ages: { upTo: number | null; ids: number }[];
