@@ -89,6 +89,7 @@ export function device(raw: unknown): Device {
 export interface Work {
   inferences: number | null;
   errors: number | null;
+  failed: number; // those of them that are inferences; servers count others
   confidence: number | null;
   latency: number | null;
   hour: number;
@@ -126,6 +127,7 @@ export function rowsOf(devices: Device[], range: Groups, hour: Groups, before: G
       ...d,
       work: {
         inferences: number(a.get(d.id)?.[1]) ?? 0,
+        failed: number(a.get(d.id)?.[2]) ?? 0,
         errors: filtered ? (number(a.get(d.id)?.[2]) ?? 0) : d.errors,
         confidence: number(a.get(d.id)?.[3]),
         latency: number(a.get(d.id)?.[4]),

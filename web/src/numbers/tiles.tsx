@@ -62,6 +62,8 @@ export function Tiles({
     against = againstWhat(numbers, compare);
   const inside = current?.errors != null && numbers?.stored != null ? Math.max(0, current.errors - numbers.stored) : 0,
     counted = outside ?? inside;
+  // Failures that inference servers counted and did not send as inferences are on the page Fleet.
+  const failures = fleetLink({ ...ANY, from: numbers?.window.from ?? null, to: numbers?.window.to ?? null });
   const share =
     current?.inferences && current.errors !== null
       ? `${((current.errors / current.inferences) * 100).toFixed(2)} % of requests`
@@ -74,13 +76,14 @@ export function Tiles({
     wasText: string,
     note: ComponentChildren,
     spark: ComponentChildren,
+    href = now(...clauses),
   ) => (
     <section class="tile">
       <h2>{label}</h2>
       {value === null ? (
         <span class="value waiting">{NONE}</span>
       ) : (
-        <a class="value" href={now(...clauses)} title="Open the inferences behind this number">
+        <a class="value" href={href} title="Open what is behind this number">
           {value}
         </a>
       )}
@@ -154,7 +157,7 @@ export function Tiles({
           {counted > 0 && (
             <a
               class="quiet"
-              href={fleetLink({ ...ANY, from: numbers?.window.from ?? null, to: numbers?.window.to ?? null })}
+              href={failures}
               title="Failures that inference servers counted and did not send as inferences: they are on the page Fleet"
             >
               {" "}
@@ -163,6 +166,7 @@ export function Tiles({
           )}
         </>,
         <Spark values={series?.errors ?? []} kind="bars" tone="alert" />,
+        inside > 0 && inside === current?.errors ? failures : undefined,
       )}
     </section>
   );

@@ -250,7 +250,7 @@ function Failed({ failed, window, onZoom }: { failed: Failures; window: Window; 
     );
   };
   return (
-    <section class="block">
+    <section class="block" id="failures">
       <h2>
         Failures that servers counted{" "}
         <span class="sub">

@@ -124,6 +124,8 @@ function NoFleet() {
   );
 }
 
+const toFailures = () => document.getElementById("failures")?.scrollIntoView({ block: "start" });
+
 // What an engineer wants to know before anything else: who is missing.
 function Summary({ fleet, scope }: { fleet: Fleet | null; scope: Scope }) {
   const now = useNow(),
@@ -134,6 +136,7 @@ function Summary({ fleet, scope }: { fleet: Fleet | null; scope: Scope }) {
     hour = sum(r => r.work.hour),
     before = sum(r => r.work.hourBefore),
     errors = sum(r => r.work.errors ?? 0),
+    failed = sum(r => r.work.failed),
     unserved = rows.filter(r => r.unserved.length);
   const link = (w: Window | undefined, ...clauses: string[]) =>
     inferencesLink({
@@ -155,11 +158,12 @@ function Summary({ fleet, scope }: { fleet: Fleet | null; scope: Scope }) {
         <span class="value">{fleet ? silent.length : NONE}</span>
         <p class="note">
           {silent.slice(0, 2).map(r => (
-            <span key={r.id} class="clip">
+            <a key={r.id} class="clip" href={fleetLink(scope, { device: r.id ?? "" })}>
               {r.id ?? "no device id"}, {r.lastSeen ? ago(new Date(r.lastSeen), now) : NONE}
-            </span>
+            </a>
           ))}
-          {fleet && !silent.length && "every server reports"}
+          {silent.length > 2 && ` and ${silent.length - 2} more`}
+          {fleet && !silent.length && (alive.length ? "every server reports" : "no server reports, so nobody can say")}
         </p>
       </section>
       <section class="tile">
@@ -182,11 +186,25 @@ function Summary({ fleet, scope }: { fleet: Fleet | null; scope: Scope }) {
       </section>
       <section class={errors ? "tile bad" : "tile"}>
         <h2>Errors</h2>
-        <a class="value" href={link(fleet?.window, "has:error")}>
-          {fleet ? compact(errors) : NONE}
-        </a>
+        {errors > 0 && failed === 0 ? (
+          <button type="button" class="value" onClick={toFailures}>
+            {compact(errors)}
+          </button>
+        ) : (
+          <a class="value" href={link(fleet?.window, "has:error")}>
+            {fleet ? compact(errors) : NONE}
+          </a>
+        )}
         <p class="note">
           in the range above
+          {errors > failed && (
+            <>
+              ,{" "}
+              <button type="button" class="link" onClick={toFailures}>
+                {failed ? `${count(errors - failed)} only` : "all"} counted by servers
+              </button>
+            </>
+          )}
           {unserved.length > 0 && `; ${plural(unserved.length, "device")} ask for what isn't served here`}
         </p>
       </section>
@@ -307,7 +325,11 @@ function Devices({
       help: "Inferences with an error, and failures that its servers counted",
       value: r => r.work.errors,
       cell: r =>
-        r.work.errors ? (
+        r.work.errors && !r.work.failed ? (
+          <span class="wrong" title="Counted by its servers: they are no inferences, see the failures below">
+            {count(r.work.errors)}
+          </span>
+        ) : r.work.errors ? (
           <a class="wrong" href={link(fleet!.window, clause(r), "has:error")}>
             {count(r.work.errors)}
           </a>

@@ -190,7 +190,7 @@ const COLUMNS: TableColumn<Field>[] = [
     numeric: true,
     sortable: true,
     value: f => f.inferences,
-    cell: f => count(f.inferences),
+    cell: f => <a href={inferencesLink({ ...ANY, filter: named(f.name) })}>{count(f.inferences)}</a>,
   },
   {
     id: "values",
