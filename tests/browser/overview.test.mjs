@@ -153,3 +153,8 @@ test("a change against an empty period is new", async () => {
   await visit(page, origin, `/ui/?${new URLSearchParams({ from, to })}`);
   assert.match(await tile("Total requests").locator(".delta").innerText(), /new/);
 });
+
+test("nothing went wrong on the way, and nobody else was asked", () => {
+  assert.deepEqual(tab.faults, []);
+  assert.deepEqual(tab.foreign, []);
+});

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import path from "node:path";
 import { after, before, test } from "node:test";
-import { browse, fill, open, OUT, settled, signIn, start, until, visit } from "./support.mjs";
+import { browse, fill, KEY, open, OUT, settled, signIn, start, until, visit } from "./support.mjs";
 
 let server, browser, origin, page, tab;
 
@@ -148,6 +148,82 @@ test("the order is in the link, and the page of a record tells who judged it", a
     await page.locator(".history li", { hasText: /^review set/ }).innerText(),
     /“incorrect”[\s\S]*reviewer anna/,
   );
+});
+
+test("from signing in to the last word of a review without a mouse, and one always sees where one is", async () => {
+  const { context, page, faults, foreign } = await open(browser, origin);
+  const seen = () =>
+    page.evaluate(() => {
+      const e = document.activeElement,
+        box = e.getBoundingClientRect();
+      const outlined = n =>
+        n &&
+        (parseFloat(getComputedStyle(n).outlineWidth) >= 1 && getComputedStyle(n).outlineStyle !== "none"
+          ? true
+          : outlined(n.parentElement));
+      return {
+        name: (e.getAttribute("aria-label") ?? e.labels?.[0]?.innerText ?? e.innerText).trim(),
+        shown: e !== document.body && e.matches(":focus-visible") && outlined(e) === true,
+        inside: box.width > 0 && box.top < innerHeight && box.bottom > 0 && box.left < innerWidth && box.right > 0,
+      };
+    });
+  const tabTo = async name => {
+    for (let i = 0; i < 60; i++) {
+      await page.keyboard.press("Tab");
+      const at = await seen();
+      assert.ok(at.shown && at.inside, `the focus is seen on ${JSON.stringify(at)}`);
+      if (name.test(at.name)) return;
+    }
+    assert.fail(`no ${name} within 60 steps`);
+  };
+  const opened = () =>
+    page
+      .getByRole("link", { name: /Open this inference/ })
+      .evaluate(a => decodeURIComponent(a.pathname.split("/").pop()));
+  const ids = [];
+  const next = async () => {
+    await until(async () => ids.includes(await opened()), false, "the next one");
+    ids.push(await opened());
+  };
+  await page.goto(`${origin}/ui/`);
+  await page.getByLabel("API key of your workspace").waitFor();
+  await page.keyboard.type(KEY);
+  await page.keyboard.press("Enter");
+  await settled(page);
+  await tabTo(/^Review$/);
+  await page.keyboard.press("Enter");
+  await page.waitForURL(/\/ui\/review/);
+  await tabTo(/^Reviewer/);
+  await page.keyboard.type("berta");
+  await page.keyboard.press("Enter");
+  await next();
+  await page.keyboard.press("c");
+  await next();
+  await tabTo(/^Incorrect/);
+  await page.keyboard.press("Enter");
+  await next();
+  assert.match((await seen()).name, /^Incorrect/, "the next one's button has the focus");
+  assert.ok((await seen()).shown);
+  await page.keyboard.press("m");
+  assert.match((await seen()).name, /^Comment/);
+  await page.keyboard.type("glare");
+  await page.keyboard.press("Enter");
+  await page.keyboard.press("i");
+  await next();
+  await page.keyboard.press("x");
+  await until(async () => ids.includes(await opened()), false, "the one after");
+  await page.keyboard.press("u");
+  await until(opened, ids[3], "taken back");
+  await tabTo(/^Open this inference/);
+  await page.keyboard.press("Enter");
+  await page.waitForURL(/\/ui\/inference\//);
+  const wanted = ["correct", "incorrect", "inconclusive", undefined];
+  for (const [i, id] of ids.entries())
+    await until(async () => (await record(id)).metadata.review, wanted[i], `${i}, ${id}`);
+  assert.equal((await record(ids[2])).metadata.review_comment, "glare");
+  assert.equal((await record(ids[1])).metadata.reviewer, "berta");
+  assert.deepEqual([faults, foreign], [[], []]);
+  await context.close();
 });
 
 test("nothing went wrong on the way, and nobody else was asked", () => {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { existsSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { after, before, test } from "node:test";
-import { browse, fill, KEY, open, settled, start, visit } from "./support.mjs";
+import { browse, elsewhere, fill, KEY, open, settled, start, visit } from "./support.mjs";
 
 let server, browser, origin;
 
@@ -160,3 +160,5 @@ test("a session that ends elsewhere leads back to signing in", async () => {
   await page.getByText("The session has ended.").waitFor();
   await context.close();
 });
+
+test("nobody else was asked", () => assert.deepEqual(elsewhere, []));

@@ -46,6 +46,10 @@ export async function start() {
       child.kill("SIGTERM");
       await ended(child);
     },
+    kill: async () => {
+      child.kill("SIGKILL");
+      await ended(child);
+    },
     resume: async () => ({ child } = await launch(new URL(origin).host)),
     stop: async () => {
       child.kill("SIGTERM");
@@ -175,6 +179,9 @@ export const browse = () =>
     ],
   });
 
+// What any page of this process asked anybody else for.
+export const elsewhere = [];
+
 // A page in which every request to another host is refused and remembered, and so is everything that goes wrong in it.
 export async function open(browser, origin, { scheme = "light", width = 1440, height = 900 } = {}) {
   const context = await browser.newContext({
@@ -191,11 +198,13 @@ export async function open(browser, origin, { scheme = "light", width = 1440, he
     requests.push(url);
     if (new URL(url).origin === origin || /^(data|blob):/.test(url)) return route.continue();
     foreign.push(url);
+    elsewhere.push(url);
     return route.abort();
   });
   const page = await context.newPage();
   page.setDefaultTimeout(10_000);
   page.on("pageerror", e => faults.push(`script: ${e.message}`));
+  page.on("websocket", w => (foreign.push(w.url()), elsewhere.push(w.url())));
   page.on("console", m => /Content Security Policy|Refused to/.test(m.text()) && faults.push(m.text()));
   return { context, page, faults, foreign, requests };
 }

@@ -368,6 +368,13 @@ function setConnected(now: boolean): void {
   if (!now) probe(1000);
 }
 
+// At once, or when the server can be reached again.
+export function reachable(): Promise<void> {
+  return connected
+    ? Promise.resolve()
+    : new Promise(done => events.addEventListener("connected", () => done(), { once: true }));
+}
+
 // A lost connection is tried again, ever more slowly up to 10 s, until any answer comes.
 function probe(delay: number): void {
   setTimeout(() => {

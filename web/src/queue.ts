@@ -1,7 +1,19 @@
 // The review queue: in which order it is walked, and how it is read. The list of the API is newest first; lowest
 // confidence first is made of it by first asking how many inferences there are to each thousandth of confidence, and
 // then for those of a few thousandths at a time.
-import { call, enc, inference, list, number, object, text, type Inference, type Value } from "./api";
+import {
+  ApiError,
+  call,
+  enc,
+  inference,
+  list,
+  number,
+  object,
+  reachable,
+  text,
+  type Inference,
+  type Value,
+} from "./api";
 import { topConfidence } from "./columns";
 import { rowKey } from "./held";
 
@@ -158,7 +170,16 @@ export function reviewOf(metadata: Record<string, Value>): Review {
   return { review: of("review"), review_comment: of("review_comment"), reviewer: of("reviewer") };
 }
 
-// All that a verdict says is one write: the history has one time for it, and the list of activities who judged.
+// All that a verdict says is one write: the history has one time for it, and the list of activities who judged. While
+// the server is away it waits. Whether the lost write arrived nobody knows; said again it changes nothing.
 export async function write(ws: string, id: string, wanted: Review): Promise<void> {
-  await call("PATCH", `/${enc(ws)}/inferences/${enc(id)}/metadata`, { body: wanted });
+  for (;;) {
+    try {
+      await call("PATCH", `/${enc(ws)}/inferences/${enc(id)}/metadata`, { body: wanted });
+      return;
+    } catch (e) {
+      if (!(e instanceof ApiError) || e.status !== 0) throw e;
+      await reachable();
+    }
+  }
 }

@@ -1,7 +1,7 @@
 // Review: one inference after the other, judged with one key each. The verdict is metadata like any other: `review`,
 // `review_comment` and, until there are users, the name that was typed as `reviewer`.
-import { useCallback, useEffect, useRef, useState } from "preact/hooks";
-import { api, ApiError, serverNow, type Inference, type Value } from "../api";
+import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { api, ApiError, events, serverNow, type Inference, type Value } from "../api";
 import { countClasses, topConfidence } from "../columns";
 import { clauses, withClause } from "../filter";
 import { FilterBar } from "../filterbar";
@@ -147,14 +147,21 @@ function Walk({
   useEffect(() => {
     if (short && !failure) void read();
   }, [short, items.length, failure]);
+  useEffect(() => {
+    const again = () => setFailure(f => (f?.status === 0 ? null : f));
+    events.addEventListener("connected", again);
+    return () => events.removeEventListener("connected", again);
+  }, []);
   // The next pictures are fetched while this one is looked at.
   useEffect(() => {
     for (const r of items.slice(at + 1, at + 3)) if (r.image.url) new Image().src = r.image.url;
   }, [at, items.length]);
 
-  const row = items[at] ?? null;
+  const row = items[at] ?? null,
+    pressed = useRef<Verdict | null>(null);
   const mark = (verdict: Verdict, comment: string, had: Judged) => {
     if (!row) return;
+    pressed.current = document.activeElement?.classList.contains("choice") ? verdict : null;
     const wanted: Judged = { review: verdict, review_comment: comment.trim() || null, reviewer };
     // A verdict is of an id: whatever else in the queue has it is judged with it.
     setItems(all => all.map(r => (r.id === row.id ? { ...r, metadata: merged(r.metadata, wanted) } : r)));
@@ -238,7 +245,7 @@ function Walk({
         <Failure error={failure} what="The queue could not be read." onRetry={() => void read()} />
       )}
       {row ? (
-        <Judge key={rowKey(row)} row={row} scope={scope} reviewer={reviewer} onMark={mark} />
+        <Judge key={rowKey(row)} row={row} scope={scope} reviewer={reviewer} pressed={pressed.current} onMark={mark} />
       ) : ended ? (
         <Done scope={scope} any={items.length > 0} onAgain={onAgain} />
       ) : (
@@ -298,11 +305,13 @@ function Judge({
   row,
   scope,
   reviewer,
+  pressed,
   onMark,
 }: {
   row: Inference;
   scope: Scope;
   reviewer: string;
+  pressed: Verdict | null; // the button that the verdict before was given with: it keeps the focus
   onMark: (v: Verdict, comment: string, had: Judged) => void;
 }) {
   const ws = useWorkspace();
@@ -315,6 +324,9 @@ function Judge({
   const [comment, setComment] = useState<string | null>(null),
     [asked, setAsked] = useState(false),
     [hover, setHover] = useState<number | null>(null);
+  useLayoutEffect(() => {
+    if (pressed) document.querySelector<HTMLElement>(`.choice.${pressed}`)?.focus();
+  }, []);
   const give = (verdict: Verdict) => {
     if (!reviewer) {
       setAsked(true);
