@@ -280,7 +280,7 @@ export function History({ row }: { row: Detail }) {
         <h2 id="history-title">Metadata history</h2>
       </header>
       {row.history.length === 0 && <p class="hint">No change yet.</p>}
-      <ol class="history">
+      <ol class="history" tabIndex={0} aria-labelledby="history-title">
         {row.history.map((h, i) => (
           <li key={i}>
             <p>
