@@ -89,7 +89,7 @@ export function Chart(props: Props) {
     latest = useRef(props);
   latest.current = props;
   const [at, setAt] = useState<number | null>(null);
-  const dark = useMedia("(prefers-color-scheme: dark)");
+  const dark = useMedia("screen and (prefers-color-scheme: dark)");
   const { times, lines, band, from, to, width, kind, height } = props;
   const drawn = useMemo(() => drawing(props), [times, lines, band, kind]);
   const current = useRef(drawn);

@@ -42,6 +42,10 @@ function Picked({
 
 const none = <span class="none">{NONE}</span>;
 
+// Such rows stand above what is really the newest.
+const ahead = (r: Inference) =>
+  r.clockSuspect || (r.time !== null && r.received !== null && Date.parse(r.time) - Date.parse(r.received) > 600_000);
+
 export function ownColumns(context: Context): Column[] {
   const text = (field: string, of: (r: Inference) => string | null) => (r: Inference) => {
     const v = of(r);
@@ -57,7 +61,7 @@ export function ownColumns(context: Context): Column[] {
     {
       id: "time",
       title: "Time",
-      width: 208,
+      width: 228,
       value: r => r.time ?? r.received,
       cell: r => (
         <>
@@ -66,6 +70,12 @@ export function ownColumns(context: Context): Column[] {
             <abbr class="mark" title="From a source that sends a part of the record only">
               {" "}
               partial
+            </abbr>
+          )}
+          {ahead(r) && (
+            <abbr class="mark" title="Later than it was received: the sender's clock is wrong">
+              {" "}
+              clock?
             </abbr>
           )}
           {simulated(r) && (

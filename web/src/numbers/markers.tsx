@@ -134,13 +134,16 @@ export function AddMarker({ onDone }: { onDone: () => void }) {
   );
 }
 
-export function MarkerList({ markers, onDone }: { markers: Marker[]; onDone: () => void }) {
+// `few`: only the newest of them until all are asked for, where what follows should be in sight.
+export function MarkerList({ markers, onDone, few }: { markers: Marker[]; onDone: () => void; few?: number }) {
+  const [all, setAll] = useState(false);
   if (!markers.length) return null;
+  const shown = all || few === undefined ? markers : markers.slice(-few);
   return (
     <section class="markers" aria-label="Markers in this range">
       <h3>Markers</h3>
       <ul>
-        {markers.map(m => (
+        {shown.map(m => (
           <li key={`${m.id} ${m.iso} ${m.text}`}>
             <Icon name="marker" />
             <Time iso={m.iso} />
@@ -154,6 +157,13 @@ export function MarkerList({ markers, onDone }: { markers: Marker[]; onDone: () 
             )}
           </li>
         ))}
+        {shown.length < markers.length && (
+          <li>
+            <button type="button" class="link" onClick={() => setAll(true)}>
+              All {markers.length}
+            </button>
+          </li>
+        )}
       </ul>
     </section>
   );

@@ -96,7 +96,7 @@ export function NumbersPage({
         tools={markers.error ? undefined : <AddMarker onDone={markers.reload} />}
         onZoom={(from, to) => go({ range: null, from, to })}
       />
-      <MarkerList markers={marked} onDone={markers.reload} />
+      <MarkerList markers={marked} onDone={markers.reload} few={5} />
       {data?.split && splits && (
         <SplitTable
           split={data.split}

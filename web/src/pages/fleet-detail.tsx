@@ -1,4 +1,5 @@
 // Below the table of devices: one device with its servers, and what went wrong on the way here.
+import { useEffect, useRef } from "preact/hooks";
 import { enc } from "../api";
 import { Chart } from "../chart";
 import { clauseFor } from "../filter";
@@ -14,6 +15,9 @@ const iso = (t: number): string => new Date(t).toISOString();
 
 // One device: the servers on it, what it asked for.
 export function One({ row, window, onClose }: { row: Row; window: Window; onClose: () => void }) {
+  // It is below a table of many rows: who opens it wants to see it.
+  const box = useRef<HTMLElement>(null);
+  useEffect(() => box.current?.scrollIntoView({ block: "nearest" }), [row.id]);
   const name = row.id ?? "no device id",
     link = (...clauses: string[]) =>
       inferencesLink({ filter: narrowed("", clauses), range: null, from: window.from, to: window.to });
@@ -81,7 +85,7 @@ export function One({ row, window, onClose }: { row: Row; window: Window; onClos
     },
   ];
   return (
-    <section class="block one-device" aria-label={`Device ${name}`}>
+    <section class="block one-device" ref={box} aria-label={`Device ${name}`}>
       <header>
         <h2>
           {name} <span class="sub">{row.tags.join(", ")}</span>

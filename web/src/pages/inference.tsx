@@ -56,7 +56,6 @@ export function Inference({ scope, id, index, model }: Props) {
       {data && !stale && (
         <Found key={`${data.id} ${data.index} ${data.model}`} row={data} scope={scope}>
           <Metadata row={data} fields={fields} onChanged={reload} />
-          <History row={data} />
         </Found>
       )}
     </main>
@@ -353,6 +352,7 @@ function Found({ row, scope, children }: { row: Detail; scope: Scope; children: 
       <div class="right">
         {children}
         <Facts row={row} scope={scope} />
+        <History row={row} />
         <details class="block raw">
           <summary>Raw JSON</summary>
           <Copy text={() => JSON.stringify(row.raw, null, 2)} label="Copy JSON" />
