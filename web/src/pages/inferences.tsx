@@ -54,7 +54,7 @@ export function Inferences({ scope, view }: { scope: Scope; view: ListView }) {
   const shown = useColumns(fields.data, rows, view.columns, context);
   const pictured = useRef(false);
   if (rows?.some(r => r.image.thumbnail)) pictured.current = true;
-  const ready = held !== null && (fields.data !== null || fields.error !== null);
+  const ready = held !== null;
   useLayoutEffect(() => {
     showList(
       held && !stale
