@@ -193,7 +193,7 @@ test-crash: all $(CRASH) ## kill -9 under load; power loss and failing disks at 
 	@$(BUILD)/tests/powerloss --prove $$(tests/crash/sites)
 	@$(BUILD)/tests/faults
 	@$(BUILD)/tests/damage
-	@SIGHTGLASS_BIN=$(BUILD)/sightglass $(PYTHON) -m pytest -q -p no:cacheprovider tests/crash
+	@SIGHTGLASS_BIN=$(BUILD)/sightglass $(PYTHON) -m pytest -q -p no:cacheprovider -n $$(nproc) --dist loadfile tests/crash
 
 test-open: $(BUILD)/tests/segment-files ## segments read by npm apache-arrow
 	@SEGMENT_FILES=$(BUILD)/tests/segment-files tests/open/run.sh
