@@ -550,6 +550,12 @@ test("metadata: fields, values, the most frequent of them, when they were seen, 
 });
 
 test("settings: who attached how much, and the markers", async () => {
+  // The server adds up what was attached and writes it every two seconds.
+  const told = async () => {
+    const { activity } = await get("activity", { limit: 100 });
+    return sum(activity.filter(a => ["attach", "review"].includes(a.action)).map(a => a.count));
+  };
+  while ((await told()) < truth.writes.length) await new Promise(done => setTimeout(done, 50));
   await visit(page, origin, "/ui/settings/activity");
   const rows = page.getByRole("region", { name: "Activity" }).locator("tbody tr");
   await rows.first().waitFor();
