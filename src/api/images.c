@@ -1,6 +1,5 @@
 #include "api/images.h"
 
-#include <pthread.h>
 #include <sodium.h>
 #include <stdlib.h>
 
@@ -9,10 +8,6 @@
 #include "catalog/activity.h"
 #include "query/lookup.h"
 #include "store/store.h"
-
-/* Held from reading what an id has until its new value is durable: two pictures of one id that come at once would else
- * each be added to what was there before both. */
-static pthread_mutex_t changing = PTHREAD_MUTEX_INITIALIZER;
 
 /* ---- image ids: the inference's id in base64url, a dot, the hash's first bytes in hexadecimal ---- */
 
@@ -205,10 +200,10 @@ bool images_change(struct app *app, const struct identity *who, struct image_cha
     struct store_write w;
     bool ok = true;
     write_begin(&w, who->workspace_id);
-    pthread_mutex_lock(&changing);
+    store_update_begin(app->store);
     for (*at = 0; ok && *at < count; *at += ok) ok = write_change(app, who, list, *at, &w, a, e);
     ok = ok && (w.records == 0 || store_write_now(app->store, &w, e));
-    pthread_mutex_unlock(&changing);
+    store_update_end(app->store);
     write_free(&w);
     for (size_t i = 0; ok && i < count; i++) note(app, who, &list[i]);
     return ok;

@@ -203,7 +203,9 @@ static bool commit(struct erasing *x, struct err *e) {
         checkpoint_abort(s->checkpoint);
         return false;
     }
+    pthread_mutex_lock(&s->updating);
     on_writer(s, finish, x);
+    pthread_mutex_unlock(&s->updating);
     if (x->again) {
         checkpoint_abort(s->checkpoint);
         return true;
@@ -264,6 +266,10 @@ bool store_erase(struct store *s, uint32_t workspace, const struct str *ids, siz
     pthread_mutex_unlock(&s->keeping);
     return ok || err_wrap(e, "deleting inferences");
 }
+
+void store_update_begin(struct store *s) { pthread_mutex_lock(&s->updating); }
+
+void store_update_end(struct store *s) { pthread_mutex_unlock(&s->updating); }
 
 /* ---- the journal ---- */
 

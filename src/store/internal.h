@@ -83,6 +83,7 @@ struct store {
     struct err failure;
     struct err trouble; /* of the keeper's last round */
 
+    pthread_mutex_t updating; /* store_update_begin; taken with `keeping` held, never by the writer */
     pthread_mutex_t keeping; /* the keeper's work, also when asked for from outside; never taken by the writer */
     bool reserve_there;
     uint64_t kept_file; /* the journal file that was current at the keeper's last checkpoint */

@@ -249,6 +249,7 @@ static void store_free(struct store *s) {
     for (uint32_t p = 0; p < WORKSPACE_PAGE; p++) free(s->pages[p]);
     pthread_mutex_destroy(&s->lock);
     pthread_mutex_destroy(&s->keeping);
+    pthread_mutex_destroy(&s->updating);
     free(s->dir);
     free(s);
 }
@@ -259,6 +260,7 @@ static void init_threads(struct store *s) {
     pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);
     pthread_mutex_init(&s->lock, NULL);
     pthread_mutex_init(&s->keeping, NULL);
+    pthread_mutex_init(&s->updating, NULL);
     pthread_cond_t *conds[] = {&s->resolve, &s->work, &s->keep, &s->room, &s->job};
     for (size_t i = 0; i < sizeof conds / sizeof *conds; i++) pthread_cond_init(conds[i], &mono);
     pthread_condattr_destroy(&mono);

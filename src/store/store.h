@@ -110,6 +110,11 @@ bool store_writable(struct store *s, struct err *e);
 /* Takes a workspace and all it holds away, for ever: its number is refused from now on. */
 bool store_delete(struct store *s, uint32_t workspace, struct err *e);
 
+/* From before a value is looked up until the one made of it is durable: nobody else changes one in between, and no id is
+ * erased, so what was read still stands. Any thread that may wait; one at a time, and it must not erase. */
+void store_update_begin(struct store *s);
+void store_update_end(struct store *s);
+
 /* Takes ids away for ever, all or none of them: every inference under each, its metadata with the history, what waits
  * for it. True: that is so on disk; no file but the journal's has anything of them, and those that do are removed within
  * two minutes. What comes under such an id later is new. ERR_UNKNOWN_OUTCOME: all or none. It waits for the keeper,

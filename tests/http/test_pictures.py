@@ -194,6 +194,26 @@ def test_many_at_once_under_one_id(server):
     assert "32 pictures" in upload(server, shot(732), one, status=400)["error"]
 
 
+def test_pictures_that_come_while_their_id_is_deleted_bring_none_back(server):
+    """What was uploaded before the deletion was asked for is gone, whatever is uploaded meanwhile."""
+    def more(of):
+        for n in range(9):
+            upload(server, shot(810 + 10 * of + n), one)
+
+    for _ in range(10):
+        one = new_id()
+        arrive(server, one)
+        upload(server, shot(800), one)
+        with concurrent.futures.ThreadPoolExecutor(3) as pool:
+            others = [pool.submit(more, of) for of in range(3)]
+            answer = server.post("/api/v1/acme/inferences/delete", json={"ids": [one]})
+            for o in others:
+                o.result()
+        assert answer.status_code == 200 and answer.json()["deleted"] == 1, answer.text
+        arrive(server, one)
+        assert shot(800) not in [fetch(server, u["url"]).content for u in look(server, one)["image"]["uploads"]]
+
+
 def test_names_of_every_kind(server):
     for one in ("Flasche-Ä/12 %41", "瓶 💥", "a" * 256, "x.y", "..", "a?b#c"):
         image = upload(server, shot(8), one)["id"]
