@@ -1,7 +1,7 @@
 // The filter bar: each clause a chip that can be edited or removed, and a field with completion for the next one. When
 // the server refuses the filter, the bar shows the whole text and the error under its character.
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { api, serverNow, type ApiError, type Facet } from "./api";
+import { api, serverNow, type ApiError, type Facet, type Fields } from "./api";
 import { offers, valuesAsked, type Offer } from "./complete";
 import { characterAt, clauses, parts, withoutClause } from "./filter";
 import { count } from "./format";
@@ -39,9 +39,8 @@ export function FilterBar({
 
 // The values that the server has for what is being typed, within the range and the other clauses. A short pause in the
 // typing asks; the answers of this page are kept, so that the list does not blink while letters come and go.
-function useValues(draft: string, scope: Scope, others: string[], open: boolean): Facet | null {
+function useValues(draft: string, scope: Scope, others: string[], fields: Fields | null, open: boolean): Facet | null {
   const ws = useWorkspace();
-  const fields = useLoad(`fields ${ws}`, signal => api.fields(ws, signal), RARELY).data;
   const asked = open ? valuesAsked(draft, fields) : null;
   const [facet, setFacet] = useState<Facet | null>(null);
   const filter = [...others, ...(asked?.clause ? [asked.clause] : [])].join(" ");
@@ -160,11 +159,12 @@ function ChipFilter({
   const [open, setOpen] = useState(false),
     [active, setActive] = useState(-1);
   const all = clauses(scope.filter);
-  const fields = useLoad(`fields ${ws}`, signal => api.fields(ws, signal), RARELY).data;
+  const fields = useLoad(open ? `fields ${ws}` : null, signal => api.fields(ws, signal), RARELY).data;
   const facet = useValues(
     draft,
     scope,
     all.filter((_, i) => i !== editing),
+    fields,
     open,
   );
   const found = useMemo(() => (open ? offers(draft, fields, facet).slice(0, 12) : []), [open, draft, fields, facet]);

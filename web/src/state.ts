@@ -122,6 +122,8 @@ export function useLoad<T>(
 
   useEffect(() => {
     if (key === null) return undefined;
+    const known = remembered.get(key) as T | undefined;
+    if (known !== undefined) setState(s => (s.key === key ? s : { key, data: known, error: null }));
     let timer = 0,
       controller = new AbortController(),
       ended = false;
