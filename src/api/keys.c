@@ -35,11 +35,7 @@ static bool show(struct read *rd, const struct view *v, struct err *e) {
     return true;
 }
 
-void get_keys(struct request *r) {
-    static const char *const names[] = {NULL};
-    struct read *rd = read_begin(r);
-    if (rd && read_only(rd, names)) read_run(rd, show, NULL);
-}
+void get_keys(struct request *r) { read_plain(r, show, NULL); }
 
 static bool make(struct read *rd, const struct view *v, struct err *e) {
     (void)v;
@@ -90,8 +86,4 @@ static bool revoke(struct read *rd, const struct view *v, struct err *e) {
     return catalog_key_revoke_id(app_of(r)->catalog, rd->who.workspace_id, (int64_t)id, rd->who.key_id, e);
 }
 
-void delete_key(struct request *r) {
-    static const char *const names[] = {NULL};
-    struct read *rd = read_begin(r);
-    if (rd && read_only(rd, names)) read_run(rd, revoke, read_nothing);
-}
+void delete_key(struct request *r) { read_plain(r, revoke, read_nothing); }

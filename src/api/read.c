@@ -9,6 +9,7 @@
 
 #define SECOND INT64_C(1000000)
 enum { SLOW_PLAN = 1500 /* bytes of it that are logged */, BUCKETS_WANTED = 170 };
+static const char *const none[] = {NULL};
 
 static bool gone(void *request) { return request_gone(request); }
 
@@ -64,7 +65,6 @@ static bool check_object(struct request *r, json_t *body, const char *const *mem
 }
 
 struct read *read_object(struct request *r, const char *const *members, json_t **body) {
-    static const char *const none[] = {NULL};
     json_error_t why;
     *body = json_loadb(r->body.n ? r->body.p : "", r->body.n, JSON_REJECT_DUPLICATES, &why);
     const json_t *key = json_object_get(*body, "api_key");
@@ -215,6 +215,11 @@ void read_run(struct read *rd, read_work *work, request_handler *answer) {
     if (pool_submit(app_of(r)->queries, run, rd)) return;
     err_set(&rd->e, ERR_BUSY, "too many questions wait for a thread; ask again shortly");
     request_wake(r);
+}
+
+void read_plain(struct request *r, read_work *work, request_handler *answer) {
+    struct read *rd = read_begin(r);
+    if (rd && read_only(rd, none)) read_run(rd, work, answer);
 }
 
 static void log_slow(const struct read *rd, const struct plan *p, int64_t took_us, bool ok, const struct err *e) {

@@ -50,11 +50,7 @@ static bool show(struct read *rd, const struct view *v, struct err *e) {
     return true;
 }
 
-void get_retention(struct request *r) {
-    static const char *const names[] = {NULL};
-    struct read *rd = read_begin(r);
-    if (rd && read_only(rd, names)) read_run(rd, show, NULL);
-}
+void get_retention(struct request *r) { read_plain(r, show, NULL); }
 
 static bool keep(struct read *rd, const struct view *v, struct err *e) {
     (void)v;

@@ -36,11 +36,7 @@ static bool show(struct read *rd, const struct view *unused, struct err *e) {
     return true;
 }
 
-void get_saved_views(struct request *r) {
-    static const char *const names[] = {NULL};
-    struct read *rd = read_begin(r);
-    if (rd && read_only(rd, names)) read_run(rd, show, NULL);
-}
+void get_saved_views(struct request *r) { read_plain(r, show, NULL); }
 
 /* ---- changes ---- */
 
@@ -109,8 +105,4 @@ static void take(struct request *r, bool whole, read_work *work) {
 void post_saved_view(struct request *r) { take(r, true, add); }
 void put_saved_view(struct request *r) { take(r, false, change); }
 
-void delete_saved_view(struct request *r) {
-    static const char *const names[] = {NULL};
-    struct read *rd = read_begin(r);
-    if (rd && read_only(rd, names)) read_run(rd, drop, read_nothing);
-}
+void delete_saved_view(struct request *r) { read_plain(r, drop, read_nothing); }
