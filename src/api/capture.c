@@ -154,14 +154,11 @@ static bool keep(struct read *rd, const struct view *v, struct err *e) {
 
 void put_picture_capture(struct request *r) {
     static const char *const members[] = {"rules", NULL};
-    json_t *body;
     struct err e = {0};
-    struct read *rd = read_object(r, members, &body);
+    struct read *rd = read_object(r, members);
     if (!rd) return;
     struct rules *rules = rd->own = arena_alloc(&r->arena, sizeof *rules);
-    bool good = read_rules(&r->arena, body, rules, &e);
-    json_decref(body);
-    if (good)
+    if (read_rules(&r->arena, rd->body, rules, &e))
         read_run(rd, keep, NULL);
     else
         respond_error(r, &e);

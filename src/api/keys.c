@@ -63,14 +63,11 @@ static bool make(struct read *rd, const struct view *v, struct err *e) {
 
 void post_key(struct request *r) {
     static const char *const members[] = {"name", NULL};
-    json_t *body;
     struct err e = {0};
-    struct read *rd = read_object(r, members, &body);
+    struct read *rd = read_object(r, members);
     if (!rd) return;
     struct str *name = rd->own = arena_alloc(&r->arena, sizeof *name);
-    bool good = member_needed(&r->arena, body, "", "name", KEY_NAME_SIZE - 1, name, &e);
-    json_decref(body);
-    if (good)
+    if (member_needed(&r->arena, rd->body, "", "name", KEY_NAME_SIZE - 1, name, &e))
         read_run(rd, make, NULL);
     else
         respond_error(r, &e);

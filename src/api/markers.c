@@ -170,16 +170,12 @@ static bool add(struct read *rd, const struct view *v, struct err *e) {
 }
 
 void post_marker(struct request *r) {
-    json_t *body;
     struct err e = {0};
-    struct read *rd = read_object(r, members, &body);
+    struct read *rd = read_object(r, members);
     if (!rd) return;
     struct marker *m = rd->own = arena_alloc(&r->arena, sizeof *m);
     *m = (struct marker){.time_us = rd->now_us, .key_id = rd->who.key_id, .kind = str_of(kinds[KIND_OTHER])};
-    bool good = read_marker(&r->arena, body, m, &e);
-    json_decref(body);
-    if (good && !m->text.p) good = err_set(&e, ERR_INVALID, "text is missing");
-    if (good)
+    if (read_marker(&r->arena, rd->body, m, &e) && (m->text.p || err_set(&e, ERR_INVALID, "text is missing")))
         read_run(rd, add, NULL);
     else
         respond_error(r, &e);
@@ -191,15 +187,12 @@ static int64_t id_of(const struct request *r) {
     return str_to_u64(request_param(r, "id"), &id) && id <= INT64_MAX ? (int64_t)id : 0;
 }
 
-/* The body is kept until what stands there was read. */
-static void drop_body(struct request *r) { json_decref(read_of(r)->own); }
-
 static bool change(struct read *rd, const struct view *v, struct err *e) {
     (void)v;
     struct request *r = rd->request;
     struct catalog *c = app_of(r)->catalog;
     struct marker m;
-    if (!marker_read(c, rd->who.workspace_id, id_of(r), &r->arena, &m, e) || !read_marker(&r->arena, rd->own, &m, e))
+    if (!marker_read(c, rd->who.workspace_id, id_of(r), &r->arena, &m, e) || !read_marker(&r->arena, rd->body, &m, e))
         return false;
     m.key_id = rd->who.key_id;
     if (!marker_change(c, rd->who.workspace_id, &m, e)) return false;
@@ -208,12 +201,8 @@ static bool change(struct read *rd, const struct view *v, struct err *e) {
 }
 
 void put_marker(struct request *r) {
-    json_t *body;
-    struct read *rd = read_object(r, members, &body);
-    if (!rd) return;
-    rd->own = body;
-    r->cleanup = drop_body;
-    read_run(rd, change, NULL);
+    struct read *rd = read_object(r, members);
+    if (rd) read_run(rd, change, NULL);
 }
 
 static bool drop(struct read *rd, const struct view *v, struct err *e) {

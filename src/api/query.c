@@ -15,20 +15,13 @@ static void refuse(struct request *r, const struct json_fault *fault, const stru
     respond_json(r, 400);
 }
 
-static bool parse(struct read *rd, json_t *body, const json_error_t *why) {
-    static const char *const names[] = {NULL};
+static bool parse(struct read *rd) {
     struct request *r = rd->request;
     struct json_fault fault;
     struct err e = {0};
     struct plan *p = &rd->plan;
-    if (!read_only(rd, names)) return false;
-    if (!body) {
-        respond_fail(r, ERR_INVALID, "the body is not JSON: %s (line %d, column %d)", why->text, why->line,
-                     why->column);
-        return false;
-    }
-    if (json_is_object(body)) json_object_del(body, "api_key");
-    if (!plan_from_json(&r->arena, body, p, &fault, &e)) {
+    if (json_is_object(rd->body)) json_object_del(rd->body, "api_key");
+    if (!plan_from_json(&r->arena, rd->body, p, &fault, &e)) {
         refuse(r, &fault, &e);
         return false;
     }
@@ -37,14 +30,8 @@ static bool parse(struct read *rd, json_t *body, const json_error_t *why) {
 }
 
 void post_query(struct request *r) {
-    json_error_t why;
-    json_t *body = json_loadb(r->body.n ? r->body.p : "", r->body.n, JSON_REJECT_DUPLICATES, &why);
-    const json_t *key = json_object_get(body, "api_key");
-    struct str body_key = {json_string_value(key), json_string_length(key)};
-    struct read *rd = read_begin_with(r, body_key);
-    bool good = rd && parse(rd, body, &why);
-    json_decref(body);
-    if (good) read_run(rd, show_answer, NULL);
+    struct read *rd = read_json(r);
+    if (rd && parse(rd)) read_run(rd, show_answer, NULL);
 }
 
 /* ---- facets ---- */

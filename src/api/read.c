@@ -13,9 +13,7 @@ static const char *const none[] = {NULL};
 
 static bool gone(void *request) { return request_gone(request); }
 
-struct read *read_begin(struct request *r) { return read_begin_with(r, (struct str){0}); }
-
-struct read *read_begin_with(struct request *r, struct str body_key) {
+static struct read *begin(struct request *r, struct str body_key) {
     struct err e = {0};
     struct read *rd = arena_alloc(&r->arena, sizeof *rd);
     if (!authorize_workspace(r, request_param(r, "workspace"), body_key, &rd->who, &e)) {
@@ -38,20 +36,36 @@ struct read *read_begin_with(struct request *r, struct str body_key) {
     return rd;
 }
 
+struct read *read_begin(struct request *r) { return begin(r, (struct str){0}); }
+
 static bool is_one_of(struct str name, const char *const *names) {
     for (; *names; names++)
         if (str_is(name, *names)) return true;
     return false;
 }
 
-static bool check_object(struct request *r, json_t *body, const char *const *members, const json_error_t *why) {
+static void drop_body(struct request *r) { json_decref(read_of(r)->body); }
+
+struct read *read_json(struct request *r) {
+    json_error_t why;
+    json_t *body = json_loadb(r->body.n ? r->body.p : "", r->body.n, JSON_REJECT_DUPLICATES, &why);
+    const json_t *key = json_object_get(body, "api_key");
+    struct read *rd = begin(r, (struct str){json_string_value(key), json_string_length(key)});
+    if (!rd) {
+        json_decref(body);
+        return NULL;
+    }
+    rd->body = body;
+    r->cleanup = drop_body;
+    if (!read_only(rd, none)) return NULL;
+    if (body) return rd;
+    respond_fail(r, ERR_INVALID, "the body is not JSON: %s (line %d, column %d)", why.text, why.line, why.column);
+    return NULL;
+}
+
+static bool check_object(struct request *r, json_t *body, const char *const *members) {
     const char *name;
     json_t *value;
-    if (!body) {
-        respond_fail(r, ERR_INVALID, "the body is not JSON: %s (line %d, column %d)", why->text, why->line,
-                     why->column);
-        return false;
-    }
     if (!json_is_object(body)) {
         respond_fail(r, ERR_INVALID, "the body must be a JSON object");
         return false;
@@ -64,15 +78,9 @@ static bool check_object(struct request *r, json_t *body, const char *const *mem
     return true;
 }
 
-struct read *read_object(struct request *r, const char *const *members, json_t **body) {
-    json_error_t why;
-    *body = json_loadb(r->body.n ? r->body.p : "", r->body.n, JSON_REJECT_DUPLICATES, &why);
-    const json_t *key = json_object_get(*body, "api_key");
-    struct read *rd = read_begin_with(r, (struct str){json_string_value(key), json_string_length(key)});
-    if (rd && read_only(rd, none) && check_object(r, *body, members, &why)) return rd;
-    json_decref(*body);
-    *body = NULL;
-    return NULL;
+struct read *read_object(struct request *r, const char *const *members) {
+    struct read *rd = read_json(r);
+    return rd && check_object(r, rd->body, members) ? rd : NULL;
 }
 
 void read_nothing(struct request *r) { respond_empty(r, 204); }

@@ -26,15 +26,15 @@ struct read {
     struct err e;  /* ERR_NONE: work was done */
     int status;    /* of the answer, 200 unless work says otherwise */
     void *own;     /* the route's own */
+    json_t *body;  /* of read_json and read_object; goes with the request */
 };
 
-/* In r->data. NULL: the answer has been given. body_key: of a JSON body, {NULL, 0} when there is none. */
+/* In r->data. NULL: the answer has been given. */
 struct read *read_begin(struct request *r);
-struct read *read_begin_with(struct request *r, struct str body_key);
-/* For a small body that is a JSON object with these members (the list ends with NULL) and api_key, and for a query
- * string that holds nothing else. The caller drops *body with json_decref; NULL: there is none, the answer has been
- * given. */
-struct read *read_object(struct request *r, const char *const *members, json_t **body);
+/* The same for a small JSON body, which may hold the key, and a query string that holds nothing else. */
+struct read *read_json(struct request *r);
+/* The same for an object with these members (the list ends with NULL) and api_key. */
+struct read *read_object(struct request *r, const char *const *members);
 static inline struct read *read_of(const struct request *r) { return r->data; }
 
 /* A parameter of the query string; false when it is absent or empty, which are the same. */

@@ -67,15 +67,12 @@ static bool keep(struct read *rd, const struct view *v, struct err *e) {
 
 void put_retention(struct request *r) {
     static const char *const members[] = {"days", NULL};
-    json_t *body;
-    struct read *rd = read_object(r, members, &body);
+    struct read *rd = read_object(r, members);
     if (!rd) return;
-    const json_t *v = json_object_get(body, "days");
+    const json_t *v = json_object_get(rd->body, "days");
     int64_t *days = rd->own = arena_alloc(&r->arena, sizeof *days);
     *days = json_is_integer(v) ? json_integer_value(v) : SERVERS;
-    bool good = json_is_null(v) || (json_is_integer(v) && *days >= 0 && *days <= DAYS_MOST);
-    json_decref(body);
-    if (good)
+    if (json_is_null(v) || (json_is_integer(v) && *days >= 0 && *days <= DAYS_MOST))
         read_run(rd, keep, NULL);
     else
         respond_fail(r, ERR_INVALID, "days must be a whole number from 0, for ever, to %d, or null for the server's",

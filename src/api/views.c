@@ -86,14 +86,11 @@ static bool drop(struct read *rd, const struct view *unused, struct err *e) {
 }
 
 static void take(struct request *r, bool whole, read_work *work) {
-    json_t *body;
     struct err e = {0};
-    struct read *rd = read_object(r, members, &body);
+    struct read *rd = read_object(r, members);
     if (!rd) return;
     struct saved_view *v = rd->own = arena_alloc(&r->arena, sizeof *v);
-    bool good = read_view(&r->arena, body, whole, v, &e);
-    json_decref(body);
-    if (!good) {
+    if (!read_view(&r->arena, rd->body, whole, v, &e)) {
         respond_error(r, &e);
         return;
     }
