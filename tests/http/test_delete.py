@@ -134,13 +134,18 @@ def test_limits(filled):
 
 
 @pytest.mark.parametrize("body, says", [
-    (b"", "JSON"), (b"{", "JSON"), (b"[]", "ids"), (b'{"ids": "i1"}', "array"), (b"{}", "ids"), (b'{"ids": []}', "from 1"),
+    (b"", "JSON"), (b"{", "JSON"), (b"[]", "object"), (b'{"ids": "i1"}', "array"), (b"{}", "ids"), (b'{"ids": []}', "from 1"),
     (b'{"ids": ["i1", 5]}', "ids[1]"), (b'{"ids": ["i1", ""]}', "ids[1]"), (b'{"ids": ["' + b"x" * 257 + b'"]}', "ids[0]"),
     (b'{"ids": ["i1"], "filter": "model:x"}', "filter"), (b'{"ids": ["i1"], "ids": ["i2"]}', "duplicate"),
 ])
 def test_bad_bodies(server, body, says):
     answer = server.post(f"/api/v1/{server.workspace}/inferences/delete", data=body)
     assert answer.status_code == 400 and says in answer.json()["error"], answer.text
+
+
+def test_a_filter_is_not_taken_for_no_filter(filled):
+    answer = filled.post(f"/api/v1/{filled.workspace}/inferences/delete?filter=model:m", json={"ids": ["i1"]})
+    assert answer.status_code == 400 and "filter" in answer.json()["error"] and len(ids(filled)) == 20
 
 
 def test_who_may(server):
