@@ -1,24 +1,12 @@
 // Fleet and models on the data of the simulated fleet: what the pages say is what the API says, and opens it.
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { browse, digits, KEY, open, settled, signIn, simulate, start, until, visit } from "./support.mjs";
+import { before, test } from "node:test";
+import { beginSignedIn, digits, KEY, settled, simulate, until, visit } from "./support.mjs";
 
-let server, browser, origin, page, tab;
+let server, origin, page, tab;
 
-before(async () => {
-  server = await start();
-  origin = server.origin;
-  await simulate(server, "--events", "3000", "--days", "15", "--metadata", "20", "--hostile");
-  browser = await browse();
-  tab = await open(browser, origin);
-  page = tab.page;
-  await signIn(page, origin);
-});
-
-after(async () => {
-  await browser?.close();
-  await server?.stop();
-});
+const events = s => simulate(s, "--events", "3000", "--days", "15", "--metadata", "20", "--hostile");
+before(async () => ({ server, origin, tab, page } = await beginSignedIn(events)));
 
 const total = async () => digits(await page.locator(".total b").innerText());
 const get = (what, q) => server.api(`/api/v1/demo/${what}?${new URLSearchParams(q)}`);

@@ -1,25 +1,11 @@
 // Pages that stay open while things happen: what another tab attaches, a server that dies and comes back.
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { browse, digits, fill, open, signIn, start, until, visit } from "./support.mjs";
+import { before, test } from "node:test";
+import { beginSignedIn, digits, fill, until, visit } from "./support.mjs";
 
-let server, browser, origin, page, tab;
+let server, origin, page, tab;
 
-before(async () => {
-  server = await start();
-  origin = server.origin;
-  await fill(server);
-  browser = await browse();
-  tab = await open(browser, origin);
-  page = tab.page;
-  await page.clock.install();
-  await signIn(page, origin);
-});
-
-after(async () => {
-  await browser?.close();
-  await server?.stop();
-});
+before(async () => ({ server, origin, tab, page } = await beginSignedIn(fill, t => t.page.clock.install())));
 
 const send = body => server.api("/api/v1/demo/inferences", { method: "POST", body });
 const record = id => server.api(`/api/v1/demo/inferences/${encodeURIComponent(id)}`);

@@ -4,24 +4,16 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
-import { after, before, test } from "node:test";
-import { browse, EVIL, fill, KEY, open, OUT, settled, signIn, simulate, start, until, visit } from "./support.mjs";
+import { before, test } from "node:test";
+import { begin, EVIL, fill, KEY, open, OUT, signIn, simulate, until, visit } from "./support.mjs";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 let server, browser, origin;
 
 before(async () => {
-  server = await start();
-  origin = server.origin;
-  await fill(server);
+  ({ server, browser, origin } = await begin(fill));
   await simulate(server, "--events", "3000", "--days", "8", "--metadata", "40", "--markers", "--hostile");
   await hostile();
-  browser = await browse();
-});
-
-after(async () => {
-  await browser?.close();
-  await server?.stop();
 });
 
 // Markup wherever somebody can write: what is saved, marked and named, and an item that could not be stored.

@@ -1,23 +1,10 @@
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { browse, digits, fill, open, settled, signIn, start, until, visit } from "./support.mjs";
+import { before, test } from "node:test";
+import { beginSignedIn, digits, fill, settled, until, visit } from "./support.mjs";
 
-let server, browser, origin, page, tab;
+let server, origin, page, tab;
 
-before(async () => {
-  server = await start();
-  origin = server.origin;
-  await fill(server);
-  browser = await browse();
-  tab = await open(browser, origin);
-  page = tab.page;
-  await signIn(page, origin);
-});
-
-after(async () => {
-  await browser?.close();
-  await server?.stop();
-});
+before(async () => ({ server, origin, tab, page } = await beginSignedIn(fill)));
 
 const total = async () => digits(await page.locator(".total b").innerText());
 const count = async link => {

@@ -1,25 +1,12 @@
 // The review queue, walked with the keyboard alone from the first to the last, and what it leaves in the store.
 import assert from "node:assert/strict";
 import path from "node:path";
-import { after, before, test } from "node:test";
-import { browse, fill, KEY, open, OUT, settled, signIn, start, until, visit } from "./support.mjs";
+import { before, test } from "node:test";
+import { beginSignedIn, fill, KEY, open, OUT, settled, until, visit } from "./support.mjs";
 
 let server, browser, origin, page, tab;
 
-before(async () => {
-  server = await start();
-  origin = server.origin;
-  await fill(server);
-  browser = await browse();
-  tab = await open(browser, origin);
-  page = tab.page;
-  await signIn(page, origin);
-});
-
-after(async () => {
-  await browser?.close();
-  await server?.stop();
-});
+before(async () => ({ server, browser, origin, tab, page } = await beginSignedIn(fill)));
 
 const queue = filter => `/ui/review?${new URLSearchParams({ filter })}`;
 const left = async () => Number((await page.locator(".progress .total b").innerText()).replace(/\D/g, ""));

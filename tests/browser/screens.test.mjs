@@ -3,23 +3,15 @@
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
 import path from "node:path";
-import { after, before, test } from "node:test";
-import { browse, open, OUT, settled, signIn, simulate, start, visit } from "./support.mjs";
+import { before, test } from "node:test";
+import { begin, open, OUT, settled, signIn, simulate, visit } from "./support.mjs";
 
 const into = process.env.SCREENS === "docs" ? path.join(OUT, "../../../docs/screens") : path.join(OUT, "screens");
 let server, browser, origin;
 
 before(async () => {
-  server = await start();
-  origin = server.origin;
-  await simulate(server, "--events", "20000", "--days", "15");
-  browser = await browse();
+  ({ server, browser, origin } = await begin(s => simulate(s, "--events", "20000", "--days", "15")));
   mkdirSync(into, { recursive: true });
-});
-
-after(async () => {
-  await browser?.close();
-  await server?.stop();
 });
 
 test("every page has something true to show", async () => {

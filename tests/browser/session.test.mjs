@@ -1,21 +1,12 @@
 import assert from "node:assert/strict";
 import { existsSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { after, before, test } from "node:test";
-import { browse, elsewhere, fill, KEY, open, settled, start, visit } from "./support.mjs";
+import { before, test } from "node:test";
+import { begin, elsewhere, fill, KEY, open, settled, visit } from "./support.mjs";
 
 let server, browser, origin;
 
-before(async () => {
-  server = await start();
-  origin = server.origin;
-  browser = await browse();
-});
-
-after(async () => {
-  await browser?.close();
-  await server?.stop();
-});
+before(async () => ({ server, browser, origin } = await begin()));
 
 // Every place of a page where a key could lie: its address and history, the document, storage, script-readable cookies.
 const places = page =>

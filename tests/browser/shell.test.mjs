@@ -1,25 +1,12 @@
 // What every page shares: ranges and shifts, completion, splitting and comparing, markers, copying, what is not complete.
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { browse, digits, fill, open, settled, signIn, start, until, visit } from "./support.mjs";
+import { before, test } from "node:test";
+import { beginSignedIn, digits, fill, settled, until, visit } from "./support.mjs";
 
-let server, browser, origin, page, tab;
+let server, origin, page, tab;
 
-before(async () => {
-  server = await start();
-  origin = server.origin;
-  await fill(server);
-  browser = await browse();
-  tab = await open(browser, origin);
-  page = tab.page;
-  await tab.context.grantPermissions(["clipboard-read", "clipboard-write"]);
-  await signIn(page, origin);
-});
-
-after(async () => {
-  await browser?.close();
-  await server?.stop();
-});
+const mayCopy = t => t.context.grantPermissions(["clipboard-read", "clipboard-write"]);
+before(async () => ({ server, origin, tab, page } = await beginSignedIn(fill, mayCopy)));
 
 const HOUR = 3_600_000,
   now = Date.now();

@@ -4,6 +4,7 @@ import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { after } from "node:test";
 import { chromium } from "playwright-core";
 
 export const KEY = "sg_browser_tests_key_0123456789";
@@ -238,6 +239,29 @@ export const until = async (get, wanted, what) => {
   }
   assert.equal(got, wanted, what);
 };
+
+// What a file begins with: the program, filled by `give`, and a browser. Both go when the file's tests are over.
+const begun = {};
+after(async () => {
+  await begun.browser?.close();
+  await begun.server?.stop();
+});
+
+export async function begin(give) {
+  begun.server = await start();
+  await give?.(begun.server);
+  begun.browser = await browse();
+  return { ...begun, origin: begun.server.origin };
+}
+
+// The same and a page that is signed in; `prepare` has its tab before.
+export async function beginSignedIn(give, prepare) {
+  const stage = await begin(give),
+    tab = await open(stage.browser, stage.origin);
+  await prepare?.(tab);
+  await signIn(tab.page, stage.origin);
+  return { ...stage, tab, page: tab.page };
+}
 
 // The simulated fleet, as the program tools/fleet sends it; deterministic but for the clock.
 export async function simulate(server, ...options) {

@@ -5,17 +5,16 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
-import { browse, digits, open, settled, signIn, simulate, start, until, visit } from "./support.mjs";
+import { beginSignedIn, digits, simulate, until, visit } from "./support.mjs";
 import { groupBy, mean, quantile, readTruth, sum, sums, tally } from "./truth.mjs";
 
 const HOUR = 3_600_000;
-let server, browser, origin, page, tab, truth, folder, now, earlier;
+let server, origin, page, tab, truth, folder, now, earlier;
 
 before(async () => {
   folder = mkdtempSync(path.join(tmpdir(), "sightglass-truth-"));
-  server = await start();
-  origin = server.origin;
-  await simulate(server, "--events", "4000", "--days", "8", "--metadata", "60", "--markers", "--truth", folder);
+  const options = ["--events", "4000", "--days", "8", "--metadata", "60", "--markers", "--truth", folder];
+  ({ server, origin, tab, page } = await beginSignedIn(s => simulate(s, ...options)));
   truth = readTruth(folder);
   // The second half, against the first; whole hours, as counted failures are kept.
   const [from, to] = [truth.summary.from, truth.summary.to].map(t => Date.parse(t)),
@@ -24,17 +23,9 @@ before(async () => {
     iso = t => new Date(t).toISOString();
   now = { from: iso(middle), to: iso(middle + long) };
   earlier = { from: iso(middle - long), to: iso(middle) };
-  browser = await browse();
-  tab = await open(browser, origin);
-  page = tab.page;
-  await signIn(page, origin);
 });
 
-after(async () => {
-  await browser?.close();
-  await server?.stop();
-  rmSync(folder, { recursive: true, force: true });
-});
+after(() => rmSync(folder, { recursive: true, force: true }));
 
 const get = (what, q = {}) => server.api(`/api/v1/demo/${what}?${new URLSearchParams(q)}`);
 const groups = async body => (await server.api("/api/v1/demo/query", { method: "POST", body })).answers;
