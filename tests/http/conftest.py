@@ -2,8 +2,11 @@
 
     def test_x(server):         one program for all tests of a file that only look; a free port, data in a temp folder
     def test_y(make_server):    s = make_server(max_per_id=3)   one of the test's own, with settings; stopped afterwards
+    def small(fleet):           return fleet.make(max_per_id=3) a fixture: one for all tests of a file, with settings
+    def test_z(platform):       a fake platform for all tests of a file; `stranger` is another, whom nobody may ask anything
+    def test_m(models):         a folder of all networks that graphs.py makes, for all tests of a file
 
-A Server has .url, .key, .workspace ("test"), .data, .port, and
+A Server has .url, .key, .workspace ("test" unless set), .data, .port, and
 
     s.get("/x"), s.post("/x", json=...), s.put, s.delete, s.request(method, path, ...)
                                         requests, with the key as Bearer; anonymous=True leaves the key out
@@ -49,10 +52,8 @@ class Server:
     def __init__(self, folder, settings):
         self.data = folder / "data"
         self.log_path = folder / "log"
-        self.key, self.workspace = KEY, "test"
-        self.settings = {"journal_file_size": "1M", "log_level": "debug"}
-        self.settings.update(workspace=self.workspace, api_key=self.key)
-        self.settings.update(settings)
+        self.settings = {"journal_file_size": "1M", "log_level": "debug", "workspace": "test", "api_key": KEY, **settings}
+        self.key, self.workspace = self.settings["api_key"], self.settings["workspace"]
         self.process = self.url = self.port = None
         self.http = requests.Session()
         self.http.trust_env = False
@@ -182,10 +183,48 @@ def make_server(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    fleet = Fleet(tmp_path_factory.mktemp("server"))
-    yield fleet.make()
+def fleet(tmp_path_factory):
+    fleet = Fleet(tmp_path_factory.mktemp("servers"))
+    yield fleet
     fleet.close()
+
+
+@pytest.fixture(scope="module")
+def server(fleet):
+    return fleet.make()
+
+
+# What lies beside this file is imported where it is used: tests/crash has this file alone.
+
+@pytest.fixture(scope="module")
+def platform():
+    from fake_platform import Platform
+    p = Platform()
+    yield p
+    p.close()
+
+
+@pytest.fixture(scope="module")
+def stranger():
+    from fake_platform import Platform
+    p = Platform()
+    yield p
+    assert p.seen == []
+    p.close()
+
+
+@pytest.fixture
+def fresh_platform(platform):
+    platform.seen.clear()
+    platform.answers.clear()
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    import graphs
+    folder = tmp_path_factory.mktemp("models")
+    graphs.all_of_them(folder)
+    return folder
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -2,8 +2,8 @@
 import uuid
 
 import pytest
-from conftest import Fleet, wait_for
 from pingbacks import HEADERS, item, pingback, post, system, thin
+from workspaces import OTHER, other_key
 
 KEY = "TESTKEY0123456789"
 SDK = HEADERS + "X-Roboflow-Inference-Version: 1.5.0\nX-Allow-Chunked: true\n"
@@ -11,14 +11,10 @@ TARGET = f"/acme/inference-stats?api_key={KEY}"
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    fleet = Fleet(tmp_path_factory.mktemp("aggregator"))
+def server(fleet):
     s = fleet.make(workspace="acme", api_key=KEY)
-    s.key, s.workspace = KEY, "acme"
-    assert s.keys("add", "--stdin", workspace="line-3", stdin="OTHERKEY0123456789").returncode == 0
-    wait_for(lambda: s.get("/", params={"api_key": "OTHERKEY0123456789"}).status_code == 200)
-    yield s
-    fleet.close()
+    other_key(s, "line-3")
+    return s
 
 
 def best(inference_id, class_name="person", confidence=0.91, model="coco/24"):
@@ -96,7 +92,6 @@ def test_bad_items_are_set_aside(server):
 
 def test_what_the_store_refuses_is_found_among_the_others(make_server):
     server = make_server(workspace="acme", api_key=KEY, max_per_id=2)
-    server.key = KEY
     models = [best("same", model=f"m/{i}") for i in range(2)]
     assert send(server, window(*models))["created"] == 2
     answer = send(server, window(best("same", model="m/7"), best("good"), best("same", "dog", model="m/7")))
@@ -118,6 +113,6 @@ def test_many_windows_in_one_body(server):
 
 
 def test_a_server_may_report_here_too(server):
-    one, theirs = item(thin(("person", 0.91))), item(thin(("person", 0.91)), key="OTHERKEY0123456789")
+    one, theirs = item(thin(("person", 0.91))), item(thin(("person", 0.91)), key=OTHER)
     assert post(server, pingback(KEY, [one, theirs]), "/acme/inference-stats")[0] == 200
     assert not look(server, one["inference"]["inference_id"])["partial"] and look(server, theirs["inference"]["inference_id"]) is None

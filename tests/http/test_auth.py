@@ -1,29 +1,23 @@
 """Who may do what: where a key may stand, which one decides, in which order faults are told, and the session cookie."""
-import subprocess
 import time
 import uuid
 
 import pytest
 import requests
 from client import b64, image, picture
-from conftest import BINARY, Fleet, wait_for
+from conftest import wait_for
+from workspaces import OTHER, other_key
 
-OTHER_KEY = "sg_other123456789abcdefghijklmnop"
 NO_KEYS = ["", "None"]
 GOOD = {"data": [{"inference_ids": ["x"], "field_name": "a", "field_value": "b"}]}
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
+def server(fleet):
     """With a second workspace, `other`."""
-    fleet = Fleet(tmp_path_factory.mktemp("auth"))
     s = fleet.make()
-    command = [str(BINARY), "keys", "add", "--data", str(s.data), "--workspace", "other", "--stdin"]
-    made = subprocess.run(command, input=OTHER_KEY + "\n", capture_output=True, text=True, timeout=30)
-    assert made.returncode == 0, made.stderr
-    wait_for(lambda: requests.get(f"{s.url}/?api_key={OTHER_KEY}", timeout=30).ok)
-    yield s
-    fleet.close()
+    other_key(s)
+    return s
 
 
 def call(server, method, path, query=None, bearer=None, body=None, **more):
@@ -133,7 +127,7 @@ def test_the_first_key_that_is_present_decides(server):
     path, good, bad = "/test/inference-stats/metadata", server.key, "sg_wrong"
     cases = [  # query, Bearer, body -> status
         (good, bad, bad, 200), (bad, good, good, 401), (None, good, bad, 200), (None, bad, good, 401), (None, None, good, 200),
-        ("None", good, bad, 200), ("", "None", good, 200), ("None", "None", None, 401), (OTHER_KEY, good, good, 401),
+        ("None", good, bad, 200), ("", "None", good, 200), ("None", "None", None, 401), (OTHER, good, good, 401),
     ]
     for query, bearer, body, status in cases:
         answer = call(server, "POST", path, query=None if query is None else {"api_key": query}, bearer=bearer, body={**GOOD, "api_key": body})
@@ -160,15 +154,15 @@ def test_anothers_workspace_is_401_and_says_not_whether_it_exists(server, method
 
 def test_workspaces_share_nothing(server):
     inference_id = str(uuid.uuid4())
-    for key, workspace in ((server.key, "test"), (OTHER_KEY, "other")):
+    for key, workspace in ((server.key, "test"), (OTHER, "other")):
         answer = call(server, "POST", f"/api/v1/{workspace}/inferences", bearer=key, body={"model_id": "m", "inference_id": inference_id})
         assert answer.json()["results"][0]["status"] == "created"  # though the other one has that id
         call(server, "PUT", f"/api/v1/{workspace}/inferences/{inference_id}/metadata/whose", bearer=key, body={"value": workspace})
-    for key, workspace in ((server.key, "test"), (OTHER_KEY, "other")):
+    for key, workspace in ((server.key, "test"), (OTHER, "other")):
         found = call(server, "GET", f"/api/v1/{workspace}/inferences/{inference_id}", bearer=key).json()
         assert found["metadata"] == {"whose": workspace} and found["siblings"] == []
     only = str(uuid.uuid4())
-    call(server, "POST", "/api/v1/other/inferences", bearer=OTHER_KEY, body={"model_id": "secret/1", "inference_id": only, "metadata": {"secret": only}})
+    call(server, "POST", "/api/v1/other/inferences", bearer=OTHER, body={"model_id": "secret/1", "inference_id": only, "metadata": {"secret": only}})
     assert call(server, "GET", f"/api/v1/test/inferences/{only}", bearer=server.key).status_code == 404
     for path in ("inferences", "fields", "stats", "inferences/count?filter=secret:" + only):
         text = call(server, "GET", "/api/v1/test/" + path, bearer=server.key).text
@@ -230,7 +224,7 @@ def test_a_fleet_keeps_its_key(server):
 
 def test_keys_are_kept_as_hashes(server):
     held = b"".join(p.read_bytes() for p in server.data.rglob("*") if p.is_file())
-    assert server.key.encode() not in held and OTHER_KEY.encode() not in held
+    assert server.key.encode() not in held and OTHER.encode() not in held
 
 
 # --- the cookie
@@ -276,7 +270,7 @@ def test_where_any_origin_may_call_the_cookie_is_no_key(server, cookie):
 
 
 def test_a_key_beats_the_cookie(server, cookie):
-    assert call(server, "GET", "/api/v1/session", headers=cookie, bearer=OTHER_KEY).json()["workspace"] == "other"
+    assert call(server, "GET", "/api/v1/session", headers=cookie, bearer=OTHER).json()["workspace"] == "other"
     assert call(server, "GET", "/api/v1/session", headers=cookie, bearer="sg_wrong").status_code == 401
 
 

@@ -9,7 +9,7 @@ import zlib
 import pytest
 import requests
 from client import b64, image, picture
-from conftest import Fleet, read_all, wait_for
+from conftest import read_all, wait_for
 
 METADATA = "/test/inference-stats/metadata"
 INGEST = "/api/v1/test/inferences"
@@ -137,10 +137,8 @@ BIG = 2 << 20
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory):
-    fleet = Fleet(tmp_path_factory.mktemp("small"))
-    yield fleet.make(max_body_metadata="4K", max_body_inference="4K", max_body_ingest="4K", idle_timeout_s=1)
-    fleet.close()
+def small(fleet):
+    return fleet.make(max_body_metadata="4K", max_body_inference="4K", max_body_ingest="4K", idle_timeout_s=1)
 
 
 @pytest.mark.parametrize("path", [METADATA, INGEST, INFER, "/coco/24", "/model/add", FIELD, "/info"])

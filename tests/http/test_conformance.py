@@ -9,11 +9,10 @@ import json
 import threading
 
 import aiohttp
-import graphs
 import pytest
 import requests
 from client import AIOHTTP_HEADERS, REQUESTS_HEADERS, RETRIED, CallError, Sdk, b64, exchange, hosted, image, send
-from conftest import Fleet, wait_for
+from conftest import wait_for
 from PIL import Image
 
 KEY, WORKSPACE = "TESTKEY0123456789", "acme"
@@ -40,19 +39,8 @@ PNG, JPEG = encoded("PNG"), encoded("JPEG")
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models")
-    graphs.all_of_them(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def server(models, tmp_path_factory):
-    fleet = Fleet(tmp_path_factory.mktemp("conformance"))
-    s = fleet.make(workspace=WORKSPACE, api_key=KEY, models=models)
-    s.key, s.workspace = KEY, WORKSPACE
-    yield s
-    fleet.close()
+def server(models, fleet):
+    return fleet.make(workspace=WORKSPACE, api_key=KEY, models=models)
 
 
 def sender(how):

@@ -6,9 +6,9 @@ import time
 import pytest
 from conftest import wait_for
 from pingbacks import START, item, pingback, post, system, thin
+from workspaces import OTHER, other_key
 
 KEY = "TESTKEY0123456789"
-OTHER = "OTHERKEY0123456789"
 
 
 @pytest.fixture
@@ -17,9 +17,7 @@ def server(make_server):
 
 
 def start(make_server, **settings):
-    s = make_server(workspace="acme", api_key=KEY, **settings)
-    s.key, s.workspace = KEY, "acme"
-    return s
+    return make_server(workspace="acme", api_key=KEY, **settings)
 
 
 def report(server, items=(), key=KEY, **more):
@@ -150,8 +148,7 @@ def test_what_it_asked_for_that_is_not_served(server):
     assert server.get("/no/such/thing/here", anonymous=True, headers=agent).status_code == 404  # whose it is nobody knows
     assert server.get("/no/such/thing/here", key="sg_never_heard_of_it", headers=agent).status_code == 404
     assert server.get("/api/v1/acme/inferences/none", headers=agent).status_code == 404  # an answer
-    assert server.keys("add", "--stdin", workspace="line-3", stdin=OTHER).returncode == 0
-    wait_for(lambda: server.get("/", params={"api_key": OTHER}).status_code == 200)
+    other_key(server, "line-3")
     assert server.get("/theirs/alone/x", key=OTHER).status_code == 404
     got = one(server)["unserved"]
     assert [(u["method"], u["path"], u["user_agent"], u["status"], u["count"]) for u in got] == [
@@ -170,8 +167,7 @@ def test_workflows_are_seen_too(server):
 
 
 def test_a_workspace_sees_those_that_report_to_it(server):
-    assert server.keys("add", "--stdin", workspace="line-3", stdin=OTHER).returncode == 0
-    wait_for(lambda: server.get("/", params={"api_key": OTHER}).status_code == 200)
+    other_key(server, "line-3")
     report(server)
     assert devices(server, "line-3", OTHER)["devices"] == []
     report(server, [recent(key=OTHER)], device_id="shared")

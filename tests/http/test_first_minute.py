@@ -34,7 +34,6 @@ class Container:
 @pytest.mark.parametrize("gateway", [False, True], ids=["API_BASE_URL", "SECURE_GATEWAY"])
 def test_from_its_first_inference_to_its_first_report(make_server, gateway):
     s = make_server(workspace=WS, api_key=KEY)
-    s.key, s.workspace = KEY, WS
     assert s.put(f"/api/v1/{WS}/picture-capture", json={"rules": [
         {"model": "coco", "share": 1, "below_confidence": None, "per_hour": None}]}).status_code == 200
     c, inference_id = Container(s, gateway), str(uuid.uuid4())

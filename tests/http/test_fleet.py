@@ -9,7 +9,7 @@ import subprocess
 
 import naive
 import pytest
-from conftest import BINARY, KEY, Fleet, wait_for
+from conftest import BINARY, KEY, wait_for
 
 PROGRAM = BINARY.parent / "fleet"
 NOW = "2026-11-19T20:00:00Z"
@@ -67,13 +67,10 @@ class Told:
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory):
+def told(tmp_path_factory, server):
     folder = tmp_path_factory.mktemp("fleet")
-    fleet = Fleet(folder)
-    server = fleet.make()
     result, _ = run(*HISTORY, "--truth", str(folder / "truth"), "--verify", url=server.url)
-    yield Told(server, folder / "truth", result)
-    fleet.close()
+    return Told(server, folder / "truth", result)
 
 
 # --- what the server has of it

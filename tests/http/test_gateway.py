@@ -5,39 +5,16 @@ import json
 import urllib.parse
 
 import pytest
-from conftest import Fleet, wait_for
-from fake_platform import Platform
+from conftest import wait_for
 from pingbacks import item, pingback, thin
 
 STAT = "/models/v1/external/stat"
+pytestmark = pytest.mark.usefixtures("fresh_platform")
 
 
 @pytest.fixture(scope="module")
-def platform():
-    p = Platform()
-    yield p
-    p.close()
-
-
-@pytest.fixture(scope="module")
-def stranger():
-    p = Platform()
-    yield p
-    assert p.seen == []
-    p.close()
-
-
-@pytest.fixture(scope="module")
-def gate(tmp_path_factory, platform):
-    fleet = Fleet(tmp_path_factory.mktemp("gateway"))
-    yield fleet.make(upstream=platform.url)
-    fleet.close()
-
-
-@pytest.fixture(autouse=True)
-def fresh(platform):
-    platform.seen.clear()
-    platform.answers.clear()
+def gate(platform, fleet):
+    return fleet.make(upstream=platform.url)
 
 
 def wrap(url, more=""):

@@ -3,10 +3,8 @@ v1. On plain grey pictures and networks whose answers are known (graphs.py), so 
 import base64
 import io
 
-import graphs
 import pytest
 from client import b64, image
-from conftest import Fleet
 from PIL import Image
 from test_infer_tasks import PATHS, png
 
@@ -14,12 +12,8 @@ GREY = (120, 120, 120)
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("drawings")
-    graphs.all_of_them(folder / "models")
-    fleet = Fleet(folder)
-    yield fleet.make(models=folder / "models", keep_images="all")
-    fleet.close()
+def server(models, fleet):
+    return fleet.make(models=models, keep_images="all")
 
 
 @pytest.fixture(scope="module")

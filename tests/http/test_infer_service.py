@@ -6,7 +6,6 @@ import graphs
 import pytest
 import requests
 from client import image, picture
-from conftest import Fleet
 from test_infer_tasks import png
 
 GREYS = [25, 51, 76, 102, 127]
@@ -20,13 +19,11 @@ def probe(folder, name, batch, rows=None, **more):
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
+def server(tmp_path_factory, fleet):
     folder = tmp_path_factory.mktemp("service")
     for name, batch in (("one", 1), ("open", "n"), ("three", 3)):
         probe(folder, name, batch)
-    fleet = Fleet(folder)
-    yield fleet.make(models=folder / "models")
-    fleet.close()
+    return fleet.make(models=folder / "models")
 
 
 def infer(server, model, images, status=200, **body):

@@ -6,20 +6,16 @@ import json
 import graphs
 import pytest
 from client import Sdk, b64, image, photo
-from conftest import BINARY, Fleet
+from conftest import BINARY
 from PIL import Image
 
 CAT = {"x": 64, "y": 64, "width": 32, "height": 16, "confidence": 0.9, "class": "cat", "class_id": 0}
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tasks")
-    graphs.all_of_them(folder / "models")
-    (folder / "models" / "movenet-lightning").symlink_to(BINARY.parent / "models" / "movenet-lightning")
-    fleet = Fleet(folder)
-    yield fleet.make(models=folder / "models")
-    fleet.close()
+def server(models, fleet):
+    (models / "movenet-lightning").symlink_to(BINARY.parent / "models" / "movenet-lightning")
+    return fleet.make(models=models)
 
 
 def png(width, height, colour=(51, 51, 51)):

@@ -7,7 +7,7 @@ import time
 
 import pytest
 from client import DOG_SIZE, image, photo, picture
-from conftest import TOP, Fleet
+from conftest import TOP
 
 MODEL = "coco/24"
 CAUSE = "Could not load input image. Cause: "
@@ -71,11 +71,9 @@ def host():
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory, host):
-    fleet = Fleet(tmp_path_factory.mktemp("urls"))
-    yield fleet.make(image_url_hosts=f"images.example.com,localhost:{host.port}", image_url_private=1, image_url_ca=CERTIFICATE,
-                     image_url_timeout_s=2, max_body_inference="1M", keep_images="all")
-    fleet.close()
+def server(host, fleet):
+    return fleet.make(image_url_hosts=f"images.example.com,localhost:{host.port}", image_url_private=1, image_url_ca=CERTIFICATE,
+                      image_url_timeout_s=2, max_body_inference="1M", keep_images="all")
 
 
 def v1(server, url, status=200):

@@ -12,13 +12,10 @@ PATH = "/test/inference-stats/metadata"
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory):
-    from conftest import Fleet
-    fleet = Fleet(tmp_path_factory.mktemp("small"))
+def small(fleet):
     server = fleet.make(max_body_metadata=LIMIT, max_connections=40, idle_timeout_s=2)
     server.http.headers["Connection"] = "close"  # so that no request meets a connection that is just being closed
-    yield server
-    fleet.close()
+    return server
 
 
 def body(size):

@@ -3,7 +3,6 @@ import json
 import time
 
 import pytest
-from conftest import Fleet
 from pingbacks import item, pingback, post, thin
 
 KEY = "TESTKEY0123456789"
@@ -53,16 +52,13 @@ def documented():
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    fleet = Fleet(tmp_path_factory.mktemp("monitoring"))
+def server(fleet):
     s = fleet.make(workspace="acme", api_key=KEY)
-    s.key = KEY
     report(s, documented())
     before = [item(thin(("K", 0.5), time=0.5), time=NOON - 60, model="cards-3z9gn/3"), item(thin(("Q", 0.75), time=0.25), time=NOON - 60, model="cards-3z9gn/3"),
               item(thin(("gone", 0.25), time=1.0), time=NOON - 60, model="gone/1")]
     report(s, [versioned(one, "srv-old", "0.14.0") for one in before])
-    yield s
-    fleet.close()
+    return s
 
 
 def test_the_documented_totals(server):
@@ -127,7 +123,6 @@ def test_a_plus_is_a_space(server):
 
 def test_empty_is_absent_and_a_day_is_asked(make_server):
     server = make_server(workspace="acme", api_key=KEY)
-    server.key = KEY
     now = time.time()
     report(server, [item(thin(("a", 0.5)), time=now - 86400 * d - s, model="m/1") for d, s in ((0, 60), (1, -60), (1, 60), (2, 60))])
     for query in ({}, {"startTime": "", "endTime": "", "modelNames": ""}, {"startTime": ""}):
@@ -137,7 +132,6 @@ def test_empty_is_absent_and_a_day_is_asked(make_server):
 
 def test_failures_are_errors_and_no_inferences(make_server):
     server = make_server(workspace="acme", api_key=KEY)
-    server.key = KEY
     start = NOON * 10**9
     details = json.dumps({"error": "x", "error_type": "E"})
     record = {"exec_session_id": "s", "category": "model", "processed_frames": 1, "resource_details": details, "api_key": KEY}

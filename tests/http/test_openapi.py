@@ -9,7 +9,7 @@ import urllib.parse
 
 import pytest
 from client import picture
-from conftest import BINARY, TOP, Fleet
+from conftest import BINARY, TOP
 from jsonschema import Draft202012Validator, RefResolver
 
 DOC = json.loads((TOP / "docs" / "openapi.json").read_text())
@@ -104,9 +104,8 @@ def example_body(op, key):
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
+def server(fleet):
     """As a newcomer starts it: workspace `default`, its key in DATA/first-key."""
-    fleet = Fleet(tmp_path_factory.mktemp("openapi"))
     s = fleet.make(workspace=None, api_key=None, keep_images="all")
     s.workspace, s.key = (s.data / "first-key").read_text().split()
     for method, path in FIRST:
@@ -116,8 +115,7 @@ def server(tmp_path_factory):
         op = operation("POST", path)
         answer = s.request("POST", fill(path, op), **example_body(op, s.key))
         MADE[path + "/{id}"] = {"id": answer.json()["id"]}
-    yield s
-    fleet.close()
+    return s
 
 
 def test_the_document_has_every_route_and_no_other():

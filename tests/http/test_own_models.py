@@ -7,7 +7,6 @@ import urllib.parse
 import graphs
 import pytest
 import requests
-from conftest import Fleet
 from fake_platform import Platform
 
 STAT, WEIGHTS = "/models/v1/external/stat", "/models/v1/external/weights"
@@ -16,17 +15,8 @@ MODELS = {"yolo-detect/1": ("object-detection", "yolov8n", ["cat", "dog"]), "yol
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models")
-    graphs.all_of_them(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory, models):
-    fleet = Fleet(tmp_path_factory.mktemp("own"))
-    yield fleet.make(models=models)
-    fleet.close()
+def server(models, fleet):
+    return fleet.make(models=models)
 
 
 def fetch(url):

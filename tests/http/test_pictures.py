@@ -10,26 +10,22 @@ import uuid
 
 import pytest
 from client import b64, picture
-from conftest import BINARY, Fleet, wait_for
+from conftest import BINARY, wait_for
 from PIL import Image
 from pingbacks import item, pingback, thin
 from pingbacks import post as report
+from workspaces import OTHER, other_key
 
 KEY = "TESTKEY0123456789"
-OTHER = "OTHERKEY0123456789"
 PREDICTION = {"predictions": [{"x": 16.0, "y": 12.0, "width": 10.0, "height": 8.0, "confidence": 0.91, "class": "dent", "class_id": 0,
                                "detection_id": "d1"}], "image": {"width": 32, "height": 24}, "time": 0.01}
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    fleet = Fleet(tmp_path_factory.mktemp("pictures"))
+def server(fleet):
     s = fleet.make(workspace="acme", api_key=KEY)
-    s.key, s.workspace = KEY, "acme"
-    assert s.keys("add", "--stdin", workspace="line-3", stdin=OTHER).returncode == 0
-    wait_for(lambda: s.get("/", params={"api_key": OTHER}).status_code == 200)
-    yield s
-    fleet.close()
+    other_key(s, "line-3")
+    return s
 
 
 def new_id():
@@ -229,7 +225,6 @@ def test_names_of_every_kind(server):
 
 def test_survives_sealing_and_a_restart(make_server):
     s = make_server(segment_rows=16, workspace="acme", api_key=KEY)
-    s.key = KEY
     ids = [new_id() for _ in range(40)]
     early = new_id()
     upload(s, shot(900), early)
@@ -253,7 +248,6 @@ def test_survives_sealing_and_a_restart(make_server):
 
 def test_killed_right_after_the_answer(make_server):
     s = make_server(workspace="acme", api_key=KEY)
-    s.key = KEY
     one = new_id()
     annotate(s, upload(s, shot(10), one)["id"], PREDICTION)
     s.kill9()
@@ -272,7 +266,6 @@ def test_the_sweep_keeps_what_waits(make_server):
     """Files older than the sweep's least age: one that nobody names goes, the picture and the annotation of an inference
     that has not come stay."""
     s = make_server(workspace="acme", api_key=KEY)
-    s.key = KEY
     waits, there = new_id(), new_id()
     annotate(s, upload(s, shot(11), waits)["id"], PREDICTION)
     arrive(s, there)
@@ -295,7 +288,6 @@ def test_the_sweep_keeps_what_waits(make_server):
 
 def test_a_backup_has_them(make_server, tmp_path):
     s = make_server(workspace="acme", api_key=KEY)
-    s.key = KEY
     one = new_id()
     annotate(s, upload(s, shot(13), one)["id"], PREDICTION)
     done = subprocess.run([BINARY, "backup", "--data", s.data, "--to", tmp_path / "b"], capture_output=True, text=True)
@@ -330,7 +322,6 @@ def test_it_is_no_metadata(server):
 
 def test_it_counts_to_no_limit_of_fields(make_server):
     s = make_server(max_fields=2, workspace="acme", api_key=KEY)
-    s.key = KEY
     one = new_id()
     arrive(s, one, metadata={"a": 1, "b": 2})
     upload(s, shot(16), one)
@@ -374,7 +365,6 @@ def test_hostile_files(server, name):
 
 def test_over_a_limit(make_server):
     s = make_server(max_body_upload=4096, max_image_pixels=1000, workspace="acme", api_key=KEY)
-    s.key = KEY
     small = io.BytesIO()
     Image.new("RGB", (40, 25)).save(small, "PNG")
     wide = io.BytesIO()

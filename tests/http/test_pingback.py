@@ -8,23 +8,18 @@ import time
 import uuid
 
 import pytest
-from conftest import Fleet, wait_for
 from pingbacks import HEADERS, TIME, item, pingback, post, thin
+from workspaces import OTHER, other_key
 
 KEY = "TESTKEY0123456789"
-OTHER = "OTHERKEY0123456789"
 WHEN = "2026-11-21T19:39:07.938782Z"
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    fleet = Fleet(tmp_path_factory.mktemp("pingback"))
+def server(fleet):
     s = fleet.make(workspace="acme", api_key=KEY)
-    s.key, s.workspace = KEY, "acme"
-    assert s.keys("add", "--stdin", workspace="line-3", stdin=OTHER).returncode == 0
-    wait_for(lambda: s.get("/", params={"api_key": OTHER}).status_code == 200)
-    yield s
-    fleet.close()
+    other_key(s, "line-3")
+    return s
 
 
 def report(server, items, status=200, key=KEY, **more):
@@ -227,7 +222,6 @@ def test_bad_items_are_set_aside_with_their_reason_and_the_rest_is_stored(server
 
 def test_an_item_that_the_store_refuses_is_found_among_good_ones(make_server):
     server = make_server(workspace="acme", api_key=KEY, max_per_id=2)
-    server.key = KEY
     batch, good = item(thin(("a", 0.5)) * 3), [item(thin(("a", 0.5))) for _ in range(5)]
     assert report(server, good[:2] + [batch] + good[2:]) == counts(created=5, set_aside=1)
     last = aside(server)["set_aside"][0]
@@ -296,7 +290,6 @@ def test_set_aside_in_pages_and_as_lines(server):
 
 def test_the_newest_are_kept_and_all_are_counted_also_after_a_kill(make_server):
     server = make_server(workspace="acme", api_key=KEY, set_aside_most=3)
-    server.key = KEY
     assert aside(server) == {"set_aside": [], "total": 0, "kept": 0, "next_before": None}
     report(server, [item([], model=None, source_info=f"cam-{i}") for i in range(5000)])
     server.kill9()
@@ -329,7 +322,6 @@ def count(server):
 
 def test_a_long_body_is_stored_whole_packed_or_not(make_server):
     server = make_server(workspace="acme", api_key=KEY)
-    server.key = KEY
     data, n = long_body(3_000_000)
     assert post(server, data) == (200, counts(created=n))
     assert post(server, gzip.compress(data, 1), more="Content-Encoding: gzip\n") == (200, counts(unchanged=n))
@@ -361,7 +353,6 @@ def resident(server):
 def test_bodies_do_not_grow_memory(make_server):
     """Sixteen of 12 MB at once: held in memory they would be 190 MB. Everything in them was stored before."""
     server = make_server(workspace="acme", api_key=KEY)
-    server.key = KEY
     if "libasan" in pathlib.Path(f"/proc/{server.process.pid}/maps").read_text():
         pytest.skip("the sanitizer keeps what was freed")
     data, n = long_body(12_000_000)

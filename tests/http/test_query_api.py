@@ -595,15 +595,13 @@ HEAVY = {"groups": [{"by": ["class"], "measures": [m for m in MANY if "quantile"
 
 
 @pytest.fixture(scope="module")
-def large(tmp_path_factory):
-    fleet = Fleet(tmp_path_factory.mktemp("large"))
+def large(fleet):
     server = fleet.make(query_threads=1, slow_query_ms=0, segment_rows=512)
     for batch in range(100):
         items = [{"inference_id": f"{batch}-{n}", "model_id": "m/1", "latency_s": n / 1000, "metadata": {"serial": f"{n % 700}"},
                   "predictions": [{"class": f"c{n % 5}", "confidence": 0.5}] * 3} for n in range(500)]
         assert server.post("/api/v1/test/inferences", json=items).status_code == 200
-    yield server
-    fleet.close()
+    return server
 
 
 def timed(server, plan):

@@ -8,6 +8,7 @@ import urllib.parse
 import pytest
 
 from conftest import KEY
+from workspaces import other_key
 
 IMAGES = pathlib.Path(__file__).resolve().parents[1] / "data" / "images"
 DAY = datetime.timedelta(days=1)
@@ -169,11 +170,8 @@ def test_every_route_asks_for_a_key_of_its_workspace(filled, path):
 
 def test_one_workspace_sees_nothing_of_another(make_server):
     server = make_server()
-    other = "sg_otherother0123456789abcdefghijkl"
-    assert server.keys("add", "--stdin", stdin=other + "\n", workspace="other").returncode == 0
+    other = other_key(server)
     ingest(server, {"inference_id": "mine", "model_id": "m/1", "predictions": [], "metadata": {"f": "v"}})
-    from conftest import wait_for
-    wait_for(lambda: server.get("/api/v1/other/inferences", key=other).status_code == 200)
     assert server.get("/api/v1/other/inferences", key=other).json()["inferences"] == []
     assert server.get("/api/v1/other/inferences/mine", key=other).status_code == 404
     assert server.get("/api/v1/other/fields", key=other).json()["fields"] == []
@@ -241,13 +239,11 @@ def test_text_that_needs_escaping(server):
 # --- pictures
 
 @pytest.fixture(scope="module")
-def photographed(tmp_path_factory):
-    from conftest import BINARY, Fleet
+def photographed(fleet):
+    from conftest import BINARY
     if not (BINARY.parent / "models").is_dir():
         pytest.skip("the demo model is not built")
-    fleet = Fleet(tmp_path_factory.mktemp("pictures"))
-    yield fleet.make(keep_images="all")
-    fleet.close()
+    return fleet.make(keep_images="all")
 
 
 def picture():

@@ -7,39 +7,16 @@ import threading
 
 import pytest
 import requests
-from conftest import BINARY, Fleet, read_all, wait_for
+from conftest import BINARY, read_all, wait_for
 from fake_platform import CERTIFICATE, Platform
 
 STAT = "/models/v1/external/stat"
+pytestmark = pytest.mark.usefixtures("fresh_platform")
 
 
 @pytest.fixture(scope="module")
-def platform():
-    p = Platform()
-    yield p
-    p.close()
-
-
-@pytest.fixture(scope="module")
-def stranger():
-    """Another host: whatever asks it anything has gone astray."""
-    p = Platform()
-    yield p
-    assert p.seen == []
-    p.close()
-
-
-@pytest.fixture(scope="module")
-def gate(tmp_path_factory, platform):
-    fleet = Fleet(tmp_path_factory.mktemp("upstream"))
-    yield fleet.make(upstream=platform.url, upstream_timeout_s=2, upstream_max_bytes="1M", upstream_threads=4)
-    fleet.close()
-
-
-@pytest.fixture(autouse=True)
-def fresh(platform):
-    platform.seen.clear()
-    platform.answers.clear()
+def gate(platform, fleet):
+    return fleet.make(upstream=platform.url, upstream_timeout_s=2, upstream_max_bytes="1M", upstream_threads=4)
 
 
 PASSED = [("GET", STAT), ("GET", "/models/v1/external/weights"), ("GET", "/ort/nobody/24"), ("GET", "/getWeights"),

@@ -4,11 +4,10 @@ import json
 import time
 
 import pytest
-from conftest import Fleet, wait_for
 from pingbacks import HEADERS, post
+from workspaces import OTHER, other_key
 
 KEY = "TESTKEY0123456789"
-OTHER = "OTHERKEY0123456789"
 BEARER = HEADERS + f"Authorization: Bearer {KEY}\n"
 RECORD = {"timestamp_start": 1795289949182019774, "timestamp_stop": 1795289949182020231, "exec_session_id": "1795289947715640771_45f9",
           "hostname": "5bce9", "ip_address_hash": "12ca1", "processed_frames": 2, "fps": 0, "source_duration": 0, "category": "model",
@@ -22,9 +21,7 @@ MINUTE = "2026-11-21T19:39:00.000000Z"
 
 @pytest.fixture
 def server(make_server):
-    s = make_server(workspace="acme", api_key=KEY)
-    s.key, s.workspace = KEY, "acme"
-    return s
+    return make_server(workspace="acme", api_key=KEY)
 
 
 def failed(n=0, error="Could not load input image.", kind="InputImageLoadError", status=400, **more):
@@ -104,8 +101,7 @@ def test_details_may_be_an_object_and_say_little(server):
 
 
 def test_records_go_to_the_workspaces_of_their_keys(server):
-    assert server.keys("add", "--stdin", workspace="line-3", stdin=OTHER).returncode == 0
-    wait_for(lambda: server.get("/", params={"api_key": OTHER}).status_code == 200)
+    other_key(server, "line-3")
     send(server, [failed(1), failed(2, api_key=OTHER), failed(3, api_key="sg_never_heard_of_it"), failed(4, api_key=None)])
     assert errors(server)["errors"] == 2 and errors(server, "line-3", OTHER)["errors"] == 1
 
@@ -136,7 +132,6 @@ def test_what_is_no_list_is_refused(server, body):
 
 def test_the_newest_are_kept(make_server):
     server = make_server(workspace="acme", api_key=KEY, failures_most=3)
-    server.key = KEY
     send(server, [failed(1000 * n, resource_id=f"m/{n}") for n in range(7)])
     assert [m["resource_id"] for m in errors(server)["resources"]] == ["m/4", "m/5", "m/6"]
 

@@ -11,7 +11,6 @@ import aiohttp
 import pytest
 import requests
 from client import AIOHTTP_HEADERS, DOG_SIZE, REQUESTS_HEADERS, CallError, Sdk, b64, photo, send
-from conftest import Fleet
 from PIL import Image
 
 KEY = "TESTKEY0123456789"
@@ -22,24 +21,13 @@ UUID4 = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 
 
 @pytest.fixture(scope="module")
-def fleet(tmp_path_factory):
-    fleet = Fleet(tmp_path_factory.mktemp("wire"))
-    yield fleet
-    fleet.close()
-
-
-@pytest.fixture(scope="module")
 def server(fleet):
-    s = fleet.make(workspace=WORKSPACE, api_key=KEY)
-    s.key, s.workspace = KEY, WORKSPACE
-    return s
+    return fleet.make(workspace=WORKSPACE, api_key=KEY)
 
 
 @pytest.fixture(scope="module")
 def open_server(fleet):
-    s = fleet.make(workspace=WORKSPACE, api_key=KEY, open_inference=WORKSPACE)
-    s.key, s.workspace = KEY, WORKSPACE
-    return s
+    return fleet.make(workspace=WORKSPACE, api_key=KEY, open_inference=WORKSPACE)
 
 
 @pytest.fixture(scope="module")
