@@ -3,6 +3,8 @@
 import { readFileSync } from "node:fs";
 import path from "node:path";
 
+const HOUR = 3_600_000;
+
 export function readTruth(folder) {
   const read = name => readFileSync(path.join(folder, name), "utf8"),
     lines = name =>
@@ -21,13 +23,34 @@ export function readTruth(folder) {
     top: r.predictions.length ? Math.max(...r.predictions.map(d => d.confidence)) : null,
     metadata: metadata.get(r.inference_id) ?? {},
   }));
-  const here = new Set(rows.map(r => r.id));
+  const here = new Set(rows.map(r => r.id)),
+    failures = lines("failures").map(timed),
+    summary = JSON.parse(read("summary.json"));
+  const within = (window, all = rows) => {
+    const [from, to] = [window.from, window.to].map(t => Date.parse(t));
+    return all.filter(r => r.at >= from && r.at < to);
+  };
   return {
     rows,
     writes,
-    failures: lines("failures").map(timed),
-    summary: JSON.parse(read("summary.json")),
+    failures,
+    summary,
+    ...halves(summary),
+    within,
+    failed: (window, of = () => true) => sum(within(window, failures).filter(of).map(f => f.count)),
     waiting: [...metadata.keys()].filter(id => !here.has(id)),
+  };
+}
+
+// The second half, against the first; whole hours, as counted failures are kept.
+function halves(summary) {
+  const [from, to] = [summary.from, summary.to].map(t => Date.parse(t)),
+    middle = Math.ceil((from + to) / 2 / HOUR) * HOUR,
+    long = Math.ceil((to - middle) / HOUR) * HOUR,
+    iso = t => new Date(t).toISOString();
+  return {
+    now: { from: iso(middle), to: iso(middle + long) },
+    earlier: { from: iso(middle - long), to: iso(middle) },
   };
 }
 

@@ -7,22 +7,16 @@ import path from "node:path";
 import { after, before, test } from "node:test";
 import { beginSignedIn, digits, simulate, until, visit } from "./support.mjs";
 import { groupBy, mean, quantile, readTruth, sum, sums, tally } from "./truth.mjs";
+import { agree, BIN, changed, confidence, count, seconds } from "./written.mjs";
 
-const HOUR = 3_600_000;
-let server, origin, page, tab, truth, folder, now, earlier;
+let server, origin, page, tab, truth, folder, now, earlier, within, failed;
 
 before(async () => {
   folder = mkdtempSync(path.join(tmpdir(), "sightglass-truth-"));
   const options = ["--events", "4000", "--days", "8", "--metadata", "60", "--markers", "--truth", folder];
   ({ server, origin, tab, page } = await beginSignedIn(s => simulate(s, ...options)));
   truth = readTruth(folder);
-  // The second half, against the first; whole hours, as counted failures are kept.
-  const [from, to] = [truth.summary.from, truth.summary.to].map(t => Date.parse(t)),
-    middle = Math.ceil((from + to) / 2 / HOUR) * HOUR,
-    long = Math.ceil((to - middle) / HOUR) * HOUR,
-    iso = t => new Date(t).toISOString();
-  now = { from: iso(middle), to: iso(middle + long) };
-  earlier = { from: iso(middle - long), to: iso(middle) };
+  ({ now, earlier, within, failed } = truth);
 });
 
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -30,40 +24,12 @@ after(() => rmSync(folder, { recursive: true, force: true }));
 const get = (what, q = {}) => server.api(`/api/v1/demo/${what}?${new URLSearchParams(q)}`);
 const groups = async body => (await server.api("/api/v1/demo/query", { method: "POST", body })).answers;
 const at = more => new URLSearchParams({ ...now, ...more }).toString();
-const within = ({ from, to }, all = truth.rows) => all.filter(r => r.at >= Date.parse(from) && r.at < Date.parse(to));
-const failed = (window, of = () => true) =>
-  sum(
-    within(window, truth.failures)
-      .filter(of)
-      .map(f => f.count),
-  );
 const tile = (name, what) => page.locator(".tile", { hasText: name }).locator(what).innerText();
 const total = async () => digits(await page.locator(".total b").innerText());
 
-// As pages write them.
-const count = n => (n === null ? "–" : n.toLocaleString("en-US"));
-const confidence = c => (c === null ? "–" : c.toFixed(3));
-const seconds = s =>
-  s === null ? "–" : s < 1 ? `${Number((s * 1000).toPrecision(3))} ms` : `${Number(s.toPrecision(3))} s`;
-const changed = (n, before) => {
-  const percent = Math.abs((n - before) / before) * 100;
-  if (!before || n === before || percent < 0.05) return before ? "no change" : "new";
-  if (percent >= 1000) return `▲ ×${Math.round(n / before)}`;
-  return `${n > before ? "▲ +" : "▼ −"}${percent < 100 ? percent.toFixed(1) : Math.round(percent)} %`;
-};
-
-// Sums are exact but for the order they are added in; a quantile comes from bins (docs/query.md).
-const EXACT = v => 1e-9 * Math.abs(v),
-  BIN = { confidence: () => 0.0006, seconds: v => 0.011 * v };
-function agree(shown, api, true_, write, what, slack = EXACT) {
-  if (api === null || true_ === null) assert.equal(api, true_, what);
-  else assert.ok(Math.abs(api - true_) <= slack(true_), `${what}: the API says ${api}, the truth is ${true_}`);
-  assert.equal(shown, write(api), `${what}, as shown`);
-}
-
 // A table as it is drawn: by the first line of each row's first cell, the texts of its cells and of the links in them.
 async function table(name) {
-  const rows = page.getByRole("region", { name, exact: true }).locator("tbody tr");
+  const rows = page.getByRole("region", { name, exact: true }).locator("tbody tr:not(.waiting)");
   await rows.first().waitFor();
   const read = await rows.evaluateAll(all =>
     all.map(tr =>
@@ -196,7 +162,7 @@ test("the overview, broken down by a metadata field and by class", async () => {
 
 test("the overview, compared with a device and with another range", async () => {
   const device = truth.rows.find(r => r.found.length).device_id,
-    day = { from: now.from, to: new Date(Date.parse(now.from) + 24 * HOUR).toISOString() };
+    day = { from: now.from, to: new Date(Date.parse(now.from) + 86_400_000).toISOString() };
   for (const [compare, wanted, asked] of [
     [
       { vs_filter: `device:${device}` },
@@ -548,7 +514,7 @@ test("settings: who attached how much, and the markers", async () => {
   };
   while ((await told()) < truth.writes.length) await new Promise(done => setTimeout(done, 50));
   await visit(page, origin, "/ui/settings/activity");
-  const rows = page.getByRole("region", { name: "Activity" }).locator("tbody tr");
+  const rows = page.getByRole("region", { name: "Activity" }).locator("tbody tr:not(.waiting)");
   await rows.first().waitFor();
   const { activity } = await get("activity", { limit: 100 });
   assert.equal(await rows.count(), activity.length);

@@ -133,7 +133,7 @@ export function Chart(props: Props) {
     const now = at ?? times.length;
     const to = { ArrowLeft: now - 1, ArrowRight: now + 1, Home: 0, End: times.length - 1 }[e.key];
     if (to !== undefined) move(to);
-    else if (e.key === "Enter" && at !== null && lines[0]) props.onOpen(at, lines[0]);
+    else if (e.key === "Enter" && at !== null && lines[0]) props.onOpen(at, lines.find(l => l.values[at]) ?? lines[0]);
     else return;
     e.preventDefault();
     e.stopPropagation();
@@ -141,7 +141,15 @@ export function Chart(props: Props) {
   const t = at === null ? undefined : times[at];
   const when = t === undefined ? "" : span(new Date(t), new Date(t + width));
   const near = t === undefined ? [] : (props.markers ?? []).filter(m => m.time >= t && m.time < t + width);
-  const read = t === undefined ? "" : lines.map(l => `${l.name}: ${props.write(l.values[at!] ?? null)}`).join(", ");
+  const ends = (b: Band) => `${props.write(b.low[at!] ?? null)} to ${props.write(b.high[at!] ?? null)}`;
+  const read =
+    t === undefined
+      ? ""
+      : [
+          ...lines.map(l => `${l.name}: ${props.write(l.values[at!] ?? null)}`),
+          ...(band ? [`${band.name}: ${ends(band)}`] : []),
+          ...near.map(m => m.text),
+        ].join(", ");
   const source = () =>
     plot.current && {
       csv: () =>
@@ -189,7 +197,7 @@ export function Chart(props: Props) {
           <li>
             <i class="key band" />
             <span class="clip">{band.name}</span>
-            <b>{at === null ? "" : `${props.write(band.low[at] ?? null)} to ${props.write(band.high[at] ?? null)}`}</b>
+            <b>{at === null ? "" : ends(band)}</b>
           </li>
         )}
       </ul>
@@ -288,7 +296,7 @@ function options(
         return first === undefined ? 0 : Math.max(0, Math.min(t.length - 1, Math.floor(((x - first) * 1000) / w)));
       },
       points: {
-        show: kind === "line",
+        ...(kind === "line" ? {} : { show: false }), // uPlot makes them itself, unless anything is said here
         size: 7,
         fill: (_u, i) => css(`--${drawn.series[i - 1]?.tone ?? "accent"}`),
         stroke: surface,
