@@ -52,11 +52,17 @@ static void add_count(struct buf *to, const char *name, const struct cell *c) {
     put_key(to, name), put_int(to, c ? (int64_t)c->count : 0);
 }
 
+/* Those that were stored, and of all how many servers only counted. */
+static void add_errors(struct buf *to, const struct cell *stored, uint64_t counted) {
+    put_key(to, "errors"), put_int(to, (int64_t)((stored ? stored->count : 0) + counted));
+    put_key(to, "errors_counted"), put_int(to, (int64_t)counted);
+}
+
 static void add_totals(struct buf *to, const char *name, const struct group_list *list, uint64_t failures) {
     const struct cell *c = list->groups[0].cells;
     put_key(to, name), put_object(to);
     add_count(to, "inferences", &c[STATS_INFERENCES]);
-    put_key(to, "errors"), put_int(to, (int64_t)(c[STATS_ERRORS].count + failures));
+    add_errors(to, &c[STATS_ERRORS], failures);
     add_count(to, "detections", &c[STATS_DETECTIONS]);
     add_count(to, "empty", &c[STATS_EMPTY]);
     put_key(to, "monitoring"), put_object(to);
@@ -87,8 +93,7 @@ static void add_series(struct buf *to, const struct plan *p, const struct group_
         put_object(to);
         put_key(to, "time"), put_time(to, t);
         add_count(to, "inferences", c ? &c[STATS_INFERENCES] : NULL);
-        put_key(to, "errors");
-        put_int(to, (int64_t)((c ? c[STATS_ERRORS].count : 0) + errors_at(x, t / k->width_us)));
+        add_errors(to, c ? &c[STATS_ERRORS] : NULL, errors_at(x, t / k->width_us));
         add_count(to, "detections", c ? &c[STATS_DETECTIONS] : NULL);
         add_number(to, "avg_confidence", c ? &c[STATS_CONFIDENCE] : NULL);
         add_number(to, "avg_latency_s", c ? &c[STATS_LATENCY] : NULL);
@@ -183,7 +188,7 @@ static void add_model(struct buf *to, const struct model *m) {
     add_text(to, "model_name", named->known, named->text);
     add_count(to, "inferences", &c[STATS_INFERENCES]);
     put_key(to, "prev_inferences"), put_int(to, (int64_t)inferences(m->before));
-    put_key(to, "errors"), put_int(to, (int64_t)(c[STATS_ERRORS].count + m->failures));
+    add_errors(to, &c[STATS_ERRORS], m->failures);
     add_count(to, "detections", &c[STATS_DETECTIONS]);
     add_number(to, "avg_confidence", &c[STATS_CONFIDENCE]);
     add_number(to, "median_confidence", &c[STATS_CONFIDENCE_P50]);

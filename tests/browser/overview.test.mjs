@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
-import { beginSignedIn, digits, fill, settled, until, visit } from "./support.mjs";
+import { beginSignedIn, digits, fill, KEY, settled, until, visit } from "./support.mjs";
 
 let server, origin, page, tab;
 
@@ -139,6 +139,35 @@ test("a change against an empty period is new", async () => {
     to = new Date(now + 60_000).toISOString();
   await visit(page, origin, `/ui/?${new URLSearchParams({ from, to })}`);
   assert.match(await tile("Total requests").locator(".delta").innerText(), /new/);
+});
+
+test("of errors, inferences open the list and what servers counted the failures: each number just its own", async () => {
+  const details = { error: "no such model", error_type: "ModelNotFound", error_status_code: 404 },
+    failure = { timestamp_start: (now - 3_600_000) * 1e6, exec_session_id: "a", hostname: "5bce9", api_key: KEY };
+  await server.api("/usage/inference", {
+    method: "POST",
+    body: ["weld/11", "weld/11", "gone/1"].map((resource_id, i) => ({
+      ...{ ...failure, resource_id, category: "model", processed_frames: 1 },
+      timestamp_start: failure.timestamp_start + i * 1e9,
+      resource_details: JSON.stringify(details),
+    })),
+  });
+  const weld = table().locator("tbody tr", { hasText: "weld/11" }).locator("td").nth(3);
+  for (const [where, texts] of [
+    [tile("Errors"), ["5", "3"]],
+    [weld, ["5", "2"]],
+  ]) {
+    for (const [i, wanted] of texts.entries()) {
+      await visit(page, origin, `/ui/?${window}`);
+      const links = where === weld ? weld.getByRole("link") : where.locator("a.value");
+      assert.deepEqual(await links.allInnerTexts(), texts);
+      await links.nth(i).click();
+      if (i === 0) await until(total, Number(wanted), "inferences with an error");
+      else await page.getByRole("heading", { name: /Failures that servers counted.* 3 of models/ }).waitFor();
+    }
+  }
+  const failed = page.getByRole("region", { name: "Failures by model" }).locator("tr", { hasText: "weld/11" });
+  assert.equal(await failed.locator("td").nth(1).innerText(), "2");
 });
 
 test("nothing went wrong on the way, and nobody else was asked", () => {

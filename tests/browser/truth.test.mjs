@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
-import { beginSignedIn, digits, simulate, until, visit } from "./support.mjs";
+import { beginSignedIn, digits, settled, simulate, until, visit } from "./support.mjs";
 import { groupBy, mean, quantile, readTruth, sum, sums, tally } from "./truth.mjs";
 import { agree, BIN, changed, confidence, count, seconds } from "./written.mjs";
 
@@ -78,11 +78,28 @@ for (const counting of ["inference", "monitoring"]) {
     agree(await tile("Errors", ".value"), current.errors, failed(now), count, "errors");
     agree(await was("Errors"), previous.errors, failed(earlier), count, "errors before");
     assert.match(await tile("Errors", ".note"), new RegExp(`· ${count(failed(now))} only counted by servers`));
-    // None of them is an inference: the number opens what is known of them.
-    const errors = page.locator(".tile", { hasText: "Errors" }).locator("a.value");
-    assert.match(await errors.getAttribute("href"), /^\/ui\/fleet\?/);
+    // None of them is an inference: the number opens what is known of them, where it stands again.
+    for (const [what, window] of [
+      [".value", now],
+      [".delta a", earlier],
+    ]) {
+      await visit(page, origin, `/ui/?${at({ count: counting })}`);
+      await page.locator(".tile", { hasText: "Errors" }).locator(what).click();
+      await until(failures, failed(window), `the failures behind ${what}`);
+    }
   });
 }
+
+// How many failures the page Fleet tells of, once it has been led there.
+const failures = async () => {
+  await page.waitForURL(/\/ui\/fleet\?.*#failures$/);
+  await settled(page);
+  await page.waitForFunction(() => {
+    const box = document.querySelector("#failures h2")?.getBoundingClientRect();
+    return box && box.top >= 0 && box.bottom < innerHeight;
+  });
+  return digits(/([\d,]+) of models/.exec(await page.locator("#failures h2").innerText())[1]);
+};
 
 async function checkModels(shown, filter, rows, rowsBefore) {
   const { models } = await get("stats", { ...now, filter, bucket: 86_400 });
@@ -123,6 +140,36 @@ test("the table of models, on the overview and on its own page, also with a filt
     within(now).filter(night),
     within(earlier).filter(night),
   );
+});
+
+test("a model's errors, which servers counted, open the failures where that number stands again", async () => {
+  for (const link of ["/ui/", "/ui/models"]) {
+    const models = [...groupBy(within(now, truth.failures), f => f.model_id).keys()].slice(0, 2);
+    assert.equal(models.length, 2);
+    for (const model of models) {
+      const wanted = failed(now, f => f.model_id === model);
+      await visit(page, origin, `${link}?${at()}`);
+      const row = page.getByRole("region", { name: "Table of models" }).locator("tbody tr", { hasText: model });
+      assert.equal(digits(await row.locator("td").nth(3).innerText()), wanted, model);
+      await row.locator("td").nth(3).getByRole("link").click();
+      assert.equal(await failures(), failed(now));
+      assert.equal((await table("Failures by model")).get(model)[1].text, count(wanted), model);
+    }
+  }
+});
+
+test("a point of the chart of errors opens the failures of its time", async () => {
+  await visit(page, origin, `/ui/?${at()}`);
+  const chart = page.getByRole("slider", { name: /^Errors/ });
+  await chart.focus();
+  await page.keyboard.press("Home");
+  const counted = async () => digits(/counted by servers: ([\d,]+)/.exec(await chart.getAttribute("aria-valuetext"))[1]);
+  while (!(await counted())) await page.keyboard.press("ArrowRight");
+  const wanted = await counted();
+  await page.keyboard.press("Enter");
+  assert.equal(await failures(), wanted);
+  const [from, to] = ["from", "to"].map(end => new URL(page.url()).searchParams.get(end));
+  assert.equal(wanted, failed({ from, to }));
 });
 
 test("the overview, broken down by a metadata field and by class", async () => {
@@ -320,8 +367,8 @@ test("fleet: each device's work, and what failed by model, kind and host", async
     assert.equal(cells[8].text, seconds(a.latency), `${d.device_id}: time`);
   }
   agree(await tile("Errors", ".value"), sum(devices.map(d => d.errors)), failed(now), count, "errors");
-  await page.locator(".tile", { hasText: "Errors" }).locator("button.value").click();
-  await page.waitForFunction(() => document.getElementById("failures").getBoundingClientRect().top < innerHeight / 2);
+  await page.locator(".tile", { hasText: "Errors" }).locator("a.value").click();
+  assert.equal(await failures(), failed(now));
   assert.equal(await tile("Alive", ".value"), `${devices.filter(d => !d.silent).length} of ${devices.length}`);
   const told = await get("errors", now);
   for (const [title, list, key, own] of [

@@ -80,11 +80,15 @@ def test_they_are_errors_in_the_statistics_but_no_requests(server):
     send(server, [failed(1), failed(2), failed(3, resource_id="never/1"), failed(4, timestamp_start=now)])
     got = stats(server)
     assert got["current"]["inferences"] == 2 and got["current"]["errors"] == 4 and got["previous"]["errors"] == 0
-    assert {m["model_id"]: (m["inferences"], m["errors"]) for m in got["models"]} == {"coco/24": (2, 3), "never/1": (0, 1)}
+    counts = ("inferences", "errors", "errors_counted")
+    assert {m["model_id"]: tuple(m[k] for k in counts) for m in got["models"]} == {"coco/24": (2, 3, 2), "never/1": (0, 1, 1)}
+    assert [got[w]["errors_counted"] for w in ("current", "previous")] == [3, 0]
+    assert [s["errors_counted"] for s in got["series"] if s["time"] == MINUTE] == [3] == [sum(s["errors_counted"] for s in got["series"])]
     assert sum(s["errors"] for s in got["series"]) == 4 and {s["time"]: s["errors"] for s in got["series"]}[MINUTE] == 3
     later = stats(server, **{"from": SPAN["to"], "to": "2026-11-21T21:00:00Z"})
-    assert later["previous"]["errors"] == 4 and later["current"]["errors"] == 0
-    assert stats(server, filter="model:coco/24")["current"]["errors"] == 1  # a filter asks for what failures don't have
+    assert later["previous"]["errors"] == 4 and later["current"]["errors"] == 0 and later["previous"]["errors_counted"] == 3
+    filtered = stats(server, filter="model:coco/24")["current"]
+    assert (filtered["errors"], filtered["errors_counted"]) == (1, 0)  # a filter asks for what failures don't have
 
 
 def test_what_is_around_a_model_is_shown_but_not_counted_twice(server):

@@ -106,6 +106,7 @@ export interface Fields {
 export interface Totals {
   inferences: number | null;
   errors: number | null;
+  errorsCounted: number; // of these, by servers: they are no inferences
   detections: number | null;
   monitoring: { confidence: number | null; latency: number | null };
   perInference: { confidence: number | null; latency: number | null };
@@ -119,6 +120,7 @@ export interface Bucket {
   time: number;
   inferences: number;
   errors: number;
+  errorsCounted: number;
   confidence: number | null;
   latency: number | null;
 }
@@ -129,6 +131,7 @@ export interface Model {
   inferences: number | null;
   previous: number | null;
   errors: number | null;
+  errorsCounted: number;
   detections: number | null;
   confidence: number | null;
   median: number | null;
@@ -261,6 +264,7 @@ function totals(raw: unknown): Totals {
   return {
     inferences: number(t["inferences"]),
     errors: number(t["errors"]),
+    errorsCounted: number(t["errors_counted"]) ?? 0,
     detections: number(t["detections"]),
     monitoring: { confidence: number(monitoring["avg_confidence"]), latency: number(monitoring["avg_response_time"]) },
     perInference: { confidence: number(per["avg_confidence"]), latency: number(per["avg_latency_s"]) },
@@ -291,6 +295,7 @@ export function stats(raw: unknown): Stats {
                 time,
                 inferences: number(b["inferences"]) ?? 0,
                 errors: number(b["errors"]) ?? 0,
+                errorsCounted: number(b["errors_counted"]) ?? 0,
                 confidence: number(b["avg_confidence"]),
                 latency: number(b["avg_latency_s"]),
               },
@@ -304,6 +309,7 @@ export function stats(raw: unknown): Stats {
         inferences: number(m["inferences"]),
         previous: number(m["prev_inferences"]),
         errors: number(m["errors"]),
+        errorsCounted: number(m["errors_counted"]) ?? 0,
         detections: number(m["detections"]),
         confidence: number(m["avg_confidence"]),
         median: number(m["median_confidence"]),

@@ -54,7 +54,8 @@ export function useRoute(): Route {
       if (a.origin !== location.origin || !/^\/ui(\/|$)/.test(a.pathname) || a.target || a.hasAttribute("download"))
         return;
       e.preventDefault();
-      navigate(a.pathname + a.search);
+      navigate(a.pathname + a.search + a.hash);
+      if (a.hash) document.getElementById(a.hash.slice(1))?.scrollIntoView({ block: "start" });
     };
     addEventListener("popstate", update);
     moved.addEventListener("moved", update);

@@ -5,9 +5,12 @@ import { compact, confidence, count, plural, seconds } from "../format";
 import { bucketWindow } from "../series";
 import { navigate } from "../state";
 import { inferencesLink, type Counting } from "../url";
+import { failuresLink } from "./errors";
 import { narrowed, partClauses, type Numbers, type Part, type Series } from "./load";
 
 const TONES: Tone[] = ["c0", "c1", "c2", "c3", "c4", "c5", "c6"];
+
+const COUNTED = "counted by servers";
 
 export function toneOf(p: Part, i: number): Tone {
   return p.other || p.value === null ? "c7" : TONES[i % TONES.length]!;
@@ -67,6 +70,19 @@ export function Charts({
     onZoom: (a: number, b: number) =>
       onZoom(new Date(Math.max(a, from)).toISOString(), new Date(Math.min(b, to)).toISOString()),
   };
+  // What servers counted is a part of its own: it opens what is known of it, which is no inference.
+  const counted = numbers?.counted ?? [],
+    any = !split && counted.some(n => n > 0);
+  const errors = (): Line[] => {
+    const [all, ...compared] = lines("errors", "errors", "alert");
+    if (!all || !any) return lines("errors", "errors", "alert");
+    const stored = { ...all, values: all.values.map((v, i) => (v ?? 0) - (counted[i] ?? 0)) };
+    return [stored, { name: COUNTED, values: counted, tone: "c0" }, ...compared];
+  };
+  const openErrors = (i: number, line: Line) =>
+    line.name === COUNTED
+      ? navigate(failuresLink(bucketWindow(times[i] ?? from, width, from, to)))
+      : open("has:error")(i, line);
   const whole = { whole: true, axis: (v: number) => compact(v) };
   const by = split ? " by " + (split.by.startsWith("metadata.") ? split.by.slice(9) : split.by) : "";
   return (
@@ -120,10 +136,10 @@ export function Charts({
         title={`Errors${by}`}
         file="errors"
         kind="bars"
-        lines={lines("errors", "errors", "alert")}
+        lines={errors()}
         height={148}
         write={v => plural(v ?? 0, "error")}
-        onOpen={open("has:error")}
+        onOpen={openErrors}
       />
     </section>
   );

@@ -31,7 +31,7 @@ export interface Numbers {
   times: number[]; // ms
   width: number; // ms
   series: Series;
-  stored: number | null; // errors that are inferences; servers count others, of which nothing else is known
+  counted: number[]; // errors that servers counted, of `series.errors`: no inferences, nothing else is known of them
   compared: Series | null; // of the range that was chosen to compare with, moved onto this one
   earlier: Window; // what `previous` is of
   split: Split | null;
@@ -117,10 +117,7 @@ export function useNumbers(
     const current: Plan = {
       ...w,
       filter,
-      groups: [
-        { by: [timeKey(bucket * 1000)], measures: COLUMNS, limit: 10_000 },
-        { by: [], measures: ["errors"] },
-      ],
+      groups: [{ by: [timeKey(bucket * 1000)], measures: COLUMNS, limit: 10_000 }],
     };
     if (by)
       current.groups.push(
@@ -163,10 +160,10 @@ export function useNumbers(
       times,
       width: bucket * 1000,
       series,
-      stored: number(groups[1]?.rows[0]?.[0]),
+      counted: stats.series.map(b => b.errorsCounted),
       compared: compare && columnsOf(other[before - 1]?.rows ?? [], 1, times, shift),
       earlier,
-      split: by ? splitOf(by, groups.slice(2), other, times) : null,
+      split: by ? splitOf(by, groups.slice(1), other, times) : null,
       more: groups.slice(asked),
       moreBefore: other.slice(before),
     };

@@ -100,7 +100,7 @@ export function NumbersPage({
       {data?.split && splits && (
         <SplitTable
           split={data.split}
-          uncounted={Math.max(0, (data.stats.current.errors ?? 0) - (data.stored ?? 0))}
+          uncounted={data.stats.current.errorsCounted}
           none={none}
           link={now}
           filter={scope.filter}

@@ -6,7 +6,8 @@ import { change, compact, confidence, count, NONE, seconds, type Delta } from ".
 import { DataTable, type Sort, type TableColumn } from "../table";
 import { Ago, Pick } from "../ui";
 import { modelLink, type Scope } from "../url";
-import { partClauses, type Split } from "./load";
+import { Errors, failuresLink } from "./errors";
+import { partClauses, type Split, type Window } from "./load";
 import { toneOf } from "./charts";
 import { MARK } from "./tiles";
 
@@ -32,6 +33,7 @@ const ratio = (now: number | null, before: number | null): number | null =>
 export function Models({
   models,
   none,
+  window,
   link,
   scope,
   onFilter,
@@ -41,6 +43,7 @@ export function Models({
 }: {
   models: Model[] | null;
   none: boolean; // nothing at all happened in the range before
+  window: Window | null;
   link: Link;
   scope: Scope;
   onFilter: (f: string) => void;
@@ -94,7 +97,18 @@ export function Models({
       numeric: true,
       sortable: true,
       value: m => m.errors,
-      cell: m => (m.errors ? <a href={link(clause(m), "has:error")}>{count(m.errors)}</a> : count(m.errors)),
+      cell: m =>
+        m.errors ? (
+          <Errors
+            all={m.errors}
+            counted={m.errorsCounted}
+            list={link(clause(m), "has:error")}
+            failures={failuresLink(window)}
+            kind="wrong"
+          />
+        ) : (
+          count(m.errors)
+        ),
     },
     {
       id: "confidence",

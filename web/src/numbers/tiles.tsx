@@ -2,7 +2,8 @@
 import type { ComponentChildren } from "preact";
 import { Spark } from "../chart";
 import { change, compact, confidence, count, NONE, seconds, span, type Delta } from "../format";
-import { ANY, fleetLink, inferencesLink, type Compare, type Counting, type Scope } from "../url";
+import { inferencesLink, type Compare, type Counting, type Scope } from "../url";
+import { COUNTED, Errors, failuresLink } from "./errors";
 import { narrowed, type Numbers } from "./load";
 
 export const EXPLAINED: Record<Counting, string> = {
@@ -60,10 +61,9 @@ export function Tiles({
   const delta = (a: number | null | undefined, b: number | null | undefined) => change(a ?? null, b ?? null, none);
   const series = numbers?.series,
     against = againstWhat(numbers, compare);
-  const inside = current?.errors != null && numbers?.stored != null ? Math.max(0, current.errors - numbers.stored) : 0,
-    counted = outside ?? inside;
-  // Failures that inference servers counted and did not send as inferences are on the page Fleet.
-  const failures = fleetLink({ ...ANY, from: numbers?.window.from ?? null, to: numbers?.window.to ?? null });
+  const inside = current?.errorsCounted ?? 0,
+    counted = outside ?? inside,
+    failures = failuresLink(numbers?.window);
   const share =
     current?.inferences && current.errors !== null
       ? `${((current.errors / current.inferences) * 100).toFixed(2)} % of requests`
@@ -76,14 +76,22 @@ export function Tiles({
     wasText: string,
     note: ComponentChildren,
     spark: ComponentChildren,
-    href = now(...clauses),
+    errors = false,
   ) => (
     <section class="tile">
       <h2>{label}</h2>
       {value === null ? (
         <span class="value waiting">{NONE}</span>
+      ) : errors ? (
+        <Errors
+          all={current?.errors ?? null}
+          counted={inside}
+          list={now(...clauses)}
+          failures={failures}
+          kind="value"
+        />
       ) : (
-        <a class="value" href={href} title="Open what is behind this number">
+        <a class="value" href={now(...clauses)} title="Open what is behind this number">
           {value}
         </a>
       )}
@@ -95,6 +103,17 @@ export function Tiles({
             </b>{" "}
             {d.kind === "new" ? (
               <span>nothing {compare ? "in what it is compared with" : "in the period before"}</span>
+            ) : errors ? (
+              <>
+                was{" "}
+                <Errors
+                  all={previous?.errors ?? null}
+                  counted={previous?.errorsCounted ?? 0}
+                  list={before(...clauses)}
+                  failures={failuresLink(numbers?.earlier)}
+                  kind="quiet"
+                />
+              </>
             ) : (
               <a class="quiet" href={before(...clauses)}>
                 was {wasText}
@@ -151,22 +170,16 @@ export function Tiles({
         delta(current?.errors, previous?.errors),
         count(previous?.errors ?? null),
         <>
-          <a class="quiet" href={now("has:error")}>
-            {share}
-          </a>
+          {share}
           {counted > 0 && (
-            <a
-              class="quiet"
-              href={failures}
-              title="Failures that inference servers counted and did not send as inferences: they are on the page Fleet"
-            >
+            <a class="quiet" href={failures} title={COUNTED}>
               {" "}
               · {count(counted)} {outside === undefined ? "only" : "more"} counted by servers
             </a>
           )}
         </>,
         <Spark values={series?.errors ?? []} kind="bars" tone="alert" />,
-        inside > 0 && inside === current?.errors ? failures : undefined,
+        true,
       )}
     </section>
   );

@@ -193,6 +193,11 @@ function Failed({ failed, window, onZoom }: { failed: Failures; window: Window; 
   const from = Date.parse(window.from),
     to = Date.parse(window.to),
     width = failed.bucket * 1000;
+  const box = useRef<HTMLElement>(null);
+  // A number of failures elsewhere leads to here.
+  useEffect(() => {
+    if (location.hash === "#failures") box.current?.scrollIntoView({ block: "start" });
+  }, [window.from, window.to]);
   const zoom = (a: number, b: number) => onZoom({ from: iso(Math.max(a, from)), to: iso(Math.min(b, to)) });
   const table = (title: string, what: string, rows: Counted[]) => {
     const columns: TableColumn<Counted>[] = [
@@ -254,7 +259,7 @@ function Failed({ failed, window, onZoom }: { failed: Failures; window: Window; 
     );
   };
   return (
-    <section class="block" id="failures">
+    <section class="block" id="failures" ref={box}>
       <h2>
         Failures that servers counted{" "}
         <span class="sub">

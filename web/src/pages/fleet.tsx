@@ -5,6 +5,7 @@ import { clauseFor } from "../filter";
 import { FilterBar } from "../filterbar";
 import { device, rowsOf, urgency, type Row } from "../fleet";
 import { ago, change, compact, confidence, count, NONE, parse, plural, seconds, stamp } from "../format";
+import { Errors } from "../numbers/errors";
 import { narrowed, windowFor, type Window } from "../numbers/load";
 import { Changed, sortOf, sortText } from "../numbers/tables";
 import { SaveView } from "../settings/views";
@@ -124,8 +125,6 @@ function NoFleet() {
   );
 }
 
-const toFailures = () => document.getElementById("failures")?.scrollIntoView({ block: "start" });
-
 // What an engineer wants to know before anything else: who is missing.
 function Summary({ fleet, scope }: { fleet: Fleet | null; scope: Scope }) {
   const now = useNow(),
@@ -186,23 +185,22 @@ function Summary({ fleet, scope }: { fleet: Fleet | null; scope: Scope }) {
       </section>
       <section class={errors ? "tile bad" : "tile"}>
         <h2>Errors</h2>
-        {errors > 0 && failed === 0 ? (
-          <button type="button" class="value" onClick={toFailures}>
-            {compact(errors)}
-          </button>
+        {fleet ? (
+          <Errors
+            all={errors}
+            counted={errors - failed}
+            list={link(fleet.window, "has:error")}
+            failures="#failures"
+            kind="value"
+          />
         ) : (
-          <a class="value" href={link(fleet?.window, "has:error")}>
-            {fleet ? compact(errors) : NONE}
-          </a>
+          <span class="value">{NONE}</span>
         )}
         <p class="note">
           in the range above
           {errors > failed && (
             <>
-              ,{" "}
-              <button type="button" class="link" onClick={toFailures}>
-                {failed ? `${count(errors - failed)} only` : "all"} counted by servers
-              </button>
+              , {failed ? `${count(errors - failed)} only` : "all"} counted by servers
             </>
           )}
           {unserved.length > 0 && `; ${plural(unserved.length, "device")} ask for what isn't served here`}
@@ -325,14 +323,14 @@ function Devices({
       help: "Inferences with an error, and failures that its servers counted",
       value: r => r.work.errors,
       cell: r =>
-        r.work.errors && !r.work.failed ? (
-          <span class="wrong" title="Counted by its servers: they are no inferences, see the failures below">
-            {count(r.work.errors)}
-          </span>
-        ) : r.work.errors ? (
-          <a class="wrong" href={link(fleet!.window, clause(r), "has:error")}>
-            {count(r.work.errors)}
-          </a>
+        r.work.errors ? (
+          <Errors
+            all={r.work.errors}
+            counted={r.work.errors - r.work.failed}
+            list={link(fleet!.window, clause(r), "has:error")}
+            failures="#failures"
+            kind="wrong"
+          />
         ) : (
           count(r.work.errors)
         ),

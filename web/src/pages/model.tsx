@@ -527,6 +527,7 @@ export function ModelsPage({ scope, sort }: { scope: Scope; sort: string | null 
     async (signal): Promise<Stats> =>
       api.stats(ws, { filter: scope.filter, ...windowFor(seen), bucket: 7 * 86_400 }, signal),
   );
+  const window = data?.from && data.to ? { from: data.from, to: data.to } : null;
   const go = (s: Scope, by = sort) => navigate(modelsLink(s, by), { replace: by !== sort });
   const now = (...clauses: string[]) =>
     inferencesLink({
@@ -544,7 +545,7 @@ export function ModelsPage({ scope, sort }: { scope: Scope; sort: string | null 
           now={() => ({ from: data?.from ?? null, to: data?.to ?? null })}
           onScope={s => go(s)}
         />
-        <AnySimulated window={data?.from && data.to ? { from: data.from, to: data.to } : null} filter={scope.filter} />
+        <AnySimulated window={window} filter={scope.filter} />
         <AsOf iso={data?.asOf ?? null} failed={error !== null} />
       </header>
       <FilterBar scope={seen} error={error} onFilter={filter => go({ ...scope, filter })} />
@@ -562,6 +563,7 @@ export function ModelsPage({ scope, sort }: { scope: Scope; sort: string | null 
           <Models
             models={data?.models ?? null}
             none={data?.previous.inferences === 0}
+            window={window}
             link={now}
             scope={scope}
             onFilter={filter => go({ ...scope, filter })}

@@ -62,6 +62,7 @@ export function Overview({ scope, view }: { scope: Scope; view: View }) {
             <Models
               models={data?.stats.models ?? null}
               none={data?.stats.previous.inferences === 0}
+              window={data?.window ?? null}
               link={linksOf(data, scope.filter, view.compare).now}
               scope={scope}
               onFilter={onFilter}
