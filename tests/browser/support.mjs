@@ -184,10 +184,9 @@ export const browse = () =>
 export const elsewhere = [];
 
 // A page in which every request to another host is refused and remembered, and so is everything that goes wrong in it.
-export async function open(browser, origin, { scheme = "light", width = 1440, height = 900 } = {}) {
+export async function open(browser, origin, { width = 1440, height = 900 } = {}) {
   const context = await browser.newContext({
     viewport: { width, height },
-    colorScheme: scheme,
     timezoneId: "Europe/Berlin",
     locale: "en-GB",
   });
