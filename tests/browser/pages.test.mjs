@@ -203,6 +203,55 @@ test("columns are chosen, ordered and kept in the URL", async () => {
   assert.deepEqual(await heads(), wanted);
 });
 
+test("columns out of sight are drawn when they are scrolled to, printed or copied", async () => {
+  const ids = "time,model,classes,confidence,latency,device,source,id,received,source_info,size,m.count".split(",");
+  await visit(page, origin, `/ui/inferences?filter=count>=10+count<=20+-has:error&columns=${ids}`);
+  const table = page.locator(".table.tall"),
+    row = table.locator("tr[data-row]").first(),
+    cell = place => row.locator(`td[aria-colindex="${place}"]`),
+    last = ids.length + 1;
+  assert.equal(await table.locator("table").getAttribute("aria-colcount"), String(last));
+  assert.equal(await row.getAttribute("aria-rowindex"), "2");
+  assert.equal(await cell(last).count(), 0, "not drawn");
+  const drawn = await row.locator("td[aria-colindex]").count();
+
+  await tab.context.grantPermissions(["clipboard-read", "clipboard-write"]);
+  await page.evaluate(() => navigator.clipboard.writeText("empty"));
+  await page.getByRole("button", { name: "Copy Inferences, newest first as PNG" }).click();
+  await page.locator(".exports .said", { hasText: "Copied" }).waitFor();
+  const ink = await page.evaluate(async () => {
+    const [item] = await navigator.clipboard.read(),
+      picture = await createImageBitmap(await item.getType("image/png")),
+      draw = new OffscreenCanvas(picture.width, picture.height).getContext("2d");
+    draw.drawImage(picture, 0, 0);
+    // Between two lines, under the last head: two pixels for each of the page's.
+    const { data } = draw.getImageData(picture.width - 256, (36 + 24 + 4) * 2, 200, 32);
+    return new Set(new Uint32Array(data.buffer)).size;
+  });
+  assert.ok(ink > 1, "the picture has the last column");
+  await until(() => row.locator("td[aria-colindex]").count(), drawn, "as before");
+
+  await page.evaluate(() => dispatchEvent(new Event("beforeprint")));
+  await until(() => row.locator("td[aria-colindex]").count(), last, "on paper");
+  await page.evaluate(() => dispatchEvent(new Event("afterprint")));
+  await until(() => row.locator("td[aria-colindex]").count(), drawn, "as before");
+
+  await table.evaluate(t => (t.scrollLeft = t.scrollWidth));
+  await until(() => cell(last).innerText(), "20", "the last column");
+  assert.equal(await cell(2).count(), 0, "out of sight on the left");
+  assert.equal(await cell(1).locator("a.row").count(), 1, "what opens a row is always there");
+  for (const place of [last, last - 1, last - 4]) {
+    const head = await table.locator("thead th").nth(place - 1).boundingBox(),
+      under = await cell(place).boundingBox();
+    assert.deepEqual([under.x, under.width], [head.x, head.width], `column ${place} stands under its head`);
+  }
+  await table.evaluate(t => (t.scrollLeft = 0));
+  const classes = table.locator("tr[data-row]").nth(1).locator('td[aria-colindex="4"]');
+  await classes.hover();
+  await classes.getByRole("button", { name: "bottle" }).click();
+  await page.waitForURL(/class%3Abottle/);
+});
+
 test("keyboard: j, k, enter; then previous and next within the list", async () => {
   await visit(page, origin, "/ui/inferences?filter=model:bottles");
   const hrefs = await page.locator("a.row").evaluateAll(l => l.slice(0, 3).map(a => a.pathname));

@@ -1,12 +1,10 @@
 // The columns an inference can be listed with: its own, and one for each metadata field.
-import type { ComponentChildren } from "preact";
-import { useState } from "preact/hooks";
 import type { Inference, Value } from "./api";
 import { clauseFor, metadataName, withClause } from "./filter";
-import { confidence, NONE, seconds } from "./format";
+import { confidence, NONE, parse, seconds, stamp, utcStamp } from "./format";
 import { simulated, Simulated } from "./simulated";
-import type { TableColumn } from "./table";
-import { Pick, Shown, Time } from "./ui";
+import type { Drawn, TableColumn } from "./table";
+import { Pick } from "./ui";
 
 export interface Context {
   filter: string;
@@ -17,55 +15,61 @@ export interface Column extends TableColumn<Inference> {
   hidden?: boolean; // not shown until chosen
 }
 
-// A value with its two buttons, which are made when the pointer is there.
-function Picked({
-  field,
-  value,
-  context,
-  children,
-}: {
-  field: string;
-  value: Value;
-  context: Context;
-  children: ComponentChildren;
-}) {
-  const [over, setOver] = useState(false);
-  return (
-    <span class="picked" onPointerEnter={() => setOver(true)} onPointerLeave={() => setOver(false)}>
-      <span class="clip" title={String(value)}>
-        {children}
-      </span>
-      {over && <Pick tab={false} field={field} value={value} filter={context.filter} onFilter={context.onFilter} />}
-    </span>
-  );
-}
+// A row of the list has as few elements as can be, since so many are made while one scrolls: a value is its cell's
+// text, and what one can do with it is made when the pointer is there.
+const plain = (of: (r: Inference) => Value | null): Drawn<Inference> => ({
+  cell: r => {
+    const v = of(r);
+    return v === null ? NONE : v === "" ? "empty text" : String(v);
+  },
+  // A number or a boolean is told from the same text by its type's mark.
+  look: r => {
+    const v = of(r);
+    return v === null || v === "" ? "none" : typeof v === "string" ? undefined : `typed ${typeof v}`;
+  },
+  tip: r => {
+    const v = of(r);
+    if (typeof v === "string") return v;
+    return v === null ? undefined : `${v} (${typeof v === "number" ? "number" : "true or false"})`;
+  },
+});
 
-const none = <span class="none">{NONE}</span>;
+const picked = (field: string, of: (r: Inference) => Value | null, context: Context): Drawn<Inference> => {
+  const { cell, ...drawn } = plain(of);
+  return { ...drawn, cell: (r, over) => (over ? [cell(r, over), pick(field, of(r), context)] : cell(r, over)) };
+};
+
+const pick = (field: string, value: Value | null, { filter, onFilter }: Context) =>
+  value !== null && <Pick tab={false} field={field} value={value} filter={filter} onFilter={onFilter} />;
+
+const moment = (of: (r: Inference) => string | null): Drawn<Inference> => ({
+  cell: r => {
+    const d = parse(of(r));
+    return d ? <time dateTime={of(r)!}>{stamp(d)}</time> : NONE;
+  },
+  look: r => (parse(of(r)) ? undefined : "none"),
+  tip: r => {
+    const d = parse(of(r));
+    return d ? utcStamp(d) : undefined;
+  },
+});
 
 // Such rows stand above what is really the newest.
 const ahead = (r: Inference) =>
   r.clockSuspect || (r.time !== null && r.received !== null && Date.parse(r.time) - Date.parse(r.received) > 600_000);
 
 export function ownColumns(context: Context): Column[] {
-  const text = (field: string, of: (r: Inference) => string | null) => (r: Inference) => {
-    const v = of(r);
-    return v === null ? (
-      none
-    ) : (
-      <Picked field={field} value={v} context={context}>
-        {v}
-      </Picked>
-    );
-  };
+  const time = moment(r => r.time ?? r.received);
   return [
     {
       id: "time",
       title: "Time",
       width: 228,
       value: r => r.time ?? r.received,
+      ...time,
       cell: r => (
         <>
-          <Time iso={r.time ?? r.received} />
+          {time.cell(r, false)}
           {r.partial && (
             <abbr class="mark" title="From a source that sends a part of the record only">
               {" "}
@@ -92,26 +96,19 @@ export function ownColumns(context: Context): Column[] {
       title: "Model",
       width: 192,
       value: r => r.model,
-      cell: r =>
-        r.model === null ? (
-          none
-        ) : (
-          <Picked field="model" value={r.model} context={context}>
-            {r.model}
-            {r.modelName && <span class="sub"> ({r.modelName})</span>}
-          </Picked>
-        ),
+      ...plain(r => r.model),
+      cell: (r, over) => [
+        r.model ?? NONE,
+        r.model && r.modelName && <span class="sub"> ({r.modelName})</span>,
+        over && pick("model", r.model, context),
+      ],
     },
     {
       id: "classes",
       title: "Classes",
       width: 200,
-      value: r =>
-        r.error ??
-        countClasses(r)
-          .map(([c, n]) => `${c} × ${n}`)
-          .join(", "),
-      cell: r => <Classes row={r} context={context} />,
+      value: r => r.error ?? classesOf(r),
+      ...classes(context),
     },
     {
       id: "confidence",
@@ -130,19 +127,16 @@ export function ownColumns(context: Context): Column[] {
       value: r => r.latency,
       cell: r => seconds(r.latency),
     },
-    { id: "device", title: "Device", width: 128, value: r => r.device, cell: text("device", r => r.device) },
-    { id: "source", title: "Source", width: 112, value: r => r.source, cell: text("source", r => r.source) },
+    { id: "device", title: "Device", width: 128, value: r => r.device, ...picked("device", r => r.device, context) },
+    { id: "source", title: "Source", width: 112, value: r => r.source, ...picked("source", r => r.source, context) },
     {
       id: "id",
       title: "Inference id",
       width: 288,
       hidden: true,
       value: r => r.id,
-      cell: r => (
-        <span class="clip mono" title={r.id}>
-          {r.id}
-        </span>
-      ),
+      ...plain(r => r.id),
+      look: () => "mono",
     },
     {
       id: "received",
@@ -150,7 +144,7 @@ export function ownColumns(context: Context): Column[] {
       width: 176,
       hidden: true,
       value: r => r.received,
-      cell: r => <Time iso={r.received} />,
+      ...moment(r => r.received),
     },
     {
       id: "source_info",
@@ -158,32 +152,11 @@ export function ownColumns(context: Context): Column[] {
       width: 160,
       hidden: true,
       value: r => r.sourceInfo,
-      cell: text("source_info", r => r.sourceInfo),
+      ...picked("source_info", r => r.sourceInfo, context),
     },
     { id: "index", title: "Index", width: 64, numeric: true, hidden: true, value: r => r.index, cell: r => r.index },
-    {
-      id: "size",
-      title: "Image size",
-      width: 112,
-      hidden: true,
-      value: size,
-      cell: r => size(r) ?? none,
-    },
-    {
-      id: "error",
-      title: "Error",
-      width: 240,
-      hidden: true,
-      value: r => r.error,
-      cell: r =>
-        r.error === null ? (
-          none
-        ) : (
-          <span class="clip" title={r.error}>
-            {r.error}
-          </span>
-        ),
-    },
+    { id: "size", title: "Image size", width: 112, hidden: true, value: size, ...plain(size) },
+    { id: "error", title: "Error", width: 240, hidden: true, value: r => r.error, ...plain(r => r.error) },
   ];
 }
 
@@ -198,16 +171,7 @@ export function metadataColumn(name: string, context: Context): Column {
     width: Math.max(112, Math.min(208, 40 + name.length * 8)),
     metadata: true,
     value: of,
-    cell: r => {
-      const v = of(r);
-      return v === null ? (
-        none
-      ) : (
-        <Picked field={metadataName(name)} value={v} context={context}>
-          <Shown value={v} />
-        </Picked>
-      );
-    },
+    ...picked(metadataName(name), of, context),
   };
 }
 
@@ -224,30 +188,31 @@ export function countClasses(r: Inference): [string, number][] {
   return [...counts].sort((a, b) => b[1] - a[1] || a[0].localeCompare(b[0]));
 }
 
-function Classes({ row, context }: { row: Inference; context: Context }) {
-  if (row.error !== null)
-    return (
-      <span class="clip failed" title={row.error}>
-        <b>Error</b> {row.error}
-      </span>
-    );
-  const all = countClasses(row);
-  if (!all.length) return <span class="none">no detections</span>;
-  return (
-    <span class="clip classes" title={all.map(([c, n]) => `${c} × ${n}`).join(", ")}>
-      {all.slice(0, 4).map(([c, n]) => (
-        <button
-          type="button"
-          tabIndex={-1}
-          key={c}
-          title={`Only class:${c}`}
-          onClick={e => (e.stopPropagation(), context.onFilter(withClause(context.filter, clauseFor("class", c))))}
-        >
-          {c}
-          {n > 1 && <b> {n}</b>}
-        </button>
-      ))}
-      {all.length > 4 && <span class="sub">+{all.length - 4}</span>}
-    </span>
+const classText = ([name, n]: [string, number]) => (n > 1 ? `${name} × ${n}` : name);
+const classesOf = (r: Inference) =>
+  countClasses(r)
+    .map(([c, n]) => `${c} × ${n}`)
+    .join(", ");
+
+// Under the pointer each class is a button.
+function classes(context: Context): Drawn<Inference> {
+  const only = (c: string) => (e: Event) => (
+    e.stopPropagation(), context.onFilter(withClause(context.filter, clauseFor("class", c)))
   );
+  return {
+    cell: (r, over) => {
+      if (r.error !== null) return [<b>Error</b>, ` ${r.error}`];
+      const all = countClasses(r);
+      if (!all.length) return "no detections";
+      if (!over) return all.map(classText).join(", ");
+      return all.map((c, i) => [
+        i > 0 && ", ",
+        <button type="button" tabIndex={-1} title={`Only class:${c[0]}`} onClick={only(c[0])}>
+          {classText(c)}
+        </button>,
+      ]);
+    },
+    look: r => (r.error !== null ? "failed" : r.predictions.length ? undefined : "none"),
+    tip: r => r.error ?? (classesOf(r) || undefined),
+  };
 }

@@ -6,7 +6,7 @@ import { copy, Icon, type IconName } from "./ui";
 
 export interface Source {
   csv: () => string;
-  png: () => HTMLCanvasElement | null;
+  png: () => HTMLCanvasElement | null | Promise<HTMLCanvasElement | null>;
 }
 
 function save(blob: Blob, name: string): void {
@@ -46,7 +46,7 @@ export function Exports({ name, what, source }: { name: string; what: string; so
     say(["csv", "Saved"]);
   };
   const png = async () => {
-    const canvas = source()?.png();
+    const canvas = await source()?.png();
     say(["png", canvas ? await copyPicture(canvas, name) : "Nothing to copy"]);
   };
   const button = (id: string, icon: IconName, label: string, act: () => void) => (

@@ -12,9 +12,9 @@ export interface List {
 }
 
 const moved = new EventTarget();
-let listShown: List | null = null;
+let listShown: (() => List) | null = null;
 
-export function showList(list: List | null): void {
+export function showList(list: (() => List) | null): void {
   listShown = list;
 }
 
@@ -25,7 +25,7 @@ interface Entry {
 
 // `older` says that Back leads to the newer page of the same list.
 export function navigate(link: string, options: { replace?: boolean; list?: List | null; older?: boolean } = {}): void {
-  const list = options.list ?? (link.startsWith("/ui/inference/") ? listShown : null);
+  const list = options.list ?? (link.startsWith("/ui/inference/") ? (listShown?.() ?? null) : null);
   const entry: Entry = { list, older: options.older ?? (options.replace === true && newerIsBehind()) };
   if (options.replace) history.replaceState(entry, "", link);
   else history.pushState(entry, "", link);
@@ -121,7 +121,8 @@ export function useLoad<T>(
   latest.current = load;
   const again = useRef<() => void>(() => undefined);
 
-  useEffect(() => {
+  // Before the page is painted: the server answers meanwhile.
+  useLayoutEffect(() => {
     if (key === null) return undefined;
     const known = remembered.get(key) as T | undefined;
     if (known !== undefined) setState(s => (s.key === key ? s : { key, data: known, error: null }));

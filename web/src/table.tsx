@@ -1,19 +1,16 @@
-// A table: sorted by its heads, columns that can be made wider and moved, rows drawn only where they can be seen.
-// @tanstack/table-core keeps columns, sizes and order, @tanstack/virtual-core which rows are in view; both are without
-// a framework, what is here is how they are drawn. The numbers change in place: while the pointer is over the table its
-// rows keep their order.
+// A table: sorted by its heads, columns that can be made wider and moved; in a tall one rows and columns are drawn only
+// where they can be seen. @tanstack/table-core keeps columns, sizes and order, without a framework; what is here is how
+// they are drawn. The numbers change in place: while the pointer is over the table its rows keep their order.
 import {
   createTable,
   getCoreRowModel,
   getSortedRowModel,
   type ColumnDef,
   type Header,
-  type Row,
   type SortingState,
   type Table,
   type TableState,
 } from "@tanstack/table-core";
-import { elementScroll, observeElementOffset, observeElementRect, Virtualizer } from "@tanstack/virtual-core";
 import { Component, type ComponentChildren, type JSX } from "preact";
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { toCsv, type Cell } from "./csv";
@@ -21,7 +18,14 @@ import { Exports, tablePng } from "./exporting";
 import { useKeys } from "./state";
 import { Icon } from "./ui";
 
-export interface TableColumn<T> {
+// What a cell shows; `over`: the pointer is on it.
+export interface Drawn<T> {
+  cell: (row: T, over: boolean) => ComponentChildren;
+  look?: (row: T) => string | undefined; // its class
+  tip?: (row: T) => string | undefined; // under the pointer
+}
+
+export interface TableColumn<T> extends Drawn<T> {
   id: string;
   title: string;
   help?: string; // on hover over the head
@@ -31,7 +35,6 @@ export interface TableColumn<T> {
   sortable?: boolean;
   metadata?: boolean; // named by the workspace, not by us
   value: (row: T) => Cell; // what CSV has, and what it is sorted by
-  cell: (row: T) => ComponentChildren;
 }
 
 export interface Sort {
@@ -61,11 +64,17 @@ interface Props<T> {
   onEnd?: () => void; // its last row came into view
   onScroll?: (top: number) => void;
   onHeld?: (held: boolean) => void; // somebody is at it
-  scrollTop?: number; // where it begins
+  listed?: string | undefined; // which list it is: each one begins
+  scrollTop?: number; // here
   head?: ComponentChildren; // above it, beside the buttons that copy
 }
 
 const MIN = 48;
+const HEAD = 28; // px, the row of heads
+const BLOCK = 4; // rows that come and go together
+const AROUND = 8; // rows that are drawn beyond what is in view
+const BESIDE = 240; // px, columns so near to what is in view are drawn
+const AHEAD = 50; // rows that are there beyond what is drawn, before more are asked for
 const NO_ROWS: never[] = [];
 
 export function DataTable<T>(props: Props<T>) {
@@ -82,25 +91,33 @@ export function DataTable<T>(props: Props<T>) {
     props.onWidths?.(next);
   });
 
-  const model = table.getSortedRowModel().rows;
+  // A list comes in its order, and its rows may be many: nothing is made of each.
   const shown = useMemo(() => {
-    if (!held.current) return model;
-    const at = (r: Row<T>) => order.current.get(r.id) ?? Infinity;
-    return [...model].sort((a, b) => at(a) - at(b) || 0);
-  }, [model]);
-  useMemo(() => (order.current = new Map(shown.map((r, i) => [r.id, i]))), [shown]);
+    const all = sort ? table.getSortedRowModel().rows.map(r => r.original) : (rows ?? NO_ROWS);
+    if (tall || !held.current) return all;
+    const at = (r: T) => order.current.get(rowKey(r)) ?? Infinity;
+    return [...all].sort((a, b) => at(a) - at(b) || 0);
+  }, [rows, sort?.id, sort?.down]);
+  useMemo(() => {
+    if (!tall) order.current = new Map(shown.map((r, i) => [rowKey(r), i]));
+  }, [shown]);
 
-  const virtual = useVirtual(tall ? box : null, shown.length, rowHeight);
-  const drawn = tall ? virtual.getVirtualItems().map(v => shown[v.index]!) : shown,
-    before = tall ? (virtual.getVirtualItems()[0]?.start ?? 0) : 0,
-    after = tall ? virtual.getTotalSize() - before - drawn.length * rowHeight : 0;
-  const last = tall ? (virtual.getVirtualItems().at(-1)?.index ?? -1) : -1;
-  useEffect(() => {
-    if (tall && last >= 0 && last === shown.length - 1) props.onEnd?.();
-  }, [last, shown.length]);
+  const heads = table.getFlatHeaders(),
+    widths = heads.map(h => h.getSize()),
+    width = widths.reduce((a, b) => a + b, 0);
+  const view = useView(tall ? box : null, shown.length, rowHeight, widths);
+  const drawn = tall ? shown.slice(view.first, view.last) : shown,
+    first = tall ? view.first : 0;
+  const after = shown.length - first - drawn.length;
   useLayoutEffect(() => {
-    if (rows && box.current && props.scrollTop !== undefined) box.current.scrollTop = props.scrollTop;
-  }, [rows !== null]);
+    if (tall && after <= (first > 0 ? AHEAD : 0)) props.onEnd?.();
+  }, [first, after]);
+  useLayoutEffect(() => {
+    if (rows && box.current && props.scrollTop !== undefined) {
+      box.current.scrollTop = props.scrollTop;
+      view.look();
+    }
+  }, [rows !== null, props.listed]);
 
   const pointer = useRef(false);
   const attend = () => {
@@ -119,7 +136,7 @@ export function DataTable<T>(props: Props<T>) {
     const here = aim.current ?? (active && box.current?.contains(active) ? Number(active.dataset["row"]) : null);
     const at = here !== null ? here + by : by > 0 ? 0 : shown.length - 1;
     const next = Math.max(0, Math.min(shown.length - 1, at));
-    if (tall) virtual.scrollToIndex(next);
+    if (tall) view.show(next);
     const focus = (): boolean => {
       const target = box.current?.querySelector<HTMLElement>(`tr[data-row="${next}"] a, tr[data-row="${next}"] button`);
       target?.focus({ preventScroll: tall });
@@ -143,40 +160,10 @@ export function DataTable<T>(props: Props<T>) {
     if (props.onSort) props.onSort(next);
     else setInner(next);
   };
-  const heads = table.getFlatHeaders(),
-    width = heads.reduce((w, h) => w + h.getSize(), 0);
-  const source = () =>
-    rows && element.current
-      ? {
-          csv: () =>
-            toCsv(
-              columns.map(c => c.title),
-              shown.map(r => columns.map(c => c.value(r.original))),
-            ),
-          png: () => tablePng(element.current!, props.label),
-        }
-      : null;
-  return (
-    <>
-      {(props.head || props.exports) && (
-        <header class="over">
-          {props.head}
-          {props.exports && <Exports name={props.file} what={props.label} source={source} />}
-        </header>
-      )}
-      <div
-        class={`table data${tall ? " tall" : ""}${props.stale ? " stale" : ""}`}
-        ref={box}
-        tabIndex={0}
-        role="region"
-        aria-label={props.label}
-        onScroll={e => (props.onScroll?.(e.currentTarget.scrollTop), attend())}
-        onFocusCapture={attend}
-        onBlurCapture={() => setTimeout(attend)}
-        onPointerEnter={e => ((pointer.current = e.pointerType === "mouse"), attend())}
-        onPointerLeave={() => ((pointer.current = false), attend())}
-      >
-        <table ref={element} style={{ minWidth: `${width}px` }} aria-rowcount={tall ? shown.length + 1 : undefined}>
+  // While one scrolls, the head stays as it is, and so does each row that stays in view.
+  const top = useMemo(
+    () => (
+      <>
           <colgroup>
             {heads.map(h => (
               <col key={h.id} style={{ width: `${h.getSize()}px` }} />
@@ -203,20 +190,64 @@ export function DataTable<T>(props: Props<T>) {
               {tall && <td data-skip="" />}
             </tr>
           </thead>
+      </>
+    ),
+    [columns, sort?.id, sort?.down, size, widths.join(), props.onSort, props.onOrder],
+  );
+  const source = () =>
+    rows && element.current
+      ? {
+          csv: () =>
+            toCsv(
+              columns.map(c => c.title),
+              shown.map(r => columns.map(c => c.value(r))),
+            ),
+          png: () => view.whole(() => tablePng(element.current!, props.label)),
+        }
+      : null;
+  return (
+    <>
+      {(props.head || props.exports) && (
+        <header class="over">
+          {props.head}
+          {props.exports && <Exports name={props.file} what={props.label} source={source} />}
+        </header>
+      )}
+      <div
+        class={`table data${tall ? " tall" : ""}${props.stale ? " stale" : ""}`}
+        ref={box}
+        tabIndex={0}
+        role="region"
+        aria-label={props.label}
+        onScroll={e => (view.look(), props.onScroll?.(e.currentTarget.scrollTop), attend())}
+        onFocusCapture={attend}
+        onBlurCapture={() => setTimeout(attend)}
+        onPointerEnter={e => ((pointer.current = e.pointerType === "mouse"), attend())}
+        onPointerLeave={() => ((pointer.current = false), attend())}
+      >
+        <table
+          ref={element}
+          style={{ minWidth: `${width}px` }}
+          aria-rowcount={tall ? shown.length + 1 : undefined}
+          aria-colcount={tall ? columns.length : undefined}
+        >
+          {top}
           <tbody>
-            {before > 0 && <tr aria-hidden="true" style={{ height: `${before}px` }} />}
-            {drawn.map(r => (
+            {first > 0 && <tr aria-hidden="true" style={{ height: `${first * rowHeight}px` }} />}
+            {drawn.map((r, i) => (
               <Line
-                key={r.id}
-                at={order.current.get(r.id) ?? 0}
-                row={r.original}
+                key={rowKey(r)}
+                at={first + i}
+                row={r}
                 columns={columns}
-                mark={props.rowClass?.(r.original)}
+                from={tall ? view.from : 0}
+                to={tall ? view.to : columns.length}
+                mark={props.rowClass?.(r)}
                 tall={tall}
                 onOpen={props.onOpen}
               />
             ))}
-            {after > 0 && <tr aria-hidden="true" style={{ height: `${after}px` }} />}
+            {after > 0 && <tr aria-hidden="true" style={{ height: `${after * rowHeight}px` }} />}
             {rows?.length === 0 && (
               <tr>
                 <td colSpan={columns.length} class="none">
@@ -245,26 +276,48 @@ interface LineProps<T> {
   at: number;
   row: T;
   columns: TableColumn<T>[];
+  from: number; // of the columns those in view, and always the first
+  to: number;
   mark: string | undefined;
   tall: boolean;
   onOpen: ((row: T) => void) | undefined;
 }
 
-// While one scrolls, a row that stays in view is not drawn again.
-class Line<T> extends Component<LineProps<T>> {
-  override shouldComponentUpdate(next: LineProps<T>): boolean {
+class Line<T> extends Component<LineProps<T>, { over: number }> {
+  override state = { over: -1 };
+  override shouldComponentUpdate(next: LineProps<T>, { over }: { over: number }): boolean {
     const now = this.props;
-    return (Object.keys(next) as (keyof LineProps<T>)[]).some(k => next[k] !== now[k]);
+    return over !== this.state.over || (Object.keys(next) as (keyof LineProps<T>)[]).some(k => next[k] !== now[k]);
   }
-  override render({ at, row, columns, mark, tall, onOpen }: LineProps<T>) {
+  // Where the pointer moves: rows that go by under it while it stands still are left alone.
+  over = (e: PointerEvent) => {
+    const over = Number((e.target as Element).closest("td")?.getAttribute("aria-colindex")) - 1;
+    if (over !== this.state.over) this.setState({ over });
+  };
+  override render({ at, row, columns, from, to, mark, tall, onOpen }: LineProps<T>, { over }: { over: number }) {
+    const cell = (c: TableColumn<T>, i: number) => (
+      <td
+        key={c.id}
+        aria-colindex={tall ? i + 1 : undefined}
+        class={[c.numeric && "num", c.look?.(row), over === i && "pointed"].filter(Boolean).join(" ") || undefined}
+        title={over === i ? c.tip?.(row) : undefined}
+      >
+        {c.cell(row, over === i)}
+      </td>
+    );
     return (
-      <tr data-row={at} class={mark} onClick={e => onOpen && open(e, () => onOpen(row))}>
-        {columns.map(c => (
-          <td key={c.id} class={c.numeric ? "num" : undefined}>
-            {c.cell(row)}
-          </td>
-        ))}
-        {tall && <td data-skip="" />}
+      <tr
+        data-row={at}
+        aria-rowindex={tall ? at + 2 : undefined}
+        class={mark}
+        onClick={e => onOpen && open(e, () => onOpen(row))}
+        onPointerMove={this.over}
+        onPointerLeave={() => this.setState({ over: -1 })}
+      >
+        {from > 0 && cell(columns[0]!, 0)}
+        {from > 1 && <td key="before" data-skip="" aria-hidden="true" colSpan={from - 1} />}
+        {columns.slice(from, to).map((c, i) => cell(c, from + i))}
+        {tall && <td key="after" data-skip="" aria-hidden="true" colSpan={columns.length - to + 1} />}
       </tr>
     );
   }
@@ -413,28 +466,73 @@ function compare(a: unknown, b: unknown): number {
   return String(a).localeCompare(String(b), "en", { numeric: true });
 }
 
-function useVirtual(
+// Rows and columns, the second of each the first that is no more of it.
+interface View {
+  first: number;
+  last: number;
+  from: number;
+  to: number;
+}
+
+// What of a table is in view, and a few around it, rows by whole blocks. As rows are of one height this is arithmetic,
+// and costs no more with many of them.
+function useView(
   box: { current: HTMLDivElement | null } | null,
   count: number,
   rowHeight: number,
-): Virtualizer<HTMLDivElement, HTMLTableRowElement> {
-  const [, redraw] = useState(0);
-  const options = {
-    count,
-    getScrollElement: () => box?.current ?? null,
-    estimateSize: () => rowHeight,
-    overscan: 12,
-    observeElementRect,
-    observeElementOffset,
-    scrollToFn: elementScroll,
-    onChange: () => redraw(n => n + 1),
-    enabled: box !== null,
-    scrollPaddingStart: 28,
-    initialRect: { width: 1000, height: 900 },
+  widths: number[],
+): View & { look: () => void; show: (at: number) => void; whole: <R>(of: () => R) => Promise<R> } {
+  const seen = (): View => {
+    const { scrollTop = 0, scrollLeft = 0, clientHeight = innerHeight, clientWidth = innerWidth } = box?.current ?? {};
+    const block = (y: number) => Math.floor(y / rowHeight / BLOCK) * BLOCK;
+    const edges = widths.map((sum => w => (sum += w))(0));
+    const to = edges.findIndex(right => right >= scrollLeft + clientWidth + BESIDE) + 1;
+    return {
+      first: block(scrollTop) - AROUND,
+      last: block(scrollTop + clientHeight) + BLOCK + AROUND,
+      from: edges.findIndex(right => right > scrollLeft - BESIDE),
+      to: to || widths.length,
+    };
   };
-  const [virtual] = useState(() => new Virtualizer<HTMLDivElement, HTMLTableRowElement>(options));
-  virtual.setOptions({ ...virtual.options, ...options });
-  useLayoutEffect(() => virtual._didMount(), []);
-  useLayoutEffect(() => virtual._willUpdate());
-  return virtual;
+  const [range, setRange] = useState(seen),
+    [all, setAll] = useState(false);
+  const look = () => {
+    const now = seen();
+    setRange(r => ((Object.keys(now) as (keyof View)[]).every(k => r[k] === now[k]) ? r : now));
+  };
+  useLayoutEffect(() => {
+    if (!box?.current) return undefined;
+    const watch = new ResizeObserver(look),
+      print = (e: Event) => setAll(e.type === "beforeprint");
+    watch.observe(box.current);
+    addEventListener("beforeprint", print);
+    addEventListener("afterprint", print);
+    return () => {
+      watch.disconnect();
+      removeEventListener("beforeprint", print);
+      removeEventListener("afterprint", print);
+    };
+  }, [rowHeight, widths.join()]);
+  const last = Math.min(range.last, count);
+  return {
+    first: Math.max(0, Math.min(range.first, last)),
+    last,
+    from: all ? 0 : Math.max(0, range.from),
+    to: all ? widths.length : Math.min(range.to, widths.length),
+    look,
+    show: at => {
+      const e = box!.current!,
+        top = at * rowHeight;
+      e.scrollTop = Math.max(top + rowHeight + HEAD - e.clientHeight, Math.min(top, e.scrollTop));
+      look();
+    },
+    // With all columns drawn.
+    whole: async of => {
+      setAll(true);
+      await new Promise(requestAnimationFrame);
+      const made = of();
+      setAll(false);
+      return made;
+    },
+  };
 }

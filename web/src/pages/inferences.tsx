@@ -1,5 +1,5 @@
 // The list: newest first, read on in pages of 100 as one scrolls, one column for each metadata field.
-import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { api, serverNow, type ApiError, type Fields, type Inference, type Page } from "../api";
 import { metadataColumn, ownColumns, type Column, type Context } from "../columns";
 import { Chooser } from "../chooser";
@@ -25,15 +25,16 @@ export function Inferences({ scope, view }: { scope: Scope; view: ListView }) {
   const key = `${ws} ${JSON.stringify(scope)}`;
   // A range that follows the clock has no end: what arrives while the page loads belongs to it.
   const ask = () => ({ ...selection, ...windowOf(scope, serverNow()), ...(scope.range ? { to: null } : {}) });
-  const total = useLoad(`count ${key}`, signal => api.count(ws, ask(), signal));
-  const fields = useLoad(`fields ${ws}`, signal => api.fields(ws, signal), RARELY);
-  const { list, held, stale, more, reading, adopt, holds, drop } = useList(ws, `${key} ${view.at ?? ""}`, () => {
+  const listKey = `${key} ${view.at ?? ""}`;
+  const { list, held, stale, more, reading, adopt, holds, drop } = useList(ws, listKey, () => {
     const asked = ask();
     return view.at && (!asked.to || view.at < asked.to) ? { ...asked, to: after(view.at) } : asked;
   });
+  const total = useLoad(`count ${key}`, signal => api.count(ws, ask(), signal));
+  const fields = useLoad(`fields ${ws}`, signal => api.fields(ws, signal), RARELY);
 
   const [selected, setSelected] = useState<Set<string>>(new Set());
-  useEffect(() => setSelected(new Set()), [key, view.at]);
+  useEffect(() => setSelected(s => (s.size ? new Set() : s)), [key, view.at]);
   const lastPicked = useRef<string | null>(null);
   const rows = held?.rows ?? null;
   const select = (r: Inference, on: boolean, through: boolean) => {
@@ -50,7 +51,14 @@ export function Inferences({ scope, view }: { scope: Scope; view: ListView }) {
   };
 
   const go = (s: Scope, v: ListView = { ...view, at: null }) => navigate(inferencesLink(s, v));
-  const context: Context = { filter: scope.filter, onFilter: f => go({ ...scope, filter: f }) };
+  // The rows of the question before stay as they are until the answer is there.
+  const place = location.pathname + location.search,
+    drawnFor = useRef(place);
+  if (!stale) drawnFor.current = place;
+  const context: Context = useMemo(
+    () => ({ filter: scope.filter, onFilter: f => go({ ...scope, filter: f }) }),
+    [drawnFor.current],
+  );
   const shown = useColumns(fields.data, rows, view.columns, context);
   const pictured = useRef(false);
   if (rows?.some(r => r.image.thumbnail)) pictured.current = true;
@@ -58,46 +66,47 @@ export function Inferences({ scope, view }: { scope: Scope; view: ListView }) {
   useLayoutEffect(() => {
     showList(
       held && !stale
-        ? { items: held.rows.map(r => ({ id: r.id, index: r.index, model: r.model })), next: held.next }
+        ? () => ({ items: held.rows.map(r => ({ id: r.id, index: r.index, model: r.model })), next: held.next })
         : null,
     );
   }, [held, stale]);
 
   const link = (r: Inference) => inferenceLink(scope, r.id, r.index, r.model);
-  const lead: Column = {
-    id: "open",
-    title: "Open",
-    width: 60,
-    value: r => r.id,
-    cell: r => {
-      const time = parse(r.time),
-        name = time ? fullStamp(time) : r.id;
-      return (
-        <>
+  const latest = useRef(select);
+  latest.current = select;
+  // As long as they are the same, no row that is drawn is drawn again.
+  const columns = useMemo(() => {
+    const lead: Column = {
+      id: "open",
+      title: "Open",
+      width: 60,
+      value: r => r.id,
+      cell: r => {
+        const time = parse(r.time),
+          name = time ? fullStamp(time) : r.id;
+        return [
           <input
             type="checkbox"
             checked={selected.has(rowKey(r))}
             aria-label={`Select the inference of ${name}`}
-            onClick={e => select(r, e.currentTarget.checked, e.shiftKey)}
-          />
-          <a class="row" href={link(r)} aria-label={`Open the inference of ${name}`}>
-            <Icon name="right" />
-          </a>
-        </>
-      );
-    },
-  };
-  const picture: Column = {
-    id: "picture",
-    title: "Picture",
-    width: 68,
-    value: r => r.image.url,
-    cell: r => r.image.thumbnail && <img src={r.image.thumbnail} alt="" loading="lazy" width="56" height="42" />,
-  };
-  const columns = [lead, ...(pictured.current ? [picture] : []), ...shown].map(c => ({
-    ...c,
-    ...(c.id === "time" || c.id === "received" ? { note: offset(new Date()) } : {}),
-  }));
+            onClick={e => latest.current(r, e.currentTarget.checked, e.shiftKey)}
+          />,
+          <a class="row" href={link(r)} aria-label={`Open the inference of ${name}`} />,
+        ];
+      },
+    };
+    const picture: Column = {
+      id: "picture",
+      title: "Picture",
+      width: 68,
+      value: r => r.image.url,
+      cell: r => r.image.thumbnail && <img src={r.image.thumbnail} alt="" loading="lazy" width="56" height="42" />,
+    };
+    return [lead, ...(pictured.current ? [picture] : []), ...shown].map(c => ({
+      ...c,
+      ...(c.id === "time" || c.id === "received" ? { note: offset(new Date()) } : {}),
+    }));
+  }, [shown, pictured.current, selected]);
   // The row that has the focus, by its place in the table.
   const focused = () => Number(document.activeElement?.closest<HTMLElement>("tr[data-row]")?.dataset["row"] ?? NaN);
   useKeys({
@@ -107,8 +116,7 @@ export function Inferences({ scope, view }: { scope: Scope; view: ListView }) {
     },
   });
   const plain = !scope.filter && !scope.range && !scope.from && !scope.to;
-  const chosen = (rows ?? []).filter(r => selected.has(rowKey(r)));
-  const place = location.pathname + location.search;
+  const chosen = selected.size ? (rows ?? []).filter(r => selected.has(rowKey(r))) : [];
   const empty = ready && !stale && held.rows.length === 0 && !view.at;
   return (
     <main id="main" class="page list" aria-busy={!list.error && (!ready || stale)}>
@@ -117,12 +125,12 @@ export function Inferences({ scope, view }: { scope: Scope; view: ListView }) {
         <RangePicker scope={scope} any now={() => selection} onScope={s => go(s)} />
         <AsOf iso={list.data?.asOf ?? null} failed={list.error !== null} />
       </header>
-      <FilterBar scope={scope} error={list.error} onFilter={context.onFilter} />
+      <FilterBar scope={scope} error={list.error} onFilter={f => go({ ...scope, filter: f })} />
       {list.error && list.error.position === null && (
         <Failure error={list.error} what="The list could not be loaded." onRetry={list.reload} />
       )}
       <div class={view.facets ? "beside" : "alone"}>
-        {view.facets && <Facets scope={scope} fields={fields.data} onFilter={context.onFilter} />}
+        {view.facets && <Facets scope={scope} fields={fields.data} onFilter={f => go({ ...scope, filter: f })} />}
         <div class={pictured.current ? "listed pictured" : "listed"}>
           {list.error && stale ? (
             list.error.position !== null && (
@@ -132,7 +140,6 @@ export function Inferences({ scope, view }: { scope: Scope; view: ListView }) {
             )
           ) : (
             <DataTable
-              key={`${key} ${view.at ?? ""}`}
               label="Inferences, newest first"
               file="inferences"
               rows={ready && !empty ? held.rows : empty ? [] : null}
@@ -144,7 +151,7 @@ export function Inferences({ scope, view }: { scope: Scope; view: ListView }) {
               exports
               stale={stale && rows !== null}
               rowHeight={pictured.current ? 48 : 32}
-              rowClass={r => (selected.has(rowKey(r)) ? "selected" : undefined)}
+              rowClass={r => (selected.size && selected.has(rowKey(r)) ? "selected" : undefined)}
               widths={{}}
               onOrder={ids =>
                 navigate(
@@ -155,7 +162,8 @@ export function Inferences({ scope, view }: { scope: Scope; view: ListView }) {
               onOpen={r => navigate(link(r))}
               onEnd={more}
               onHeld={holds}
-              onScroll={top => scrolled.set(place, top)}
+              onScroll={top => stale || scrolled.set(place, top)}
+              listed={held?.key}
               scrollTop={scrolled.get(place) ?? 0}
               head={
                 <div class="toolbar">
@@ -381,18 +389,20 @@ function useColumns(
   context: Context,
 ): Column[] & { all: Column[] } {
   const order = useRef<string[]>([]);
-  const own = ownColumns(context);
   const named = [...(fields?.fields ?? [])].sort((a, b) => b.inferences - a.inferences).map(f => f.name);
   if (!fields) for (const r of rows ?? []) named.push(...Object.keys(r.metadata));
   for (const n of named) if (n && !order.current.includes(n)) order.current.push(n);
-  const metadata = order.current.map(n => metadataColumn(n, context)),
-    all = [...own, ...metadata];
-  const columns = chosen
-    ? chosen.flatMap(
-        id =>
-          all.find(c => c.id === id) ??
-          (id.startsWith("m.") && id.length > 2 ? metadataColumn(id.slice(2), context) : []),
-      )
-    : [...own.filter(c => !c.hidden), ...metadata.slice(0, METADATA_SHOWN)];
-  return Object.assign(columns.length ? columns : own.slice(0, 1), { all });
+  return useMemo(() => {
+    const own = ownColumns(context),
+      metadata = order.current.map(n => metadataColumn(n, context)),
+      all = [...own, ...metadata];
+    const columns = chosen
+      ? chosen.flatMap(
+          id =>
+            all.find(c => c.id === id) ??
+            (id.startsWith("m.") && id.length > 2 ? metadataColumn(id.slice(2), context) : []),
+        )
+      : [...own.filter(c => !c.hidden), ...metadata.slice(0, METADATA_SHOWN)];
+    return Object.assign(columns.length ? columns : own.slice(0, 1), { all });
+  }, [context, chosen?.join("\n"), order.current.length]);
 }
