@@ -10,7 +10,6 @@
  *
  * Handler (HTTP worker): who asks, and a place in the queue; `work` (event thread): reads, keeps the pictures, writes;
  * `answer` (HTTP worker). Clients read `detail` of errors and take 201 alone for success, 529 for "slow down". */
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,6 +19,7 @@
 #include "api/check_input.h"
 #include "api/handlers.h"
 #include "base/clock.h"
+#include "base/json_text.h"
 #include "base/pool.h"
 #include "base/uuid.h"
 #include "image/blobs.h"
@@ -40,10 +40,6 @@ struct event {
     struct err e;
 };
 
-static struct str text_of(const json_t *v) {
-    return json_is_string(v) ? (struct str){json_string_value(v), json_string_length(v)} : (struct str){0};
-}
-
 /* ---- metadata ---- */
 
 /* null is no value; what is no single value is kept as the text of its JSON. */
@@ -55,7 +51,7 @@ static bool read_value(struct event *ev, const json_t *v, struct value *out) {
     } else if (json_is_number(v)) {
         *out = (struct value){.type = VALUE_NUMBER, .number = json_number_value(v)};
     } else if (json_is_string(v)) {
-        *out = (struct value){.type = VALUE_STRING, .text = text_of(v)};
+        *out = (struct value){.type = VALUE_STRING, .text = json_text(v)};
     } else {
         size_t n = json_dumpb(v, NULL, 0, JSON_COMPACT);
         char *text = arena_alloc(&ev->r->arena, n + 1);
@@ -125,11 +121,11 @@ static bool read_detection(struct event *ev, json_t *v, struct detection *d) {
     static const char *const sides[] = {"x", "y", "width", "height"};
     double *const values[] = {&d->x, &d->y, &d->width, &d->height};
     const json_t *confidence = json_object_get(v, "confidence"), *class_id = json_object_get(v, "class_id");
-    *d = (struct detection){.class_name = text_of(json_object_get(v, "class")),
+    *d = (struct detection){.class_name = json_text(json_object_get(v, "class")),
                             .class_id = json_is_integer(class_id) ? json_integer_value(class_id) : -1,
                             .confidence = json_is_number(confidence) ? json_number_value(confidence) : NAN,
                             .has_box = true,
-                            .detection_id = text_of(json_object_get(v, "detection_id"))};
+                            .detection_id = json_text(json_object_get(v, "detection_id"))};
     for (unsigned i = 0; i < 4; i++) {
         const json_t *side = json_object_get(v, sides[i]);
         d->has_box = d->has_box && json_is_number(side);
@@ -174,7 +170,7 @@ static bool keep(struct event *ev, const json_t *text, struct inference *inf) {
     uint8_t *hash = arena_alloc(&ev->r->arena, BLOB_HASH);
     struct buf bytes = {0}, thumbnail = {0};
     struct image pixels = {0};
-    bool ok = image_decode_base64(text_of(text), limits.max_bytes, &bytes, &ev->e) &&
+    bool ok = image_decode_base64(json_text(text), limits.max_bytes, &bytes, &ev->e) &&
               image_decode(buf_str(&bytes), &limits, true, &pixels, &ev->e) &&
               image_thumbnail(&pixels, &thumbnail, &ev->e) &&
               blob_put(app->blobs, ev->who.workspace_id, buf_str(&bytes), buf_str(&thumbnail), hash, &ev->e);
@@ -208,7 +204,7 @@ static bool take_image(struct event *ev, json_t *image, size_t i, size_t count) 
     const json_t *output, *input;
     struct inference inf = record_of(ev, i), more = record_of(ev, i + count);
     if (!json_is_object(image)) return err_set(&ev->e, ERR_INVALID, "it must be an object");
-    inf.source_info = text_of(json_object_get(image, "label"));
+    inf.source_info = json_text(json_object_get(image, "label"));
     if (!check_text(inf.source_info, "label", &ev->e) || !read_annotations(ev, image, &inf) ||
         !find_picture(ev, image, "base64Image", &output) || !find_picture(ev, image, "inputBase64Image", &input))
         return false;
@@ -227,7 +223,7 @@ static bool take_image(struct event *ev, json_t *image, size_t i, size_t count) 
 /* A time without a zone is some clock's on a wall: kept as it was told, and the time of receipt counts. */
 static bool read_time(struct event *ev) {
     const json_t *v = json_object_get(ev->body, "inference_timestamp");
-    struct str text = text_of(v);
+    struct str text = json_text(v);
     const double year_9999 = 253402300800.0;
     ev->time_us = TIME_UNKNOWN;
     if (json_is_number(v) && json_number_value(v) >= 0 && json_number_value(v) < year_9999) {
@@ -242,8 +238,8 @@ static bool read_time(struct event *ev) {
 
 /* The enterprise block names no solution; its schema says what kind of thing was seen. */
 static bool read_model(struct event *ev) {
-    ev->model_id = text_of(json_object_get(ev->body, "solution"));
-    if (ev->model_id.n == 0) ev->model_id = text_of(json_object_get(ev->body, "event_schema"));
+    ev->model_id = json_text(json_object_get(ev->body, "solution"));
+    if (ev->model_id.n == 0) ev->model_id = json_text(json_object_get(ev->body, "event_schema"));
     if (ev->model_id.n == 0) return err_set(&ev->e, ERR_INVALID, "solution or event_schema is needed, a text");
     return check_text(ev->model_id, "solution", &ev->e);
 }

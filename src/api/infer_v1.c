@@ -13,10 +13,6 @@
 
 enum { IMAGES_MOST = 256 };
 
-static struct str text_of(const json_t *v) {
-    return json_is_string(v) ? (struct str){json_string_value(v), json_string_length(v)} : (struct str){0};
-}
-
 /* Of what a 422 shows of the input; a picture is longer. */
 enum { SHOWN_MOST = 256 };
 #define MISSING "Field required"
@@ -50,7 +46,7 @@ static json_t *read_body(struct request *r, struct identity *who) {
     json_error_t fault;
     struct err e = {0};
     json_t *body = json_loadb(r->body.p ? r->body.p : "", r->body.n, 0, &fault);
-    if (!authenticate_inference(r, text_of(json_object_get(body, "api_key")), who, &e)) {
+    if (!authenticate_inference(r, json_text(json_object_get(body, "api_key")), who, &e)) {
         respond_error(r, &e);
     } else if (!body) {
         unprocessable(r, NULL, NULL,
@@ -94,7 +90,7 @@ void post_model_add(struct request *r) {
     struct infer_job *job = &call->job;
     if (!(call->body = read_body(r, &call->who))) return;
     const json_t *id = json_object_get(call->body, "model_id");
-    job->model_id = text_of(id);
+    job->model_id = json_text(id);
     if (job->model_id.n == 0) {
         unprocessable(r, "model_id", id, id ? "a string is needed" : MISSING);
         return;
@@ -139,7 +135,7 @@ void post_model_remove(struct request *r) { respond_registry(r, false); }
 /* One image declaration. False: answered. */
 static bool read_image(struct request *r, const json_t *v, struct infer_input *input) {
     const json_t *value = json_object_get(v, "value");
-    struct str type = text_of(json_object_get(v, "type"));
+    struct str type = json_text(json_object_get(v, "type"));
     const char *problem = NULL;
     bool url = str_eq_nocase(type, STR("url"));
     if (str_eq_nocase(type, STR("numpy")) || str_eq_nocase(type, STR("numpy_object")))
@@ -148,7 +144,7 @@ static bool read_image(struct request *r, const json_t *v, struct infer_input *i
         problem = NO_TYPE;
     if (problem) return respond_fail(r, ERR_INVALID, "%s", problem), false;
     if (!json_is_string(value)) return unprocessable(r, "image", v, "value must be a string"), false;
-    *input = (struct infer_input){.bytes = text_of(value), .base64 = !url, .url = url};
+    *input = (struct infer_input){.bytes = json_text(value), .base64 = !url, .url = url};
     return true;
 }
 
@@ -183,7 +179,7 @@ struct reading {
 
 static bool read_confidence(struct reading *rd, const json_t *v) {
     struct infer_options *o = OPTIONS(rd);
-    struct str text = text_of(v);
+    struct str text = json_text(v);
     bool best = str_is(text, "best") && *rd->call->job.task != MODEL_KEYPOINTS;
     if (best || str_is(text, "default")) return o->model_confidence = true;
     return option_number_json(v, &o->confidence) && o->confidence >= 0 && o->confidence <= 1;
@@ -215,7 +211,7 @@ static bool read_classes(struct reading *rd, const json_t *v) {
     struct str *names = arena_alloc(&rd->r->arena, json_array_size(v) * sizeof *names);
     for (size_t i = 0; i < json_array_size(v); i++) {
         if (!json_is_string(json_array_get(v, i))) return false;
-        names[i] = text_of(json_array_get(v, i));
+        names[i] = json_text(json_array_get(v, i));
     }
     o->class_filter = names;
     o->class_filter_count = json_array_size(v);
@@ -243,19 +239,19 @@ static bool read_stroke(struct reading *rd, const json_t *v) {
 }
 
 static bool read_mask_mode(struct reading *rd, const json_t *v) {
-    rd->mask_mode = text_of(v);
+    rd->mask_mode = json_text(v);
     return rd->mask_mode.n > 0;
 }
 
 static bool read_mask_factor(struct reading *rd, const json_t *v) { return option_number_json(v, &rd->mask_factor); }
 
 static bool read_mask_format(struct reading *rd, const json_t *v) {
-    return option_mask_format(text_of(v), &OPTIONS(rd)->runs);
+    return option_mask_format(json_text(v), &OPTIONS(rd)->runs);
 }
 
 static bool read_text(const json_t *v, struct str *out) {
     struct err e;
-    *out = text_of(v);
+    *out = json_text(v);
     return json_is_string(v) && check_text(*out, "text", &e);
 }
 
@@ -268,7 +264,7 @@ static bool read_model_id(struct reading *rd, const json_t *v) {
 
 static bool read_id(struct reading *rd, const json_t *v) {
     struct err e;
-    rd->call->id = text_of(v);
+    rd->call->id = json_text(v);
     return json_is_string(v) && check_id(rd->call->id, &e);
 }
 

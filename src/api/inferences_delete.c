@@ -28,7 +28,7 @@ static bool read_ids(struct arena *a, const json_t *body, struct deletion *d, st
         return err_set(e, ERR_INVALID, "ids: %zu of them; a request names from 1 to %d", d->count, IDS_MOST);
     d->ids = arena_alloc(a, d->count * sizeof *d->ids);
     json_array_foreach(list, i, each) {
-        struct str id = {json_string_value(each), json_string_length(each)};
+        struct str id = json_text(each);
         if (!json_is_string(each)) return err_set(e, ERR_INVALID, "ids[%zu] must be a string", i);
         if (!check_id(id, e)) return err_wrap(e, "ids[%zu]", i);
         d->ids[i] = id;

@@ -1,10 +1,8 @@
 /* Members of a small JSON body. Absent and null are the same. An error names the member, and the limit. Any thread. */
 #pragma once
-#include <jansson.h>
-
 #include "base/err.h"
+#include "base/json_text.h"
 #include "base/mem.h"
-#include "base/str.h"
 
 enum { NAME_MOST = 256 };
 

@@ -15,7 +15,7 @@ bool option_truth(struct str text, bool *out) {
 
 bool option_truth_json(const json_t *v, bool *out) {
     if (json_is_boolean(v)) return *out = json_is_true(v), true;
-    if (json_is_string(v)) return option_truth((struct str){json_string_value(v), json_string_length(v)}, out);
+    if (json_is_string(v)) return option_truth(json_text(v), out);
     double n = json_number_value(v);
     if (!json_is_number(v) || (n != 0 && n != 1)) return false;
     *out = n != 0;
@@ -23,7 +23,7 @@ bool option_truth_json(const json_t *v, bool *out) {
 }
 
 bool option_number_json(const json_t *v, double *out) {
-    if (json_is_string(v)) return str_to_double((struct str){json_string_value(v), json_string_length(v)}, out);
+    if (json_is_string(v)) return str_to_double(json_text(v), out);
     *out = json_number_value(v);
     return json_is_number(v);
 }

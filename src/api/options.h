@@ -1,9 +1,7 @@
 /* Spellings of option values that the inference routes take (protocol 2.3, 2.5). Any thread. */
 #pragma once
-#include <jansson.h>
-
 #include "base/err.h"
-#include "base/str.h"
+#include "base/json_text.h"
 
 /* true/false, yes/no, on/off, t/f, y/n, 1/0 in any case. */
 bool option_truth(struct str text, bool *out);

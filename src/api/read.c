@@ -49,8 +49,7 @@ static void drop_body(struct request *r) { json_decref(read_of(r)->body); }
 struct read *read_json(struct request *r) {
     json_error_t why;
     json_t *body = json_loadb(r->body.n ? r->body.p : "", r->body.n, JSON_REJECT_DUPLICATES, &why);
-    const json_t *key = json_object_get(body, "api_key");
-    struct read *rd = begin(r, (struct str){json_string_value(key), json_string_length(key)});
+    struct read *rd = begin(r, json_text(json_object_get(body, "api_key")));
     if (!rd) {
         json_decref(body);
         return NULL;

@@ -7,9 +7,8 @@
  * in r->arena. Everything else runs on the HTTP worker. A question ends early when its time is over or its client has
  * gone. */
 #pragma once
-#include <jansson.h>
-
 #include "api/app.h"
+#include "base/json_text.h"
 #include "query/run.h"
 
 struct read;

@@ -30,7 +30,7 @@ bool str_cut(struct str s, char sep, struct str *head, struct str *tail) {
     const char *at = s.n ? memchr(s.p, sep, s.n) : NULL;
     if (!at) {
         *head = s;
-        *tail = (struct str){s.p + s.n, 0};
+        *tail = s.n ? str_from(s, s.n) : s;
         return false;
     }
     *head = (struct str){s.p, (size_t)(at - s.p)};

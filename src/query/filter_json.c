@@ -53,9 +53,6 @@ static bool fits(struct reader *r, size_t depth, const struct json_at *at) {
     return r->matches <= FILTER_MAX_MATCHES || WRONG(r, at, "at most %d values in one filter", FILTER_MAX_MATCHES);
 }
 
-static struct str text_of(const json_t *json) {
-    return (struct str){json_string_value(json), json_string_length(json)};
-}
 /* -0 becomes 0, to which it is equal. */
 static double number_of(const json_t *json) { return json_number_value(json) + 0.0; }
 
@@ -64,7 +61,7 @@ static struct str copy(struct arena *a, struct str s) { return (struct str){aren
 static bool read_number(struct reader *r, enum kind kind, const json_t *json, const struct json_at *at, double *out) {
     int64_t us;
     if (kind == KIND_TIME) {
-        if (!json_is_string(json) || !clock_parse(text_of(json), &us))
+        if (!json_is_string(json) || !clock_parse(json_text(json), &us))
             return WRONG(r, at, "a time such as \"2026-11-21T06:00:00Z\"");
         *out = (double)us;
         return true;
@@ -98,7 +95,7 @@ static bool read_range(struct reader *r, enum kind kind, const json_t *json, con
 static bool read_value(struct reader *r, const json_t *json, const struct json_at *at, struct match *m) {
     m->kind = MATCH_VALUE;
     if (json_is_string(json))
-        m->value = (struct value){.type = VALUE_STRING, .text = copy(r->arena, text_of(json))};
+        m->value = (struct value){.type = VALUE_STRING, .text = copy(r->arena, json_text(json))};
     else if (json_is_number(json))
         m->value = (struct value){.type = VALUE_NUMBER, .number = number_of(json)};
     else if (json_is_boolean(json))
@@ -113,7 +110,7 @@ static bool read_plain(struct reader *r, enum kind kind, const json_t *json, con
     if (kind == KIND_METADATA) return read_value(r, json, at, m);
     if (kind == KIND_TEXT || kind == KIND_CLASS) {
         if (!json_is_string(json)) return WRONG(r, at, "a string or an object");
-        *m = filter_text(copy(r->arena, text_of(json)));
+        *m = filter_text(copy(r->arena, json_text(json)));
         return true;
     }
     m->kind = MATCH_RANGE;
@@ -155,7 +152,7 @@ static bool read_match(struct reader *r, enum filter_field field, const json_t *
     }
     if (!text) return WRONG(r, at, "%s", kind == KIND_BOOL ? "true or false" : "a value, a range or \"present\"");
     if (!json_is_string(written ? written : glob)) return WRONG(r, &here, "a string");
-    struct str s = copy(r->arena, text_of(written ? written : glob));
+    struct str s = copy(r->arena, json_text(written ? written : glob));
     *m = written ? filter_text(s) : (struct match){.kind = MATCH_GLOB, .text = s};
     return true;
 }
@@ -175,7 +172,7 @@ static bool read_matches(struct reader *r, const json_t *any, const struct json_
 }
 
 static bool read_field(struct reader *r, const json_t *json, const struct json_at *at, struct filter_test *t) {
-    struct str name = json_is_string(json) ? text_of(json) : STR("");
+    struct str name = json_text(json);
     if (str_starts(name, STR("metadata.")) && name.n > strlen("metadata.")) {
         t->field = FIELD_METADATA;
         t->name = copy(r->arena, str_from(name, strlen("metadata.")));
@@ -214,7 +211,7 @@ static bool read_word(struct reader *r, const json_t *word, const struct json_at
     t->count = (struct range){1, INFINITY};
     t->matches = arena_alloc(r->arena, sizeof *t->matches);
     t->match_count = 1;
-    *t->matches = filter_text(copy(r->arena, text_of(word)));
+    *t->matches = filter_text(copy(r->arena, json_text(word)));
     return true;
 }
 
@@ -245,7 +242,7 @@ static size_t measure(const struct filter *f, size_t *matches) {
 static bool read_text(struct reader *r, const json_t *json, const struct json_at *at, const struct filter **out) {
     struct filter_error where;
     struct err inner = {0};
-    if (filter_parse(r->arena, copy(r->arena, text_of(json)), out, &where, &inner)) return true;
+    if (filter_parse(r->arena, copy(r->arena, json_text(json)), out, &where, &inner)) return true;
     json_wrong(at, r->fault, r->e, "%s at byte %zu of the text", where.expected, where.position);
     r->fault->in_text = true;
     r->fault->position = where.position;

@@ -10,8 +10,7 @@
  *
  * Any thread. */
 #pragma once
-#include <jansson.h>
-
+#include "base/json_text.h"
 #include "query/filter.h"
 
 /* Where JSON stopped making sense. */

@@ -16,10 +16,6 @@ struct reader {
 
 #define WRONG(r, at, ...) json_wrong(at, (r)->fault, (r)->e, __VA_ARGS__)
 
-static struct str text_of(const json_t *json) {
-    return json_is_string(json) ? (struct str){json_string_value(json), json_string_length(json)} : STR("");
-}
-
 /* ---- members ---- */
 
 /* True when the object has no member but these; `names` ends with NULL. */
@@ -65,7 +61,7 @@ static bool read_time(struct reader *r, const json_t *object, const struct json_
                       int64_t *out) {
     const json_t *v = json_object_get(object, name);
     struct json_at here = {at, name, 0};
-    if (!v || json_is_null(v) || (json_is_string(v) && clock_parse(text_of(v), out))) return true;
+    if (!v || json_is_null(v) || (json_is_string(v) && clock_parse(json_text(v), out))) return true;
     return WRONG(r, &here, "a time such as \"2026-11-21T06:00:00Z\" (RFC 3339)");
 }
 
@@ -135,7 +131,7 @@ static bool read_argument(struct reader *r, struct str inside, const struct json
 }
 
 static bool read_measure(struct reader *r, const json_t *json, const struct json_at *at, struct measure *m) {
-    struct str text = text_of(json), name, rest;
+    struct str text = json_text(json), name, rest;
     *m = (struct measure){0};
     for (enum measure_kind k = MEASURE_INFERENCES; k <= MEASURE_DETECTIONS; k++)
         if (str_is(text, counts[k])) {
@@ -163,7 +159,7 @@ static bool read_measures(struct reader *r, const json_t *json, const struct jso
     for (size_t i = 0; i < count; i++) {
         const json_t *one = json_array_get(json, i);
         struct json_at here = {at, NULL, i};
-        bool stats = str_is(text_of(one), "stats");
+        bool stats = str_is(json_text(one), "stats");
         size_t more = stats ? STATS_ALL : 1;
         if (g->measure_count + more > room) return WRONG(r, &here, "at most %zu measures", room);
         if (stats)
@@ -206,7 +202,7 @@ static bool read_key(struct reader *r, const json_t *json, const struct json_at 
     static const char *const names[] = {"key", "top", "top_by", "other", NULL};
     struct json_at name_at = {at, "key", 0}, width_at = {at, "width", 0};
     bool plain = json_is_string(json);
-    struct str name = text_of(plain ? json : json_object_get(json, "key"));
+    struct str name = json_text(plain ? json : json_object_get(json, "key"));
     int64_t width_s = 3600, offset_s = 0;
     *k = (struct key){0};
     if (!plain && !json_is_object(json)) return WRONG(r, at, "the name of a column, or an object with \"key\"");
@@ -267,7 +263,7 @@ static bool read_orders(struct reader *r, const json_t *json, const struct json_
         return WRONG(r, at, "a list of at most %d columns of the answer", PLAN_ORDERS);
     for (size_t i = 0; i < json_array_size(json) && ok; i++) {
         struct json_at here = {at, NULL, i};
-        struct str text = text_of(json_array_get(json, i));
+        struct str text = json_text(json_array_get(json, i));
         struct order *o = &g->orders[g->order_count++];
         o->descending = text.n && text.p[0] == '-';
         if (o->descending) text = str_from(text, 1);
@@ -302,7 +298,7 @@ static bool read_grouping(struct reader *r, const json_t *json, const struct jso
     g->limit = (uint32_t)limit;
     if (!cursor || json_is_null(cursor)) return true;
     if (p->grouping_count > 1) return WRONG(r, &cursor_at, "no cursor where there are several groupings");
-    return group_cursor_read(text_of(cursor), &g->skip, &p->as_of) ||
+    return group_cursor_read(json_text(cursor), &g->skip, &p->as_of) ||
            WRONG(r, &cursor_at, "one that an earlier answer gave as next_cursor");
 }
 
@@ -317,7 +313,7 @@ static bool read_list(struct reader *r, const json_t *json, const struct json_at
     if (!only(r, json, at, names) || !read_whole(r, json, at, "limit", 1, PLAN_LIST_MOST, &limit)) return false;
     p->limit = (uint32_t)limit;
     if (!cursor || json_is_null(cursor)) return true;
-    if (!cursor_read(text_of(cursor), &p->after))
+    if (!cursor_read(json_text(cursor), &p->after))
         return WRONG(r, &cursor_at, "one that an earlier answer gave as next_cursor");
     p->as_of = p->after.as_of;
     return true;
@@ -361,7 +357,7 @@ static bool read_facets(struct reader *r, const json_t *json, const struct json_
     f->of = list;
     for (; f->count < json_array_size(of); f->count++) {
         struct json_at here = {&of_at, NULL, f->count};
-        if (!subject_read(r->arena, text_of(json_array_get(of, f->count)), USE_FACET, &list[f->count]))
+        if (!subject_read(r->arena, json_text(json_array_get(of, f->count)), USE_FACET, &list[f->count]))
             return wrong_column(r, &here, "one of ", USE_FACET);
     }
     return true;
