@@ -1,15 +1,20 @@
 #include "infer/package.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <glib.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
-#include <stdlib.h>
+#include <sys/stat.h>
 
+#include "base/guard.h"
 #include "base/io.h"
 #include "infer/onnx_file.h"
 
+#define NETWORK "%s/model.onnx"
 #define CANNOT "the model here (%s) is of a form that inference servers do not load: "
-enum { NETWORK_MOST = 1 << 30 };
+enum { NETWORK_MOST = 1 << 30, HASHES = 64 };
 
 static const char *const names[PACKAGE_FILES] = {
     [PACKAGE_WEIGHTS] = "weights.onnx",
@@ -122,10 +127,43 @@ void package_put(const struct model *m, enum package_file file, struct buf *to) 
 
 /* ---- the network ---- */
 
-static void md5(struct str bytes, char out[PACKAGE_MD5]) {
-    char *text = g_compute_checksum_for_data(G_CHECKSUM_MD5, (const guchar *)bytes.p, bytes.n);
-    snprintf(out, PACKAGE_MD5, "%s", text);
-    g_free(text);
+static void md5(struct str bytes, GChecksum *sum, char out[PACKAGE_MD5]) {
+    g_checksum_reset(sum);
+    g_checksum_update(sum, (const guchar *)bytes.p, (gssize)bytes.n);
+    snprintf(out, PACKAGE_MD5, "%s", g_checksum_get_string(sum));
+}
+
+/* The hashes that were last made of networks: servers ask at each start, many at once, and a network may be large. A
+ * file whose content has changed has another ctime, which nobody can set back. */
+static struct {
+    pthread_mutex_t lock;
+    struct {
+        struct stat of;
+        char md5[PACKAGE_MD5];
+    } list[HASHES];
+    size_t next;
+} hashes = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static bool is_same(const struct stat *a, const struct stat *b) {
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
+           a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+}
+
+static bool find_hash(const struct stat *of, char out[PACKAGE_MD5]) {
+    bool found = false;
+    pthread_mutex_lock(&hashes.lock);
+    for (size_t i = 0; i < HASHES && !found; i++)
+        if ((found = is_same(of, &hashes.list[i].of))) memcpy(out, hashes.list[i].md5, PACKAGE_MD5);
+    pthread_mutex_unlock(&hashes.lock);
+    return found;
+}
+
+static void keep_hash(const struct stat *of, const char md5_of_it[PACKAGE_MD5]) {
+    pthread_mutex_lock(&hashes.lock);
+    hashes.list[hashes.next].of = *of;
+    memcpy(hashes.list[hashes.next].md5, md5_of_it, PACKAGE_MD5);
+    hashes.next = (hashes.next + 1) % HASHES;
+    pthread_mutex_unlock(&hashes.lock);
 }
 
 /* Keypoints without scores have two numbers a point, which stock servers do not read. */
@@ -139,7 +177,7 @@ static bool has_channels(const struct onnx_file *f, const struct model *m) {
 
 static bool look(struct str bytes, const struct model *m, struct arena *a, struct package *out, struct err *e) {
     struct onnx_file f;
-    if (!onnx_read(bytes, a, &f, e)) return e->code = ERR_INTERNAL, err_wrap(e, "%s/model.onnx", m->folder.p);
+    if (!onnx_read(bytes, a, &f, e)) return e->code = ERR_INTERNAL, err_wrap(e, NETWORK, m->folder.p);
     if (f.input_count != 1 || f.inputs[0].type != ONNX_FLOAT || f.inputs[0].rank != 4)
         return err_set(e, ERR_NOT_FOUND, CANNOT "the network must have one input of 32-bit floats", m->folder.p);
     if (m->task != MODEL_SEGMENTATION && !has_channels(&f, m))
@@ -150,23 +188,48 @@ static bool look(struct str bytes, const struct model *m, struct arena *a, struc
     return true;
 }
 
+static bool read_network(const struct model *m, GChecksum *sum, struct arena *a, struct package *out, struct err *e) {
+    struct stat s;
+    struct guard g;
+    struct str bytes = {0};
+    volatile bool ok = false;
+    int fd = io_open(arena_printf(a, NETWORK, m->dir.p), O_RDONLY, 0);
+    if (fd >= 0 && fstat(fd, &s) == 0) {
+        bytes.n = (size_t)s.st_size;
+        errno = EFBIG;
+        if (bytes.n <= NETWORK_MOST) bytes.p = bytes.n ? io_map(fd, bytes.n) : "";
+    }
+    if (!bytes.p) err_errno(e, NETWORK " cannot be read", m->folder.p);
+    if (fd >= 0) io_close(fd);
+    if (!bytes.p) return false;
+    if (guard_enter(&g)) {
+        ok = look(bytes, m, a, out, e);
+        if (ok && !find_hash(&s, out->md5[PACKAGE_WEIGHTS])) {
+            md5(bytes, sum, out->md5[PACKAGE_WEIGHTS]);
+            keep_hash(&s, out->md5[PACKAGE_WEIGHTS]);
+        }
+        guard_leave(&g);
+    } else {
+        err_set(e, ERR_INTERNAL, NETWORK ": %s", m->folder.p, g.e.msg);
+    }
+    if (bytes.n) io_unmap(bytes.p, bytes.n);
+    return ok;
+}
+
 bool package_read(const struct model *m, struct arena *a, struct package *out, struct err *e) {
     static const char *const types[MODEL_TASKS] = {
         [MODEL_DETECTION] = "yolov8n", [MODEL_SEGMENTATION] = "yolov8n-seg", [MODEL_KEYPOINTS] = "yolov8n-pose"};
     *out = (struct package){.model = m, .model_type = types[m->task]};
     if (!package_possible(m, e)) return false;
-    size_t n;
-    char *bytes = io_read_file(arena_printf(a, "%s/model.onnx", m->dir.p), NETWORK_MOST, &n);
-    if (!bytes) return err_errno(e, "%s/model.onnx cannot be read", m->folder.p);
-    bool ok = look((struct str){bytes, n}, m, a, out, e);
-    if (ok) md5((struct str){bytes, n}, out->md5[PACKAGE_WEIGHTS]);
-    free(bytes);
+    GChecksum *sum = g_checksum_new(G_CHECKSUM_MD5);
+    bool ok = read_network(m, sum, a, out, e);
     for (int i = 0; i < PACKAGE_FILES; i++) {
         struct buf file = {0};
         out->has[i] = i != PACKAGE_KEYPOINTS || m->task == MODEL_KEYPOINTS;
         package_put(m, (enum package_file)i, &file);
-        if (i != PACKAGE_WEIGHTS) md5(buf_str(&file), out->md5[i]);
+        if (i != PACKAGE_WEIGHTS) md5(buf_str(&file), sum, out->md5[i]);
         buf_free(&file);
     }
+    g_checksum_free(sum);
     return ok;
 }

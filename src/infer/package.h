@@ -4,7 +4,8 @@
  * Only what they compute as we do is a package: the `yolov8` decoder (detection, segmentation, keypoints with scores),
  * planar RGB of 0..1, the picture stretched or laid into the middle. Anything else is refused with the reason.
  *
- * package_read reads the network's file: not on an HTTP worker. Any other thread; everything is in the arena. */
+ * package_read reads the network's file, all of it when it is new or has changed: not on an HTTP worker. Any other
+ * thread; everything is in the arena but the last hashes of networks, which the process keeps. */
 #pragma once
 #include "base/buf.h"
 #include "infer/model.h"

@@ -2,6 +2,7 @@
 that they name. That a stock container runs the network then is not proved here: there is none on this machine."""
 import hashlib
 import json
+import os
 import urllib.parse
 
 import graphs
@@ -168,6 +169,29 @@ def test_ours_before_the_upstream_and_the_rest_from_there(make_server, models):
         assert s.get(STAT, params={"modelId": model_id}).json() == {"from": "platform"}
     assert len(platform.seen) == 2
     platform.close()
+
+
+def hash_of(server, model_id):
+    [package] = server.get(WEIGHTS, params={"modelId": model_id}).json()["modelMetadata"]["modelPackages"]
+    return next(f["md5Hash"] for f in package["packageFiles"] if f["fileHandle"] == "weights.onnx")
+
+
+def test_the_hash_is_that_of_the_file_as_it_is_now(make_server, tmp_path):
+    """Also when it is as long as before and somebody set its time back, and when there are more networks than hashes are kept."""
+    def network(score):
+        return graphs.network({"output0": graphs.yolo([[*graphs.BOX, score, 0.1]])})
+    names = [f"m{n}" for n in range(70)]
+    for n, name in enumerate(names):
+        graphs.write(tmp_path / "models", graphs.describe(name, "object-detection", "yolov8", {"predictions": "output0"}, ["cat", "dog"]), network(n / 100))
+    s = make_server(models=tmp_path / "models")
+    for name in names + names[::-1]:
+        assert hash_of(s, name + "/1") == hashlib.md5((tmp_path / "models" / name / "model.onnx").read_bytes()).hexdigest()
+    file = tmp_path / "models" / "m3" / "model.onnx"
+    was, before = file.stat(), hash_of(s, "m3/1")
+    file.write_bytes(network(0.95))
+    os.utime(file, ns=(was.st_atime_ns, was.st_mtime_ns))
+    assert file.stat().st_size == was.st_size and file.stat().st_ino == was.st_ino
+    assert hash_of(s, "m3/1") == hashlib.md5(file.read_bytes()).hexdigest() != before
 
 
 def test_a_network_that_is_gone(make_server, tmp_path):
