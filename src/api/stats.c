@@ -272,9 +272,13 @@ static bool read_compared(struct read *rd, struct plan *out) {
     if (!read_time(rd, "compare_from", &out->from_us) || !read_time(rd, "compare_to", &out->to_us)) return false;
     if (from && !to) out->to_us = out->from_us + length;
     if (to && !from) out->from_us = out->to_us - length;
-    if (out->from_us < out->to_us) return !filter || read_filter(rd, "compare_filter", &out->filter);
-    respond_fail(rd->request, ERR_INVALID, "compare_from: must be before compare_to");
-    return false;
+    if (out->from_us >= out->to_us) {
+        respond_fail(rd->request, ERR_INVALID, "compare_from: must be before compare_to");
+        return false;
+    }
+    if (filter && !read_filter(rd, "compare_filter", &out->filter)) return false;
+    out->partial = filter_mentions(out->filter, FIELD_PARTIAL);
+    return true;
 }
 
 void get_stats(struct request *r) {
@@ -302,7 +306,6 @@ void get_stats(struct request *r) {
         return;
     }
     p->kind = PLAN_GROUPS;
-    p->partial = false; /* records from partial sources are in no statistic */
     p->groupings = list;
     p->grouping_count = GROUPINGS;
     read_run(rd, show_stats, NULL);

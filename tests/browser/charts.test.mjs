@@ -5,32 +5,23 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
-import { bars, copied, figure, spark, walked } from "./drawn.mjs";
-import { browse, open, signIn, simulate, start, visit } from "./support.mjs";
+import { bars, copied, failures, figure, spark, walked } from "./drawn.mjs";
+import { beginSignedIn, digits, simulate, visit } from "./support.mjs";
 import { groupBy, quantile, readTruth, sum, sums, tally } from "./truth.mjs";
 import { BIN, confidence, count, EXACT, seconds } from "./written.mjs";
 
-let server, browser, origin, page, tab, truth, folder, now, earlier, within, failed;
+let origin, page, tab, truth, folder, now, earlier, within, failed;
 
 before(async () => {
   folder = mkdtempSync(path.join(tmpdir(), "sightglass-charts-"));
-  server = await start();
-  origin = server.origin;
-  await simulate(server, "--events", "6000", "--days", "8", "--metadata", "60", "--markers", "--truth", folder);
+  const options = ["--events", "6000", "--days", "8", "--metadata", "60", "--markers", "--truth", folder];
+  ({ origin, tab, page } = await beginSignedIn(s => simulate(s, ...options)));
   truth = readTruth(folder);
   ({ now, earlier, within, failed } = truth);
-  browser = await browse();
-  tab = await open(browser, origin);
-  page = tab.page;
   await tab.context.grantPermissions(["clipboard-read", "clipboard-write"]);
-  await signIn(page, origin);
 });
 
-after(async () => {
-  await browser?.close();
-  await server?.stop();
-  rmSync(folder, { recursive: true, force: true });
-});
+after(() => rmSync(folder, { recursive: true, force: true }));
 
 const at = more => new URLSearchParams({ ...now, ...more }).toString();
 const plural = (n, one) => `${count(n)} ${n === 1 ? one : `${one}s`}`;
@@ -169,6 +160,20 @@ for (const counting of ["inference", "monitoring"]) {
     await sparks(() => true, counting);
   });
 }
+
+test("a point of the chart of errors opens the failures of its time", async () => {
+  await visit(page, origin, `/ui/?${at()}`);
+  const chart = page.getByRole("slider", { name: /^Errors/ });
+  await chart.focus();
+  await page.keyboard.press("Home");
+  const counted = async () => digits(/counted by servers: ([\d,]+)/.exec(await chart.getAttribute("aria-valuetext"))[1]);
+  while (!(await counted())) await page.keyboard.press("ArrowRight");
+  const wanted = await counted();
+  await page.keyboard.press("Enter");
+  assert.equal(await failures(page), wanted);
+  const [from, to] = ["from", "to"].map(end => new URL(page.url()).searchParams.get(end));
+  assert.equal(wanted, failed({ from, to }));
+});
 
 test("the overview's charts with a filter", async () => {
   await visit(page, origin, `/ui/?${at({ filter: "shift:night" })}`);

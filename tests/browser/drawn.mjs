@@ -1,6 +1,6 @@
 // What a chart says and draws, read off the page: its table as copied, what it reads out at each point, and the places of
 // its points and bars in pixels.
-import { until } from "./support.mjs";
+import { digits, settled, until } from "./support.mjs";
 
 const cells = line => [...line.matchAll(/(?:^|,)("(?:[^"]|"")*"|[^,]*)/g)].map(m => m[1].replace(/^"|"$/g, ""));
 
@@ -83,4 +83,15 @@ export async function bars(page, title, times, to, tones) {
 export function spark(path, length) {
   const at = new Map([...path.matchAll(/[ML]([\d.]+) ([\d.]+)/g)].map(m => [m[1], Number(m[2])]));
   return Array.from({ length }, (_, i) => at.get(((i * 100) / Math.max(length - 1, 1)).toFixed(1)) ?? null);
+}
+
+// How many failures the page Fleet tells of, once a number elsewhere has led there.
+export async function failures(page) {
+  await page.waitForURL(/\/ui\/fleet\?.*#failures$/);
+  await settled(page);
+  await page.waitForFunction(() => {
+    const box = document.querySelector("#failures h2")?.getBoundingClientRect();
+    return box && box.top >= 0 && box.bottom < innerHeight;
+  });
+  return digits(/([\d,]+) of models/.exec(await page.locator("#failures h2").innerText())[1]);
 }

@@ -157,6 +157,45 @@ test("the models' page lists each version, and leads to the model", async () => 
   await page.getByRole("heading", { name: /seal-check/ }).waitFor();
 });
 
+test("what is simulated carries its mark wherever it shows, partial records too", async () => {
+  const mark = page.locator(".badge", { hasText: "simulated" }),
+    partial = { filter: "partial:true" },
+    // One device's clock is a day ahead.
+    long = { from: new Date(now - 20 * 86_400_000).toISOString(), to: new Date(now + 2 * 86_400_000).toISOString() },
+    within = more => new URLSearchParams({ ...long, ...more });
+  const { inferences } = await get("inferences", partial),
+    [all, some] = [await get("inferences/count"), await get("inferences/count", partial)].map(c => c.count);
+  assert.ok(some > 0 && inferences.every(i => i.source !== "simulated"), "partial ones have another source");
+  for (const [link, n] of [
+    [`/ui/?${within()}`, all],
+    [`/ui/models?${within()}`, all],
+    ["/ui/metadata", all],
+    [`/ui/?${within(partial)}`, some],
+  ]) {
+    await visit(page, origin, link);
+    await page.locator(`header .badge[title^="${n.toLocaleString("en-US")} of these inferences"]`).waitFor();
+  }
+  assert.equal(digits(await page.locator(".tile", { hasText: "Total requests" }).locator(".value").innerText()), some);
+  for (const link of [
+    "/ui/fleet",
+    "/ui/review",
+    `/ui/review?${within(partial)}`,
+    `/ui/inference/${inferences[0].inference_id}`,
+    "/ui/model/bottle-inspection",
+  ]) {
+    await visit(page, origin, link);
+    await until(async () => (await mark.count()) > 0, true, `a mark on ${link}`);
+  }
+  for (const filter of ["", "partial:true"]) {
+    await visit(page, origin, `/ui/inferences?${new URLSearchParams({ filter })}`);
+    const rows = page.locator(".table tbody tr[data-row]");
+    await rows.first().waitFor();
+    assert.equal(await rows.locator(".badge").count(), await rows.count(), `each row of the list ${filter}`);
+  }
+  await visit(page, origin, `/ui/?${within({ filter: "-source:simulated -device:sim-*" })}`);
+  assert.equal(await mark.count(), 0);
+});
+
 test("hostile names are text on fleet and model pages", async () => {
   for (const link of ["/ui/fleet", "/ui/models", "/ui/?by=device", "/ui/?by=metadata.operator", "/ui/?by=source_info"]) {
     await visit(page, origin, link);

@@ -5,7 +5,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
-import { beginSignedIn, digits, settled, simulate, until, visit } from "./support.mjs";
+import { failures } from "./drawn.mjs";
+import { beginSignedIn, digits, simulate, until, visit } from "./support.mjs";
 import { groupBy, mean, quantile, readTruth, sum, sums, tally } from "./truth.mjs";
 import { agree, BIN, changed, confidence, count, seconds } from "./written.mjs";
 
@@ -85,21 +86,10 @@ for (const counting of ["inference", "monitoring"]) {
     ]) {
       await visit(page, origin, `/ui/?${at({ count: counting })}`);
       await page.locator(".tile", { hasText: "Errors" }).locator(what).click();
-      await until(failures, failed(window), `the failures behind ${what}`);
+      await until(() => failures(page), failed(window), `the failures behind ${what}`);
     }
   });
 }
-
-// How many failures the page Fleet tells of, once it has been led there.
-const failures = async () => {
-  await page.waitForURL(/\/ui\/fleet\?.*#failures$/);
-  await settled(page);
-  await page.waitForFunction(() => {
-    const box = document.querySelector("#failures h2")?.getBoundingClientRect();
-    return box && box.top >= 0 && box.bottom < innerHeight;
-  });
-  return digits(/([\d,]+) of models/.exec(await page.locator("#failures h2").innerText())[1]);
-};
 
 async function checkModels(shown, filter, rows, rowsBefore) {
   const { models } = await get("stats", { ...now, filter, bucket: 86_400 });
@@ -152,24 +142,10 @@ test("a model's errors, which servers counted, open the failures where that numb
       const row = page.getByRole("region", { name: "Table of models" }).locator("tbody tr", { hasText: model });
       assert.equal(digits(await row.locator("td").nth(3).innerText()), wanted, model);
       await row.locator("td").nth(3).getByRole("link").click();
-      assert.equal(await failures(), failed(now));
+      assert.equal(await failures(page), failed(now));
       assert.equal((await table("Failures by model")).get(model)[1].text, count(wanted), model);
     }
   }
-});
-
-test("a point of the chart of errors opens the failures of its time", async () => {
-  await visit(page, origin, `/ui/?${at()}`);
-  const chart = page.getByRole("slider", { name: /^Errors/ });
-  await chart.focus();
-  await page.keyboard.press("Home");
-  const counted = async () => digits(/counted by servers: ([\d,]+)/.exec(await chart.getAttribute("aria-valuetext"))[1]);
-  while (!(await counted())) await page.keyboard.press("ArrowRight");
-  const wanted = await counted();
-  await page.keyboard.press("Enter");
-  assert.equal(await failures(), wanted);
-  const [from, to] = ["from", "to"].map(end => new URL(page.url()).searchParams.get(end));
-  assert.equal(wanted, failed({ from, to }));
 });
 
 test("the overview, broken down by a metadata field and by class", async () => {
@@ -368,7 +344,7 @@ test("fleet: each device's work, and what failed by model, kind and host", async
   }
   agree(await tile("Errors", ".value"), sum(devices.map(d => d.errors)), failed(now), count, "errors");
   await page.locator(".tile", { hasText: "Errors" }).locator("a.value").click();
-  assert.equal(await failures(), failed(now));
+  assert.equal(await failures(page), failed(now));
   assert.equal(await tile("Alive", ".value"), `${devices.filter(d => !d.silent).length} of ${devices.length}`);
   const told = await get("errors", now);
   for (const [title, list, key, own] of [

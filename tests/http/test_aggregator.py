@@ -74,6 +74,17 @@ def test_the_complete_record_hides_the_partial_one(server):
     assert not look(server, inference_id)["partial"]
 
 
+def test_statistics_have_them_when_the_filter_says_so(server):
+    send(server, window(best(str(uuid.uuid4()))))
+    n = count(server, filter="partial:true")
+
+    def ask(**more):
+        got = server.get("/api/v1/acme/stats", params={"to": "2100-01-01T00:00:00Z", "from": "2020-01-01T00:00:00Z", "bucket": 86400 * 365, **more}).json()
+        return [got[w]["inferences"] for w in ("current", "previous")], sum(s["inferences"] for s in got["series"])
+    assert n > 0 and ask(filter="partial:true") == ([n, 0], n)
+    assert ask(compare_filter="partial:true") == ([count(server), n], count(server))
+
+
 def test_a_device_may_be_unknown_and_a_window_empty(server):
     one = str(uuid.uuid4())
     send(server, window(best(one), device_id=None))

@@ -17,20 +17,24 @@ export function Simulated({ what = "From the fleet simulator, not from a real ca
   );
 }
 
+// A partial record is the aggregator's: its source is not the simulator's own, its device is.
+const MARKED = "source:simulated or device:sim-*";
+
 // One mark for a page of sums, where any of what is summed is simulated.
-export function AnySimulated({ window, filter }: { window: Window | null; filter: string }) {
+export function AnySimulated({
+  window,
+  filter,
+}: {
+  window: { [end in keyof Window]: string | null } | null;
+  filter: string;
+}) {
   const ws = useWorkspace();
   const { data } = useLoad(
-    window && `simulated ${ws} ${filter} ${window.from.slice(0, 15)} ${window.to.slice(0, 15)}`,
-    signal =>
-      api.count(
-        ws,
-        { from: window!.from, to: window!.to, filter: filter ? `(${filter}) source:simulated` : "source:simulated" },
-        signal,
-      ),
+    window && `simulated ${ws} ${filter} ${window.from?.slice(0, 15)} ${window.to?.slice(0, 15)}`,
+    signal => api.count(ws, { ...window!, filter: filter ? `(${filter}) (${MARKED})` : MARKED }, signal),
     RARELY,
   );
   if (!data) return null;
   const some = `${count(data)} of these inferences are from the fleet simulator`;
-  return <Simulated what={`${some}; -source:simulated leaves them out`} />;
+  return <Simulated what={`${some}; -source:simulated -device:sim-* leaves them out`} />;
 }

@@ -27,6 +27,7 @@ interface Fleet {
   asOf: string | null;
 }
 
+const marked = (r: Row): boolean => simulatedDevice(r.id) || r.tags.includes("simulated");
 const iso = (t: number): string => new Date(t).toISOString();
 
 function useFleet(scope: Scope) {
@@ -72,7 +73,7 @@ export function Fleet({ scope, chosen, sort }: { scope: Scope; chosen: string | 
           now={() => data?.window ?? { from: null, to: null }}
           onScope={s => go(s)}
         />
-        {data?.rows.some(r => simulatedDevice(r.id)) && <Simulated what="Some of these devices are simulated" />}
+        {data?.rows.some(marked) && <Simulated what="Some of these devices are simulated" />}
         <SaveView page="fleet" />
         <AsOf iso={data?.asOf ?? null} failed={error !== null} />
       </header>
@@ -266,7 +267,7 @@ function Devices({
           >
             {r.id ?? <i class="none">no device id</i>}
           </button>
-          {(simulatedDevice(r.id) || r.tags.includes("simulated")) && <Simulated />}
+          {marked(r) && <Simulated />}
           {r.id !== null && <Pick field="device" value={r.id} filter={scope.filter} onFilter={onFilter} tab={false} />}
         </span>
       ),

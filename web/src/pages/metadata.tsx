@@ -3,11 +3,14 @@
 import { call, enc, list, number, object, query, text, value, values, type Value } from "../api";
 import { clauseFor, metadataName } from "../filter";
 import { count, plural } from "../format";
+import { AnySimulated } from "../simulated";
 import { RARELY, useLoad, useWorkspace } from "../state";
 import { DataTable, type TableColumn } from "../table";
 import { Ago, AsOf, Failure, Shown, Teach, Time } from "../ui";
 import { ANY, inferenceLink, inferencesLink } from "../url";
 import "./metadata.css";
+
+const EVER = { from: null, to: null };
 
 interface Field {
   name: string;
@@ -81,6 +84,7 @@ export function MetadataPage() {
       <header class="head">
         <h1>Metadata</h1>
         {data && <span class="hint">{plural(data.fields.length, "field")}</span>}
+        <AnySimulated window={EVER} filter="" />
         <AsOf iso={data?.asOf ?? null} failed={error !== null} />
       </header>
       {error && !data && <Failure error={error} what="The fields could not be read." onRetry={reload} />}
