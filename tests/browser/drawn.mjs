@@ -95,3 +95,18 @@ export async function failures(page) {
   });
   return digits(/([\d,]+) of models/.exec(await page.locator("#failures h2").innerText())[1]);
 }
+
+// A table as it is drawn: by the first line of each row's first cell, the texts of its cells and of the links in them.
+export async function tableOf(page, name) {
+  const rows = page.getByRole("region", { name, exact: true }).locator("tbody tr:not(.waiting)");
+  await rows.first().waitFor();
+  const read = await rows.evaluateAll(all =>
+    all.map(tr =>
+      [...tr.cells].map(td => ({
+        text: td.innerText.trim(),
+        links: [...td.querySelectorAll("a")].map(a => a.innerText.trim()),
+      })),
+    ),
+  );
+  return new Map(read.map(cells => [cells[0].text.split("\n")[0].trim(), cells]));
+}

@@ -27,7 +27,7 @@ export function readTruth(folder) {
     failures = lines("failures").map(timed),
     summary = JSON.parse(read("summary.json"));
   const within = (window, all = rows) => {
-    const [from, to] = [window.from, window.to].map(t => Date.parse(t));
+    const [from, to] = [window.from, window.to].map(t => new Date(t).getTime());
     return all.filter(r => r.at >= from && r.at < to);
   };
   return {

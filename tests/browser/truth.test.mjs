@@ -5,8 +5,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
-import { failures } from "./drawn.mjs";
-import { beginSignedIn, digits, simulate, until, visit } from "./support.mjs";
+import { failures, tableOf } from "./drawn.mjs";
+import { beginSignedIn, digits, settled, simulate, until, visit } from "./support.mjs";
 import { groupBy, mean, quantile, readTruth, sum, sums, tally } from "./truth.mjs";
 import { agree, BIN, changed, confidence, count, seconds } from "./written.mjs";
 
@@ -28,20 +28,7 @@ const at = more => new URLSearchParams({ ...now, ...more }).toString();
 const tile = (name, what) => page.locator(".tile", { hasText: name }).locator(what).innerText();
 const total = async () => digits(await page.locator(".total b").innerText());
 
-// A table as it is drawn: by the first line of each row's first cell, the texts of its cells and of the links in them.
-async function table(name) {
-  const rows = page.getByRole("region", { name, exact: true }).locator("tbody tr:not(.waiting)");
-  await rows.first().waitFor();
-  const read = await rows.evaluateAll(all =>
-    all.map(tr =>
-      [...tr.cells].map(td => ({
-        text: td.innerText.trim(),
-        links: [...td.querySelectorAll("a")].map(a => a.innerText.trim()),
-      })),
-    ),
-  );
-  return new Map(read.map(cells => [cells[0].text.split("\n")[0].trim(), cells]));
-}
+const table = name => tableOf(page, name);
 
 for (const counting of ["inference", "monitoring"]) {
   test(`overview, counted as ${counting}`, async () => {
@@ -364,6 +351,44 @@ test("fleet: each device's work, and what failed by model, kind and host", async
         `${title}: ${one[key]}`,
       );
   }
+});
+
+test("fleet: the last hour against the same hour a week ago, of each device and of all, and what each runs", async () => {
+  // It goes with the clock: the page's own links say which hour that was.
+  await visit(page, origin, "/ui/fleet");
+  const [link, value, change, shown] = await page.evaluate(() => {
+    const [tile] = [...document.querySelectorAll(".tile")].filter(t => /last hour/.test(t.innerText)),
+      text = e => e.innerText.replace(/\s+/g, " ").trim(),
+      told = td => td.querySelector("[title]").title;
+    const rows = [...document.querySelectorAll('[aria-label="Devices"] tbody tr')].map(({ cells }) => [
+      cells[0].querySelector("button").innerText,
+      ...[text(cells[3]), text(cells[4]), told(cells[4]), told(cells[9])],
+    ]);
+    const number = tile.querySelector("a.value");
+    return [number.search, text(number), text(tile.querySelector(".delta")), rows];
+  });
+  const hour = Object.fromEntries(new URLSearchParams(link)),
+    week = Object.fromEntries(Object.entries(hour).map(([end, t]) => [end, Date.parse(t) - 7 * 86_400_000]));
+  assert.equal(Date.parse(hour.to) - Date.parse(hour.from), 3_600_000);
+  assert.ok(Math.abs(Date.now() - Date.parse(hour.to)) < 60_000, "up to now");
+  const [a, b] = [hour, week].map(w => groupBy(within(w), r => r.device_id)),
+    moved = (n, before) => (n || before ? changed(n, before) : "–");
+  const [n, before] = [a, b].map(of => sum([...of.values()].map(r => r.length)));
+  assert.ok(n + before > 0, "there was something");
+  assert.equal(value, count(n));
+  assert.equal(change, before ? `${moved(n, before)} ${count(before)} last week` : "new nothing in this hour last week");
+  const day = within({ from: Date.parse(hour.to) - 86_400_000, to: hour.to });
+  for (const [device, requests, change, title, models] of shown) {
+    const [n, before] = [a, b].map(of => of.get(device)?.length ?? 0);
+    assert.equal(requests, count(n), `${device}: in the last hour`);
+    assert.equal(change, moved(n, before), `${device}: against last week`);
+    assert.equal(title, `${count(before)} in the same hour a week ago`, device);
+    const runs = tally(day.filter(r => r.device_id === device).map(r => r.model_id));
+    assert.deepEqual(models.split("\n").filter(Boolean).sort(), [...runs].map(([m, n]) => `${m}: ${count(n)}`).sort());
+  }
+  await page.locator(".tile", { hasText: "last hour" }).locator("a.value").click();
+  await settled(page);
+  await until(total, n, "the inferences of the last hour");
 });
 
 const FILTER = "plant:north confidence<0.9 -shift:night",
