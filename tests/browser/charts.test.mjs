@@ -5,17 +5,17 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
-import { bars, copied, failures, figure, spark, walked } from "./drawn.mjs";
+import { bars, copied, failures, figure, flags, spark, walked } from "./drawn.mjs";
 import { beginSignedIn, digits, simulate, visit } from "./support.mjs";
 import { groupBy, quantile, readTruth, sum, sums, tally } from "./truth.mjs";
 import { BIN, confidence, count, EXACT, seconds } from "./written.mjs";
 
-let origin, page, tab, truth, folder, now, earlier, within, failed;
+let server, origin, page, tab, truth, folder, now, earlier, within, failed;
 
 before(async () => {
   folder = mkdtempSync(path.join(tmpdir(), "sightglass-charts-"));
   const options = ["--events", "6000", "--days", "8", "--metadata", "60", "--markers", "--truth", folder];
-  ({ origin, tab, page } = await beginSignedIn(s => simulate(s, ...options)));
+  ({ server, origin, tab, page } = await beginSignedIn(s => simulate(s, ...options)));
   truth = readTruth(folder);
   ({ now, earlier, within, failed } = truth);
   await tab.context.grantPermissions(["clipboard-read", "clipboard-write"]);
@@ -173,6 +173,31 @@ test("a point of the chart of errors opens the failures of its time", async () =
   assert.equal(await failures(page), wanted);
   const [from, to] = ["from", "to"].map(end => new URL(page.url()).searchParams.get(end));
   assert.equal(wanted, failed({ from, to }));
+});
+
+test("markers stand on the charts where they belong: those set by hand, and new versions of a model by themselves", async () => {
+  await visit(page, origin, `/ui/?${at()}`);
+  const { markers } = await server.api(`/api/v1/demo/markers?${new URLSearchParams(now)}`),
+    versions = groupBy(truth.rows, r => r.model_id);
+  const [own, others] = [true, false].map(is => markers.filter(m => m.automatic === is));
+  assert.ok(own.length > 0 && others.length > 0, "of both kinds");
+  for (const m of own) {
+    const first = Math.min(...versions.get(m.model_id).map(r => r.at));
+    assert.equal(Date.parse(m.time), first, `${m.model_id} is new with its first inference`);
+  }
+  for (const m of others)
+    assert.ok(truth.summary.markers.some(t => t.time === m.time && t.text === m.text), `${m.time} ${m.text}`);
+  for (const title of ["Requests", "Average confidence, per inference", "Inference time", "Errors"]) {
+    const { time } = await copied(page, title),
+      points = await walked(page, title),
+      range = { from: Math.min(time[0], Date.parse(now.from)), to: Date.parse(now.to) };
+    for (const m of markers) {
+      const i = time.findLastIndex(t => t <= Date.parse(m.time));
+      assert.ok(points[i].said.includes(m.text), `${title}, point ${i} reads ${points[i].said}, not ${m.text}`);
+    }
+    const drawn = await flags(page, title, markers.map(m => Date.parse(m.time)), range);
+    assert.ok(drawn.every(n => n > 30), `${title}: its markers are drawn, ${drawn} pixels high`);
+  }
 });
 
 test("the overview's charts with a filter", async () => {

@@ -41,43 +41,51 @@ export async function walked(page, title) {
     });
 }
 
-// Of each bar the pixels of each colour in its column, by the names of the colours.
-export async function bars(page, title, times, to, tones) {
-  return figure(page, title)
+// Of each column of pixels how many are of each colour, by the names of the colours. Columns are told as times.
+const pixels = (page, title, at, { from, to }, tones) =>
+  figure(page, title)
     .getByRole("slider")
     .evaluate(
-      (plot, { times, to, tones }) => {
+      (plot, { at, from, to, tones }) => {
         const canvas = plot.querySelector("canvas"),
           draw = canvas.getContext("2d"),
-          unit = canvas.width / canvas.getBoundingClientRect().width,
+          box = canvas.getBoundingClientRect(),
+          unit = canvas.width / box.width,
           over = plot.querySelector(".u-over").getBoundingClientRect(),
-          left = over.left - canvas.getBoundingClientRect().left,
-          top = over.top - canvas.getBoundingClientRect().top,
-          step = (over.width * (times[1] - times[0])) / (to - times[0]);
+          [top, height] = [over.top - box.top, over.height].map(y => Math.round(y * unit));
         const probe = new OffscreenCanvas(1, 1).getContext("2d");
         const colours = tones.map(t => {
           probe.fillStyle = getComputedStyle(document.documentElement).getPropertyValue(`--${t}`);
           probe.fillRect(0, 0, 1, 1);
           return probe.getImageData(0, 0, 1, 1).data.join();
         });
-        return times.map((_, i) => {
-          const x = Math.round((left + i * step + Math.min(0.86 * step, 40) / 2) * unit);
-          // A marker's line may stand in one column: the one beside it has the bar too.
-          const counts = [x, x + 1].map(at => {
-            const { data } = draw.getImageData(at, Math.round(top * unit), 1, Math.round(over.height * unit)),
-              of = colours.map(() => 0);
-            for (let k = 0; k < data.length; k += 4) {
-              const at = colours.indexOf(data.slice(k, k + 4).join());
-              if (at >= 0) of[at]++;
-            }
-            return of;
-          });
-          return colours.map((_, k) => Math.max(counts[0][k], counts[1][k]));
+        return at.map(t => {
+          const x = Math.round((over.left - box.left + (over.width * (t - from)) / (to - from)) * unit),
+            { data } = draw.getImageData(x, top, 1, height),
+            counts = colours.map(() => 0);
+          for (let k = 0; k < data.length; k += 4) {
+            const of = colours.indexOf(data.slice(k, k + 4).join());
+            if (of >= 0) counts[of]++;
+          }
+          return counts;
         });
       },
-      { times, to, tones },
+      { at, from, to, tones },
     );
+
+// Of each bar the height of each colour. A marker's line may stand in one column: the one beside it has the bar too.
+export async function bars(page, title, times, to, tones) {
+  const width = times[1] - times[0],
+    range = { from: times[0], to };
+  const [a, b] = await Promise.all(
+    [0.3, 0.5].map(part => pixels(page, title, times.map(t => t + part * width), range, tones)),
+  );
+  return a.map((counts, i) => counts.map((n, k) => Math.max(n, b[i][k])));
 }
+
+// How many pixels of the colour of markers stand at each of these times.
+export const flags = async (page, title, times, range) =>
+  (await pixels(page, title, times, range, ["muted"])).map(([n]) => n);
 
 // The heights of a sparkline's points, from the top of its box; null where there is a gap.
 export function spark(path, length) {
