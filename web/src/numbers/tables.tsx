@@ -297,7 +297,10 @@ export function SplitTable({
       value: r => ratio(r.inferences, r.before),
       cell: r => <Changed delta={change(r.inferences, r.before, none || r.before === 0)} />,
     },
-    numeric("errors", "Errors", 80, r => r.errors, count, "has:error"),
+    {
+      ...numeric("errors", "Errors", 80, r => r.errors, count),
+      cell: r => (r.errors ? linked(r, count(r.errors), "has:error") : count(r.errors)),
+    },
     numeric("detections", "Detections", 96, r => r.detections, count, "has:class"),
     numeric("confidence", "Mean conf.", 96, r => r.confidence, confidence, "has:confidence"),
     numeric("median", "Median conf.", 104, r => r.median, confidence, "has:confidence"),
