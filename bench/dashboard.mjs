@@ -4,9 +4,13 @@
 //
 //   SIGHTGLASS_API_KEY=... node bench/dashboard.mjs http://127.0.0.1:PORT [--rounds 3] [--pages] [--profile FILE]
 //
+// With --profile only 1,500 rows are scrolled; FILE is a trace for Chromium's tools, and the processor time in it is
+// told: steadier than frames where others use the machine too.
+//
 // Needs tests/browser/node_modules (`make test-browser` installs it) and /usr/bin/chromium, or CHROMIUM. Prints medians
 // of the rounds, in milliseconds; the rounds themselves to the error output.
-import { browse } from "../tests/browser/support.mjs";
+import { readFileSync } from "node:fs";
+import { browse } from "../tests/browser/chromium.mjs";
 
 const [origin, ...options] = process.argv.slice(2);
 const option = (name, usual) => (options.includes(name) ? options[options.indexOf(name) + 1] : usual);
@@ -177,7 +181,39 @@ async function scrolling(browser, rows, file) {
   return { reading, fast };
 }
 
-const TRACED = ["devtools.timeline", "disabled-by-default-devtools.timeline", "disabled-by-default-v8.cpu_profiler"];
+const TRACED = ["devtools.timeline", "disabled-by-default-devtools.timeline", "cc", "blink", "v8"];
+const PHASES = {
+  script: ["PageAnimator::serviceScriptedAnimations"],
+  "style and layout": ["LocalFrameView::RunStyleAndLayoutLifecyclePhases"],
+  paint: ["LocalFrameView::RunPrePaintLifecyclePhase", "LocalFrameView::RunPaintLifecyclePhase", "Commit"],
+};
+
+// The processor time of the page's own thread for a frame, and of each kind of thread in all.
+function costs(file) {
+  const { traceEvents } = JSON.parse(readFileSync(file, "utf8")),
+    named = new Map(traceEvents.filter(e => e.name === "thread_name").map(e => [`${e.pid} ${e.tid}`, e.args.name])),
+    timed = traceEvents.filter(e => e.ph === "X" && e.tdur !== undefined).sort((a, b) => a.ts - b.ts || b.dur - a.dur);
+  const until = new Map(),
+    threads = new Map(),
+    spent = names => timed.filter(e => names.includes(e.name)).reduce((sum, e) => sum + e.tdur / 1000, 0);
+  for (const e of timed) {
+    const thread = `${e.pid} ${e.tid}`,
+      name = named.get(thread);
+    if (e.ts < (until.get(thread) ?? 0)) continue; // within one that is counted
+    until.set(thread, e.ts + e.dur);
+    threads.set(name, (threads.get(name) ?? 0) + e.tdur / 1000);
+  }
+  const frames = timed.filter(e => e.name === "ProxyMain::BeginMainFrame").map(e => e.tdur / 1000);
+  frames.sort((a, b) => a - b);
+  const phases = Object.entries(PHASES).map(([what, names]) => `${what} ${ms(spent(names))}`);
+  console.log(
+    `processor time of the page's thread: a frame ${ms(median(frames))}, ` +
+      `p99 ${ms(frames[Math.floor(frames.length * 0.99)])}, most ${ms(frames.at(-1))}; ` +
+      `of ${frames.length} frames ${phases.join(", ")}`,
+  );
+  const most = [...threads].sort((a, b) => b[1] - a[1]).slice(0, 5);
+  console.log(`all threads: ${most.map(([name, t]) => `${name} ${ms(t)}`).join(", ")}`);
+}
 
 // Every page: when it says that it is there, and what it asked.
 async function pages(browser) {
@@ -229,7 +265,8 @@ try {
   if (options.includes("--pages")) await pages(browser);
   else if (profile) {
     const found = await scrolling(browser, Math.min(count, 1500), profile);
-    console.log(JSON.stringify(found));
+    tell(JSON.stringify(found));
+    costs(profile);
   } else {
     const first = [];
     for (let i = 0; i < rounds; i++) first.push(await firstContent(browser));

@@ -5,7 +5,9 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:f
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after } from "node:test";
-import { chromium } from "playwright-core";
+import { browse } from "./chromium.mjs";
+
+export { browse };
 
 export const KEY = "sg_browser_tests_key_0123456789";
 export const EVIL = `<img src=x onerror="window.broken=true">`;
@@ -165,20 +167,6 @@ export async function fill(server) {
     }
   }
 }
-
-export const browse = () =>
-  chromium.launch({
-    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-    args: [
-      "--no-sandbox",
-      "--disable-gpu",
-      "--disable-quic",
-      "--no-first-run",
-      "--disable-background-networking",
-      "--disable-component-update",
-      "--disable-sync",
-    ],
-  });
 
 // What any page of this process asked anybody else for.
 export const elsewhere = [];

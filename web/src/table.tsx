@@ -72,8 +72,8 @@ interface Props<T> {
 const MIN = 48;
 const HEAD = 28; // px, the row of heads
 const BLOCK = 4; // rows that come and go together
-const AROUND = 8; // rows that are drawn beyond what is in view
-const BESIDE = 240; // px, columns so near to what is in view are drawn
+const BEYOND = 8; // rows that are drawn beyond what is in view, where one goes to
+const BESIDE = 96; // px, columns so near to what is in view are drawn
 const AHEAD = 50; // rows that are there beyond what is drawn, before more are asked for
 const NO_ROWS: never[] = [];
 
@@ -482,14 +482,18 @@ function useView(
   rowHeight: number,
   widths: number[],
 ): View & { look: () => void; show: (at: number) => void; whole: <R>(of: () => R) => Promise<R> } {
+  const up = useRef(false),
+    before = useRef(0);
   const seen = (): View => {
     const { scrollTop = 0, scrollLeft = 0, clientHeight = innerHeight, clientWidth = innerWidth } = box?.current ?? {};
+    if (scrollTop !== before.current) up.current = scrollTop < before.current;
+    before.current = scrollTop;
     const block = (y: number) => Math.floor(y / rowHeight / BLOCK) * BLOCK;
     const edges = widths.map((sum => w => (sum += w))(0));
     const to = edges.findIndex(right => right >= scrollLeft + clientWidth + BESIDE) + 1;
     return {
-      first: block(scrollTop) - AROUND,
-      last: block(scrollTop + clientHeight) + BLOCK + AROUND,
+      first: block(scrollTop) - (up.current ? BEYOND : 0),
+      last: block(scrollTop + clientHeight) + BLOCK + (up.current ? 0 : BEYOND),
       from: edges.findIndex(right => right > scrollLeft - BESIDE),
       to: to || widths.length,
     };
