@@ -4,7 +4,7 @@ import { useState } from "preact/hooks";
 import { call, number, text } from "../api";
 import { useLoad, useWorkspace } from "../state";
 import { Failure, Icon } from "../ui";
-import { get, items, path, Said, useSaving } from "./parts";
+import { get, items, path, Remove, SavedForm, Table } from "./parts";
 
 interface Rule {
   model: string; // without version; "": every model
@@ -34,15 +34,12 @@ const optional = (s: string): number | null => (s.trim() === "" ? null : Number(
 
 function Form({ rules, onSaved }: { rules: Rule[]; onSaved: () => void }) {
   const ws = useWorkspace(),
-    saving = useSaving(),
     [all, setAll] = useState(rules);
   const changed = (at: number, to: Partial<Rule>) => setAll(all.map((r, i) => (i === at ? { ...r, ...to } : r)));
   const wrong = all.some(r => r.model.includes("/"))
     ? "Name the model without its version: servers ask for all versions of it together."
     : "";
-  const save = (e: SubmitEvent) => {
-    e.preventDefault();
-    if (wrong) return;
+  const save = () => {
     const body = {
       rules: all.map(r => ({
         model: r.model.trim(),
@@ -51,91 +48,76 @@ function Form({ rules, onSaved }: { rules: Rule[]; onSaved: () => void }) {
         per_hour: r.hourly,
       })),
     };
-    void saving.run(() => call("PUT", path(ws, "picture-capture"), { body })).then(ok => ok && onSaved());
+    return call("PUT", path(ws, "picture-capture"), { body });
   };
   return (
-    <form class="stack" onSubmit={save}>
+    <SavedForm
+      wrong={wrong}
+      changed={JSON.stringify(all) !== JSON.stringify(rules)}
+      save={save}
+      onSaved={onSaved}
+      hint="Servers ask again after 15 minutes. Pictures count as any other data for retention."
+    >
       {all.length === 0 ? (
         <p class="notice">No rule: no server is asked for pictures.</p>
       ) : (
-        <div class="scroll" tabIndex={0} role="region" aria-label="Rules">
-          <table>
-            <thead>
-              <tr>
-                <th scope="col">Model</th>
-                <th scope="col">Share of pictures</th>
-                <th scope="col">Only below confidence</th>
-                <th scope="col">At most an hour</th>
-                <th scope="col">
-                  <span class="offscreen">Remove</span>
-                </th>
-              </tr>
-            </thead>
-            <tbody>
-              {all.map((r, i) => (
-                <tr key={i}>
-                  <td>
-                    <input
-                      type="text"
-                      aria-label={`Model of rule ${i + 1}`}
-                      value={r.model}
-                      placeholder="every model"
-                      autocomplete="off"
-                      onInput={e => changed(i, { model: e.currentTarget.value })}
-                    />
-                  </td>
-                  <td>
-                    <input
-                      type="number"
-                      required
-                      min={0}
-                      max={100}
-                      step="any"
-                      aria-label={`Share of rule ${i + 1}, percent`}
-                      value={Number((r.share * 100).toPrecision(12))}
-                      onInput={e => changed(i, { share: Number(e.currentTarget.value) / 100 })}
-                    />{" "}
-                    %
-                  </td>
-                  <td>
-                    <input
-                      type="number"
-                      min={0}
-                      max={1}
-                      step="any"
-                      aria-label={`Rule ${i + 1} only below confidence`}
-                      placeholder="any"
-                      value={r.below ?? ""}
-                      onInput={e => changed(i, { below: optional(e.currentTarget.value) })}
-                    />
-                  </td>
-                  <td>
-                    <input
-                      type="number"
-                      min={1}
-                      step={1}
-                      aria-label={`Rule ${i + 1} at most an hour`}
-                      placeholder="no limit"
-                      value={r.hourly ?? ""}
-                      onInput={e => changed(i, { hourly: optional(e.currentTarget.value) })}
-                    />
-                  </td>
-                  <td class="acts">
-                    <button
-                      type="button"
-                      class="bare"
-                      aria-label={`Remove rule ${i + 1}`}
-                      title="Remove"
-                      onClick={() => setAll(all.filter((_, n) => n !== i))}
-                    >
-                      <Icon name="close" />
-                    </button>
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <Table
+          label="Rules"
+          columns={["Model", "Share of pictures", "Only below confidence", "At most an hour"]}
+          acts="Remove"
+        >
+          {all.map((r, i) => (
+            <tr key={i}>
+              <td>
+                <input
+                  type="text"
+                  aria-label={`Model of rule ${i + 1}`}
+                  value={r.model}
+                  placeholder="every model"
+                  autocomplete="off"
+                  onInput={e => changed(i, { model: e.currentTarget.value })}
+                />
+              </td>
+              <td>
+                <input
+                  type="number"
+                  required
+                  min={0}
+                  max={100}
+                  step="any"
+                  aria-label={`Share of rule ${i + 1}, percent`}
+                  value={Number((r.share * 100).toPrecision(12))}
+                  onInput={e => changed(i, { share: Number(e.currentTarget.value) / 100 })}
+                />{" "}
+                %
+              </td>
+              <td>
+                <input
+                  type="number"
+                  min={0}
+                  max={1}
+                  step="any"
+                  aria-label={`Rule ${i + 1} only below confidence`}
+                  placeholder="any"
+                  value={r.below ?? ""}
+                  onInput={e => changed(i, { below: optional(e.currentTarget.value) })}
+                />
+              </td>
+              <td>
+                <input
+                  type="number"
+                  min={1}
+                  step={1}
+                  aria-label={`Rule ${i + 1} at most an hour`}
+                  placeholder="no limit"
+                  value={r.hourly ?? ""}
+                  onInput={e => changed(i, { hourly: optional(e.currentTarget.value) })}
+                />
+              </td>
+              <Remove what={`rule ${i + 1}`} onRemove={() => setAll(all.filter((_, n) => n !== i))} />
+            </tr>
+          ))}
+        </Table>
       )}
       <p>
         <button
@@ -147,22 +129,6 @@ function Form({ rules, onSaved }: { rules: Rule[]; onSaved: () => void }) {
           Add a rule
         </button>
       </p>
-      {wrong && (
-        <p class="wrong" role="alert">
-          {wrong}
-        </p>
-      )}
-      <p>
-        <button
-          type="submit"
-          class="button primary"
-          disabled={saving.waiting || wrong !== "" || JSON.stringify(all) === JSON.stringify(rules)}
-        >
-          Save
-        </button>{" "}
-        <Said said={saving.said} error={saving.error} />
-      </p>
-      <p class="hint">Servers ask again after 15 minutes. Pictures count as any other data for retention.</p>
-    </form>
+    </SavedForm>
   );
 }

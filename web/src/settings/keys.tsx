@@ -1,10 +1,9 @@
 // Keys: made here and shown once, revoked for good.
 import { useState } from "preact/hooks";
-import { call, number, text } from "../api";
+import { call, number, object, text } from "../api";
 import { useLoad, useWorkspace } from "../state";
 import { Ago, Copy, Dialog, Failure, Time } from "../ui";
-import { get, items, path, Said, Sure, useSaving } from "./parts";
-import { object } from "../api";
+import { get, items, path, Said, Sure, Table, useSaving } from "./parts";
 
 interface Key {
   id: number;
@@ -66,54 +65,39 @@ export function Keys() {
       <Said said={saving.said} error={saving.error} />
       {error && !data && <Failure error={error} what="The keys could not be read." onRetry={reload} />}
       {data && (
-        <div class="scroll" tabIndex={0} role="region" aria-label="Keys">
-          <table>
-            <thead>
-              <tr>
-                <th scope="col">Name</th>
-                <th scope="col">Begins with</th>
-                <th scope="col">Created</th>
-                <th scope="col">State</th>
-                <th scope="col">
-                  <span class="offscreen">Change</span>
-                </th>
-              </tr>
-            </thead>
-            <tbody>
-              {data.map(k => (
-                <tr key={k.id} class={k.revoked ? "off" : undefined}>
-                  <th scope="row">{k.name}</th>
-                  <td class="mono">{k.prefix}…</td>
-                  <td>
-                    <Time iso={k.created} />
-                  </td>
-                  <td>
-                    {k.revoked ? (
-                      <>
-                        revoked <Ago iso={k.revoked} />
-                      </>
-                    ) : k.current ? (
-                      "yours, in use here"
-                    ) : (
-                      "valid"
-                    )}
-                  </td>
-                  <td class="acts">
-                    {!k.revoked && !k.current && (
-                      <Sure
-                        label="Revoke…"
-                        sure="Revoke for good"
-                        name={k.name}
-                        disabled={saving.waiting}
-                        onSure={() => void revoke(k)}
-                      />
-                    )}
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <Table label="Keys" columns={["Name", "Begins with", "Created", "State"]} acts="Change">
+          {data.map(k => (
+            <tr key={k.id} class={k.revoked ? "off" : undefined}>
+              <th scope="row">{k.name}</th>
+              <td class="mono">{k.prefix}…</td>
+              <td>
+                <Time iso={k.created} />
+              </td>
+              <td>
+                {k.revoked ? (
+                  <>
+                    revoked <Ago iso={k.revoked} />
+                  </>
+                ) : k.current ? (
+                  "yours, in use here"
+                ) : (
+                  "valid"
+                )}
+              </td>
+              <td class="acts">
+                {!k.revoked && !k.current && (
+                  <Sure
+                    label="Revoke…"
+                    sure="Revoke for good"
+                    name={k.name}
+                    disabled={saving.waiting}
+                    onSure={() => void revoke(k)}
+                  />
+                )}
+              </td>
+            </tr>
+          ))}
+        </Table>
       )}
       {made && (
         <Dialog title={`The key “${made.name}”`} onClose={() => setMade(null)}>

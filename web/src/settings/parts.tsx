@@ -1,6 +1,8 @@
-// What the sections of the settings share: a form that is saved, and a button that asks once more.
+// What the sections of the settings share: a form that is saved, a table, and buttons: one that asks once more.
+import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { ApiError, call, enc, list, object } from "../api";
+import { Icon } from "../ui";
 
 export const path = (ws: string, what: string, id?: string | number | null): string =>
   `/${enc(ws)}/${what}${id === undefined || id === null ? "" : `/${enc(String(id))}`}`;
@@ -50,6 +52,96 @@ export function Said({ said, error }: { said: string; error: ApiError | null }) 
         </p>
       )}
     </>
+  );
+}
+
+// A form with the button that saves it, and with what is wrong in it.
+export function SavedForm({
+  wrong,
+  changed,
+  save,
+  onSaved,
+  children,
+  hint,
+}: {
+  wrong: string | false;
+  changed: boolean;
+  save: () => Promise<unknown>;
+  onSaved: () => void;
+  children: ComponentChildren;
+  hint?: string;
+}) {
+  const saving = useSaving();
+  const submit = (e: SubmitEvent) => {
+    e.preventDefault();
+    if (!wrong) void saving.run(save).then(ok => ok && onSaved());
+  };
+  return (
+    <form class="stack" onSubmit={submit}>
+      {children}
+      {wrong && (
+        <p class="wrong" role="alert">
+          {wrong}
+        </p>
+      )}
+      <p>
+        <button type="submit" class="button primary" disabled={saving.waiting || !!wrong || !changed}>
+          Save
+        </button>{" "}
+        <Said said={saving.said} error={saving.error} />
+      </p>
+      {hint && <p class="hint">{hint}</p>}
+    </form>
+  );
+}
+
+// Rows with buttons in a last column, which only those who hear the page are told the name of.
+export function Table({
+  label,
+  columns,
+  acts,
+  children,
+}: {
+  label: string;
+  columns: string[];
+  acts: string;
+  children: ComponentChildren;
+}) {
+  return (
+    <div class="scroll" tabIndex={0} role="region" aria-label={label}>
+      <table>
+        <thead>
+          <tr>
+            {columns.map(c => (
+              <th key={c} scope="col">
+                {c}
+              </th>
+            ))}
+            <th scope="col">
+              <span class="offscreen">{acts}</span>
+            </th>
+          </tr>
+        </thead>
+        <tbody>{children}</tbody>
+      </table>
+    </div>
+  );
+}
+
+export function Remove({ what, disabled, onRemove }: { what: string; disabled?: boolean; onRemove: () => void }) {
+  return (
+    <td class="acts">
+      <button
+        type="button"
+        class="bare"
+        aria-label={`Remove ${what}`}
+        title="Remove"
+        disabled={disabled}
+        onClick={onRemove}
+      >
+        <Icon name="close" />
+      </button>
+    </td>
   );
 }
 

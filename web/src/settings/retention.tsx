@@ -4,7 +4,7 @@ import { call, number } from "../api";
 import { plural } from "../format";
 import { useLoad, useWorkspace } from "../state";
 import { Failure } from "../ui";
-import { get, path, Said, useSaving } from "./parts";
+import { get, path, SavedForm } from "./parts";
 
 type Kept = { days: number | null; server: number | null };
 
@@ -26,17 +26,12 @@ export function Retention() {
 
 function Form({ kept, onSaved }: { kept: Kept; onSaved: () => void }) {
   const ws = useWorkspace(),
-    saving = useSaving();
-  const [how, setHow] = useState(kept.days === null ? "server" : kept.days === 0 ? "ever" : "days"),
+    [how, setHow] = useState(kept.days === null ? "server" : kept.days === 0 ? "ever" : "days"),
     [days, setDays] = useState(String(kept.days || 365));
   const wanted = how === "server" ? null : how === "ever" ? 0 : Number(days);
   const ends = (d: number | null) => (d === null ? kept.server : d) || Infinity;
   const shorter = ends(wanted) < ends(kept.days);
   const valid = wanted === null || wanted === 0 || (Number.isInteger(wanted) && wanted > 0 && wanted <= 36_500);
-  const save = (e: SubmitEvent) => {
-    e.preventDefault();
-    void saving.run(() => call("PUT", path(ws, "retention"), { body: { days: wanted } })).then(ok => ok && onSaved());
-  };
   const line = (id: string, label: preact.ComponentChildren) => (
     <label class="choice-line">
       <input type="radio" name="how" checked={how === id} onChange={() => setHow(id)} />
@@ -44,7 +39,12 @@ function Form({ kept, onSaved }: { kept: Kept; onSaved: () => void }) {
     </label>
   );
   return (
-    <form class="stack" onSubmit={save}>
+    <SavedForm
+      wrong={!valid && "Give whole days, 1 to 36,500."}
+      changed={wanted !== kept.days}
+      save={() => call("PUT", path(ws, "retention"), { body: { days: wanted } })}
+      onSaved={onSaved}
+    >
       {line("server", <>As the server is set: {long(kept.server)}</>)}
       {line(
         "days",
@@ -67,17 +67,6 @@ function Form({ kept, onSaved }: { kept: Kept; onSaved: () => void }) {
           and pictures, and cannot be brought back.
         </p>
       )}
-      {!valid && (
-        <p class="wrong" role="alert">
-          Give whole days, 1 to 36,500.
-        </p>
-      )}
-      <p>
-        <button type="submit" class="button primary" disabled={saving.waiting || !valid || wanted === kept.days}>
-          Save
-        </button>{" "}
-        <Said said={saving.said} error={saving.error} />
-      </p>
-    </form>
+    </SavedForm>
   );
 }

@@ -5,7 +5,7 @@ import { span } from "../format";
 import { setCalendar, shiftsAt, USUAL, type Calendar, type Shift } from "../shifts";
 import { useLoad, useWorkspace } from "../state";
 import { Failure, Icon } from "../ui";
-import { path, Said, useSaving } from "./parts";
+import { path, Remove, SavedForm, Table } from "./parts";
 
 const DAYS = ["Mo", "Tu", "We", "Th", "Fr", "Sa", "Su"];
 const LONG = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
@@ -21,8 +21,7 @@ export function Shifts() {
 
 function Form({ calendar, onSaved }: { calendar: Calendar; onSaved: () => void }) {
   const ws = useWorkspace(),
-    saving = useSaving();
-  const [zone, setZone] = useState(calendar.zone),
+    [zone, setZone] = useState(calendar.zone),
     [shifts, setShifts] = useState<Shift[]>(calendar.shifts);
   const changed = (at: number, to: Partial<Shift>) => setShifts(shifts.map((s, i) => (i === at ? { ...s, ...to } : s)));
   const wanted: Calendar = { zone, shifts };
@@ -32,18 +31,17 @@ function Form({ calendar, onSaved }: { calendar: Calendar; onSaved: () => void }
       ? "A shift needs a day on which it begins."
       : "";
   const { current, last } = shiftsAt(wanted, serverNow());
-  const save = (e: SubmitEvent) => {
-    e.preventDefault();
-    if (wrong) return;
-    void saving
-      .run(async () => {
-        await call("PUT", path(ws, "shifts"), { body: wanted });
-        setCalendar(wanted);
-      })
-      .then(ok => ok && onSaved());
+  const save = async () => {
+    await call("PUT", path(ws, "shifts"), { body: wanted });
+    setCalendar(wanted);
   };
   return (
-    <form class="stack" onSubmit={save}>
+    <SavedForm
+      wrong={wrong}
+      changed={JSON.stringify(wanted) !== JSON.stringify(calendar)}
+      save={save}
+      onSaved={onSaved}
+    >
       <label class="choice-line">
         Time zone of the plant
         <select value={zone} onChange={e => setZone(e.currentTarget.value)}>
@@ -55,88 +53,64 @@ function Form({ calendar, onSaved }: { calendar: Calendar; onSaved: () => void }
           ))}
         </select>
       </label>
-      <div class="scroll" tabIndex={0} role="region" aria-label="Shifts">
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">Name</th>
-              <th scope="col">From</th>
-              <th scope="col">To</th>
-              <th scope="col">Begins on</th>
-              <th scope="col">
-                <span class="offscreen">Remove</span>
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {shifts.map((s, i) => (
-              <tr key={i}>
-                <td>
-                  <input
-                    type="text"
-                    aria-label={`Name of shift ${i + 1}`}
-                    value={s.name}
-                    maxLength={50}
-                    onInput={e => changed(i, { name: e.currentTarget.value })}
-                  />
-                </td>
-                <td>
-                  <input
-                    type="time"
-                    required
-                    aria-label={`Shift ${i + 1} from`}
-                    value={s.from}
-                    onInput={e => changed(i, { from: e.currentTarget.value })}
-                  />
-                </td>
-                <td>
-                  <input
-                    type="time"
-                    required
-                    aria-label={`Shift ${i + 1} to`}
-                    value={s.to}
-                    onInput={e => changed(i, { to: e.currentTarget.value })}
-                  />
-                  {s.to <= s.from && <span class="sub"> next day</span>}
-                </td>
-                <td>
-                  <span class="days" role="group" aria-label={`Days of shift ${i + 1}`}>
-                    {DAYS.map((d, n) => (
-                      <label key={d} title={LONG[n]}>
-                        <input
-                          type="checkbox"
-                          aria-label={LONG[n]}
-                          checked={s.days.includes(n + 1)}
-                          onChange={() =>
-                            changed(i, {
-                              days: s.days.includes(n + 1)
-                                ? s.days.filter(x => x !== n + 1)
-                                : [...s.days, n + 1].sort(),
-                            })
-                          }
-                        />
-                        {d}
-                      </label>
-                    ))}
-                  </span>
-                </td>
-                <td class="acts">
-                  <button
-                    type="button"
-                    class="bare"
-                    aria-label={`Remove shift ${s.name || i + 1}`}
-                    title="Remove"
-                    disabled={shifts.length === 1}
-                    onClick={() => setShifts(shifts.filter((_, n) => n !== i))}
-                  >
-                    <Icon name="close" />
-                  </button>
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <Table label="Shifts" columns={["Name", "From", "To", "Begins on"]} acts="Remove">
+        {shifts.map((s, i) => (
+          <tr key={i}>
+            <td>
+              <input
+                type="text"
+                aria-label={`Name of shift ${i + 1}`}
+                value={s.name}
+                maxLength={50}
+                onInput={e => changed(i, { name: e.currentTarget.value })}
+              />
+            </td>
+            <td>
+              <input
+                type="time"
+                required
+                aria-label={`Shift ${i + 1} from`}
+                value={s.from}
+                onInput={e => changed(i, { from: e.currentTarget.value })}
+              />
+            </td>
+            <td>
+              <input
+                type="time"
+                required
+                aria-label={`Shift ${i + 1} to`}
+                value={s.to}
+                onInput={e => changed(i, { to: e.currentTarget.value })}
+              />
+              {s.to <= s.from && <span class="sub"> next day</span>}
+            </td>
+            <td>
+              <span class="days" role="group" aria-label={`Days of shift ${i + 1}`}>
+                {DAYS.map((d, n) => (
+                  <label key={d} title={LONG[n]}>
+                    <input
+                      type="checkbox"
+                      aria-label={LONG[n]}
+                      checked={s.days.includes(n + 1)}
+                      onChange={() =>
+                        changed(i, {
+                          days: s.days.includes(n + 1) ? s.days.filter(x => x !== n + 1) : [...s.days, n + 1].sort(),
+                        })
+                      }
+                    />
+                    {d}
+                  </label>
+                ))}
+              </span>
+            </td>
+            <Remove
+              what={`shift ${s.name || i + 1}`}
+              disabled={shifts.length === 1}
+              onRemove={() => setShifts(shifts.filter((_, n) => n !== i))}
+            />
+          </tr>
+        ))}
+      </Table>
       <p>
         <button
           type="button"
@@ -163,21 +137,6 @@ function Form({ calendar, onSaved }: { calendar: Calendar; onSaved: () => void }
           </>
         )}
       </p>
-      {wrong && (
-        <p class="wrong" role="alert">
-          {wrong}
-        </p>
-      )}
-      <p>
-        <button
-          type="submit"
-          class="button primary"
-          disabled={saving.waiting || wrong !== "" || JSON.stringify(wanted) === JSON.stringify(calendar)}
-        >
-          Save
-        </button>{" "}
-        <Said said={saving.said} error={saving.error} />
-      </p>
-    </form>
+    </SavedForm>
   );
 }

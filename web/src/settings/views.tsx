@@ -4,7 +4,7 @@ import { call, object, text } from "../api";
 import { navigate, useLoad, useWorkspace } from "../state";
 import { Ago, Copy, Failure, Popover } from "../ui";
 import { settingsLink } from "../url";
-import { get, items, path, Said, Sure, useSaving } from "./parts";
+import { get, items, path, Said, Sure, Table, useSaving } from "./parts";
 
 export interface View {
   id: string;
@@ -49,37 +49,22 @@ export function Views() {
     }, said);
   return (
     <>
-      <div class="scroll" tabIndex={0} role="region" aria-label="Saved views">
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">Name</th>
-              <th scope="col">Page</th>
-              <th scope="col">What it shows</th>
-              <th scope="col">Changed</th>
-              <th scope="col">
-                <span class="offscreen">Change</span>
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {data.map(v => (
-              <Line
-                key={v.id}
-                view={v}
-                waiting={saving.waiting}
-                onName={name =>
-                  void act(
-                    () => call("PUT", path(ws, "views", v.id), { body: { name, page: v.page, query: v.query } }),
-                    `Renamed to ${name}.`,
-                  )
-                }
-                onDelete={() => void act(() => call("DELETE", path(ws, "views", v.id)), `Deleted ${v.name}.`)}
-              />
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <Table label="Saved views" columns={["Name", "Page", "What it shows", "Changed"]} acts="Change">
+        {data.map(v => (
+          <Line
+            key={v.id}
+            view={v}
+            waiting={saving.waiting}
+            onName={name =>
+              void act(
+                () => call("PUT", path(ws, "views", v.id), { body: { name, page: v.page, query: v.query } }),
+                `Renamed to ${name}.`,
+              )
+            }
+            onDelete={() => void act(() => call("DELETE", path(ws, "views", v.id)), `Deleted ${v.name}.`)}
+          />
+        ))}
+      </Table>
       <Said said={saving.said} error={saving.error} />
     </>
   );
