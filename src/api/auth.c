@@ -73,7 +73,7 @@ bool authenticate(struct request *r, struct str body_key, struct identity *out, 
     if (key.n == 0) key = key_or_none(body_key);
     if (key.n)
         return catalog_key(app_of(r)->catalog, key, out) ||
-               err_set(e, ERR_UNAUTHORIZED, "this api_key is not known here, or was revoked");
+               err_set(e, ERR_UNAUTHORIZED, AUTH_UNKNOWN_KEY);
     err_set(e, ERR_UNAUTHORIZED,
             "an api_key is needed: in the query, as Authorization: Bearer KEY, or in the JSON body");
     return from_cookie(r, out, e);
@@ -82,7 +82,7 @@ bool authenticate(struct request *r, struct str body_key, struct identity *out, 
 bool authorize_workspace(struct request *r, struct str slug, struct str body_key, struct identity *out, struct err *e) {
     if (!authenticate(r, body_key, out, e)) return false;
     return str_is(slug, out->slug) ||
-           err_set(e, ERR_UNAUTHORIZED, "this key opens the workspace '%s', not the one in the path", out->slug);
+           err_set(e, ERR_UNAUTHORIZED, AUTH_OTHER_WORKSPACE, out->slug);
 }
 
 bool authenticate_inference(struct request *r, struct str body_key, struct identity *out, struct err *e) {

@@ -8,6 +8,11 @@
 #pragma once
 #include "api/app.h"
 
+/* What is said of a key that opens nothing, and of one that opens another workspace than the path's (its slug). */
+#define AUTH_UNKNOWN_KEY "this api_key is not known here, or was revoked; `sightglass keys add` makes a new one"
+#define AUTH_OTHER_WORKSPACE \
+    "this key opens the workspace '%s', not the one in the path: put that name there, or use another key"
+
 /* body_key: {NULL, 0} when the body has none. False: e is ERR_UNAUTHORIZED with a text for the caller. */
 bool authenticate(struct request *r, struct str body_key, struct identity *out, struct err *e);
 

@@ -122,7 +122,7 @@ static void run_legacy(struct request *r) {
     struct err e = {0};
     /* WORKSPACE/inference-stats is the monitoring API's, whatever the method. */
     if (routes_reserved(project) || str_is(version, "inference-stats")) {
-        respond_fail(r, ERR_NOT_FOUND, "there is nothing at this path");
+        respond_fail(r, ERR_NOT_FOUND, HTTP_NO_PATH);
     } else if (!authenticate_inference(r, (struct str){0}, &call->who, &e)) {
         respond_error(r, &e);
     } else if (str_is(r->method, "HEAD")) {

@@ -34,18 +34,20 @@ struct ingest {
     struct inference inf;
     struct detection *detections;
     size_t detection_room;
+    bool detecting; /* the next of them is being read */
     struct attach *metadata;
     size_t metadata_count, metadata_room;
 };
 
 static bool fault(struct ingest *g, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 static bool fault(struct ingest *g, const char *fmt, ...) {
-    char what[300];
+    char what[300], at[40] = "";
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(what, sizeof what, fmt, ap);
     va_end(ap);
-    if (g->fault.code == ERR_NONE) err_set(&g->fault, ERR_INVALID, "inferences[%zu].%s", g->items, what);
+    if (g->detecting) snprintf(at, sizeof at, "predictions[%zu].", g->inf.detection_count);
+    if (g->fault.code == ERR_NONE) err_set(&g->fault, ERR_INVALID, "inferences[%zu].%s%s", g->items, at, what);
     return false;
 }
 
@@ -145,16 +147,16 @@ static bool read_detection_member(struct ingest *g, struct detection *d, struct 
     for (unsigned i = 0; i < 4; i++) {
         if (!str_is(name, sides[i])) continue;
         if (g->j.token != PULL_NULL) *box |= 1u << i;
-        return read_number(g, "predictions: x, y, width and height", -1e9, 1e9, values[i]);
+        return read_number(g, sides[i], -1e9, 1e9, values[i]);
     }
     if (str_is(name, "class")) return read_text(g, "class", &d->class_name);
-    if (str_is(name, "confidence")) return read_number(g, "predictions: confidence", 0, 1, &d->confidence);
+    if (str_is(name, "confidence")) return read_number(g, "confidence", 0, 1, &d->confidence);
     if (str_is(name, "detection_id")) return read_text(g, "detection_id", &d->detection_id);
     if (str_is(name, "class_id")) {
         double v = -1;
-        if (!read_number(g, "predictions: class_id", 0, 4294967295.0, &v)) return false;
+        if (!read_number(g, "class_id", 0, 4294967295.0, &v)) return false;
         d->class_id = (int64_t)v;
-        return v == floor(v) || fault(g, "predictions: class_id must be a whole number");
+        return v == floor(v) || fault(g, "class_id must be a whole number");
     }
     struct str raw;
     if (!json_skip(&g->j, &raw)) return false;
@@ -181,9 +183,9 @@ static bool read_detection(struct ingest *g, struct detection *d) {
     buf_free(&other);
     d->has_box = box == 15;
     if (!ok || j->token != PULL_OBJECT_END) return false;
-    if (d->class_name.n == 0) return fault(g, "predictions[%zu].class is missing", g->inf.detection_count);
+    if (d->class_name.n == 0) return fault(g, "class is missing");
     return box == 0 || box == 15 ||
-           fault(g, "predictions[%zu] has some of x, y, width, height but not all", g->inf.detection_count);
+           fault(g, "x, y, width and height: some are there, but not all");
 }
 
 static bool read_predictions(struct ingest *g) {
@@ -194,7 +196,9 @@ static bool read_predictions(struct ingest *g) {
         size_t n = g->inf.detection_count;
         if (n == DETECTIONS_MOST) return fault(g, "predictions has more than %d entries", DETECTIONS_MOST);
         g->detections = grow(g, g->detections, n, &g->detection_room, sizeof *g->detections);
+        g->detecting = true;
         if (!read_detection(g, &g->detections[n])) return false;
+        g->detecting = false;
         g->inf.detection_count++;
     }
     return j->token == PULL_ARRAY_END ||
@@ -216,8 +220,9 @@ static bool read_metadata(struct ingest *g) {
         if (!check_field(a->field, &e)) return fault(g, "metadata: %s", e.msg);
         if (json_next(j) == PULL_ERROR) return false;
         if (!value_of_token(j, &a->value))
-            return fault(g, "metadata: a value must be a string, a number, true, false or null");
-        if (!check_value(&a->value, &e)) return fault(g, "metadata: %s", e.msg);
+            return fault(g, "metadata." STR_FMT ": a value must be a string, a number, true, false or null",
+                         STR_ARG(a->field));
+        if (!check_value(&a->value, &e)) return fault(g, "metadata." STR_FMT ": %s", STR_ARG(a->field), e.msg);
         if (a->value.type != VALUE_NONE) g->metadata_count++;
     }
     return j->token == PULL_OBJECT_END;

@@ -338,11 +338,10 @@ static void work(struct report *p) {
     struct str key = str_is(p->key, "None") ? (struct str){0} : p->key;
     if (!p->header && key.n) {
         p->known = catalog_key(app_of(p->r)->catalog, key, &p->who);
-        if (!p->known) err_set(&p->no_key, ERR_UNAUTHORIZED, "this api_key is not known here, or was revoked");
+        if (!p->known) err_set(&p->no_key, ERR_UNAUTHORIZED, AUTH_UNKNOWN_KEY);
     }
     if (p->slug.n && p->known && !str_is(p->slug, p->who.slug))
-        p->known = err_set(&p->no_key, ERR_UNAUTHORIZED, "this key opens the workspace '%s', not the one in the path",
-                           p->who.slug);
+        p->known = err_set(&p->no_key, ERR_UNAUTHORIZED, AUTH_OTHER_WORKSPACE, p->who.slug);
     if (p->slug.n && !p->known)
         p->e = p->no_key;
     else if (p->slug.n && str_is(p->from.source, "workflow"))

@@ -54,7 +54,7 @@ void post_session(struct request *r) {
     if (!body_text(r, "key", &key, &e)) {
         respond_error(r, &e);
     } else if (!catalog_key(app_of(r)->catalog, key, &who)) {
-        respond_fail(r, ERR_UNAUTHORIZED, "this key is not known here, or was revoked");
+        respond_fail(r, ERR_UNAUTHORIZED, AUTH_UNKNOWN_KEY);
     } else {
         session_set(r, &who);
         answer_session(r, &who);

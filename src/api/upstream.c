@@ -353,7 +353,7 @@ void relay(struct request *r) {
 /* The platform's paths that begin with a name, where it is not a word of ours. */
 void relay_of_owner(struct request *r) {
     if (routes_reserved(request_param(r, "owner")))
-        respond_fail(r, ERR_NOT_FOUND, "there is nothing at this path");
+        respond_fail(r, ERR_NOT_FOUND, HTTP_NO_PATH);
     else
         relay(r);
 }

@@ -237,7 +237,7 @@ void get_ort(struct request *r) { serve_two(r, ORT, "project", "version"); }
 
 void get_version(struct request *r) {
     if (routes_reserved(request_param(r, "owner")))
-        respond_fail(r, ERR_NOT_FOUND, "there is nothing at this path");
+        respond_fail(r, ERR_NOT_FOUND, HTTP_NO_PATH);
     else
         serve_two(r, VERSION, "dataset", "version");
 }

@@ -26,7 +26,7 @@ static bool unpack(z_stream *z, const struct body *packed, size_t most, struct b
         int result = inflate(z, Z_NO_FLUSH);
         if (!body_add(to, out, PIECE - z->avail_out, e)) return false;
         if (to->n > most)
-            return err_set(e, ERR_TOO_LARGE, "the body has more than %zu bytes once unpacked", most);
+            return err_set(e, ERR_TOO_LARGE, "the body has more than %zu bytes once unpacked, the most for this path: send it in parts", most);
         if (result == Z_STREAM_END && z->avail_in == 0 && at == packed->n) return true;
         if (result == Z_STREAM_END) result = inflateReset(z); /* members may follow one another (RFC 1952 2.2) */
         if (result != Z_OK)

@@ -18,6 +18,9 @@
 #include "base/mem.h"
 #include "base/str.h"
 
+/* What is said of a path that no route has. */
+#define HTTP_NO_PATH "there is nothing at this path; GET /openapi.json lists what there is"
+
 /* Limits that no setting moves. Past the first two the answer is 414 and 431, past the others 400. */
 enum {
     HTTP_MAX_TARGET = 8192,   /* bytes of path and query as sent */

@@ -86,7 +86,7 @@ static bool route(struct exchange *x) {
     if (status == 405)
         err_set(&x->refusal, ERR_METHOD, "this path takes %s", x->allow);
     else
-        err_set(&x->refusal, ERR_NOT_FOUND, "there is nothing at this path");
+        err_set(&x->refusal, ERR_NOT_FOUND, HTTP_NO_PATH);
     return refuse(x, 0);
 }
 
@@ -104,7 +104,7 @@ static size_t body_limit(const struct exchange *x) {
 }
 
 static bool too_large(struct exchange *x) {
-    if (!x->refused) err_set(&x->refusal, ERR_TOO_LARGE, "the body has more than %zu bytes", body_limit(x));
+    if (!x->refused) err_set(&x->refusal, ERR_TOO_LARGE, "the body has more than %zu bytes, the most for this path: send it in parts", body_limit(x));
     return refuse(x, 0);
 }
 

@@ -103,6 +103,7 @@ def test_no_key_and_a_wrong_key_are_401_in_the_shape_of_the_route(server, method
         assert answer.status_code == 401, answer.text
         assert list(answer.json()) == [name] and answer.json()[name] and answer.headers["WWW-Authenticate"] == "Bearer"
         assert wrong not in answer.text
+    assert "`sightglass keys add`" in answers[1].text
 
 
 @pytest.mark.parametrize("path", ["/", "/info", "/healthz", "/readiness", "/readyz"])
@@ -147,7 +148,7 @@ def test_anothers_workspace_is_401_and_says_not_whether_it_exists(server, method
     there = call(server, method, path.replace("/test/", "/other/"), bearer=server.key, body=body)
     nowhere = call(server, method, path.replace("/test/", "/nowhere/"), bearer=server.key, body=body)
     assert there.status_code == nowhere.status_code == 401
-    assert there.json() == nowhere.json() and "'test'" in there.json()["error"]
+    assert there.json() == nowhere.json() and "'test'" in there.json()["error"] and "put that name there" in there.json()["error"]
     assert {k: v for k, v in there.headers.items() if k not in ("X-Request-ID", "Date")} == {
         k: v for k, v in nowhere.headers.items() if k not in ("X-Request-ID", "Date")}
 

@@ -28,7 +28,8 @@ def test_no_segment_leads_out(server, path, segment):
 
 def test_unknown_paths_are_404_in_json(server):
     answer = server.get("/no/such/path/here", anonymous=True)
-    assert answer.status_code == 404 and set(answer.json()) == {"error"}
+    assert answer.status_code == 404 and set(answer.json()) == {"error"} and "/openapi.json" in answer.json()["error"]
+    assert server.get("/openapi.json", anonymous=True).status_code == 200
 
 
 @pytest.mark.parametrize("method, path, allow", [

@@ -237,7 +237,7 @@ static void test_errors_have_the_shape_of_the_route_and_cors(void **state) {
     memset(big, 'x', sizeof big);
     assert_answer(ask_text(h, "POST", "/post/a", "", (struct str){big, 1000}), "HTTP/1.1 200", "body=1000:");
     assert_answer(ask_text(h, "POST", "/post/a", "", (struct str){big, 1001}), "HTTP/1.1 413",
-                  "{\"message\":\"the body has more than 1000 bytes\"}");
+                  "{\"message\":\"the body has more than 1000 bytes, the most for this path: send it in parts\"}");
     assert_answer(ask_text(h, "POST", "/post/a", "", (struct str){big, 1001}), "HTTP/1.1 413",
                   "Access-Control-Allow-Origin: *");
     assert_answer(ask_text(h, "POST", "/post/a", "Content-Encoding: br\r\n", STR("x")), "HTTP/1.1 415", "gzip");
