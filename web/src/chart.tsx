@@ -8,6 +8,7 @@ import "uplot/dist/uPlot.min.css";
 import { toCsv } from "./csv";
 import { chartPng, Exports } from "./exporting";
 import { NONE, span, utcStamp } from "./format";
+import { usePaper } from "./paper";
 import { alone, sparkline, stacked } from "./series";
 import { useMedia } from "./state";
 
@@ -89,7 +90,8 @@ export function Chart(props: Props) {
     latest = useRef(props);
   latest.current = props;
   const [at, setAt] = useState<number | null>(null);
-  const dark = useMedia("screen and (prefers-color-scheme: dark)");
+  const dark = useMedia("screen and (prefers-color-scheme: dark)"),
+    paper = usePaper();
   const { times, lines, band, from, to, width, kind, height } = props;
   const drawn = useMemo(() => drawing(props), [times, lines, band, kind]);
   const current = useRef(drawn);
@@ -100,6 +102,7 @@ export function Chart(props: Props) {
     const element = box.current!;
     const p = new uPlot(options(latest, drawn, element.clientWidth, setAt), drawn.data, element);
     plot.current = p;
+    if (paper) whiten(p.ctx);
     let pressed = 0;
     p.over.addEventListener("mousedown", e => (pressed = e.clientX));
     p.over.addEventListener("click", e => {
@@ -116,7 +119,7 @@ export function Chart(props: Props) {
       resized.disconnect();
       p.destroy();
     };
-  }, [dark, height, shape]);
+  }, [dark, paper, height, shape]);
 
   useEffect(() => plot.current?.setData(drawn.data), [drawn, from, to, width]);
   useEffect(() => plot.current?.redraw(false), [props.markers]);
@@ -219,6 +222,15 @@ export function Chart(props: Props) {
       {lines.every(l => l.values.every(v => v === null)) && <p class="blank">{NONE} nothing to draw in this range</p>}
     </figure>
   );
+}
+
+// A canvas goes to paper as what was drawn on it. A hole that was cut becomes a mask there, over which some readers of PDF
+// lose the rest of the page: what is cleared is painted white instead.
+function whiten(ctx: CanvasRenderingContext2D): void {
+  ctx.clearRect = (x, y, w, h) => {
+    ctx.fillStyle = "#fff";
+    ctx.fillRect(x, y, w, h);
+  };
 }
 
 // The line that a click is meant for: of bars the part under the pointer, of lines the nearest.

@@ -23,17 +23,22 @@ export function FilterBar({
   const input = useRef<HTMLInputElement>(null);
   const refused = error?.status === 400 && error.position !== null;
   useKeys({ "/": () => input.current?.focus() });
-  return asText || refused ? (
-    <TextFilter
-      key={filter}
-      filter={filter}
-      error={refused ? error : null}
-      input={input}
-      onFilter={onFilter}
-      onChips={refused ? null : () => setAsText(false)}
-    />
-  ) : (
-    <ChipFilter scope={scope} input={input} onFilter={onFilter} onText={() => setAsText(true)} />
+  return (
+    <>
+      <p class="onpaper">Filter: {filter ? <code>{filter}</code> : "none"}</p>
+      {asText || refused ? (
+        <TextFilter
+          key={filter}
+          filter={filter}
+          error={refused ? error : null}
+          input={input}
+          onFilter={onFilter}
+          onChips={refused ? null : () => setAsText(false)}
+        />
+      ) : (
+        <ChipFilter scope={scope} input={input} onFilter={onFilter} onText={() => setAsText(true)} />
+      )}
+    </>
   );
 }
 

@@ -2,6 +2,7 @@
 import { render, type ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { Answered, api, ApiError, events, type Missing, type Server, type Session } from "./api";
+import { usePaper } from "./paper";
 import { Fleet } from "./pages/fleet";
 import { Inference } from "./pages/inference";
 import { Inferences } from "./pages/inferences";
@@ -195,6 +196,7 @@ function Frame({
 }) {
   const [help, setHelp] = useState(false);
   useKeys({ "?": () => setHelp(true) });
+  usePaper();
   const place = placeOf(route),
     scope = route.scope;
   // A range by shifts has no times before the calendar is here.
@@ -256,6 +258,7 @@ function Frame({
         </button>
       </nav>
       <div class="surface">
+        <p class="onpaper">Sightglass, workspace {session.workspace}</p>
         <Banners session={session} onSession={onSession} page={route.page} />
         {!waits && place?.draw(route)}
         {!place && (

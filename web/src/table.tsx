@@ -15,6 +15,7 @@ import { Component, type ComponentChildren, type JSX } from "preact";
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { toCsv, type Cell } from "./csv";
 import { Exports, tablePng } from "./exporting";
+import { onPaper, usePaper } from "./paper";
 import { useKeys } from "./state";
 import { Icon } from "./ui";
 
@@ -105,6 +106,7 @@ export function DataTable<T>(props: Props<T>) {
   const heads = table.getFlatHeaders(),
     widths = heads.map(h => h.getSize()),
     width = widths.reduce((a, b) => a + b, 0);
+  const paper = usePaper();
   const view = useView(tall ? box : null, shown.length, rowHeight, widths);
   const drawn = tall ? shown.slice(view.first, view.last) : shown,
     first = tall ? view.first : 0;
@@ -192,7 +194,7 @@ export function DataTable<T>(props: Props<T>) {
           </thead>
       </>
     ),
-    [columns, sort?.id, sort?.down, size, widths.join(), props.onSort, props.onOrder],
+    [columns, sort?.id, sort?.down, size, widths.join(), props.onSort, props.onOrder, paper],
   );
   const source = () =>
     rows && element.current
@@ -227,7 +229,7 @@ export function DataTable<T>(props: Props<T>) {
       >
         <table
           ref={element}
-          style={{ minWidth: `${width}px` }}
+          style={{ minWidth: `${width}px`, "--columns": columns.length }}
           aria-rowcount={tall ? shown.length + 1 : undefined}
           aria-colcount={tall ? columns.length : undefined}
         >
@@ -383,7 +385,8 @@ function Head<T>({
       title={column.help}
       {...drag}
     >
-      {column.sortable ? (
+      {/* A button is not repeated at the head of the next sheet. */}
+      {column.sortable && !onPaper() ? (
         <button type="button" class="sort" onClick={onSort}>
           {title}
           <Icon name={sorted === "ascending" ? "up" : "down"} />
@@ -499,23 +502,19 @@ function useView(
     };
   };
   const [range, setRange] = useState(seen),
-    [all, setAll] = useState(false);
+    [whole, setWhole] = useState(false),
+    all = usePaper() || whole;
+  // On paper the box is as tall as what is drawn: the rows that were in view stay.
   const look = () => {
+    if (onPaper()) return;
     const now = seen();
     setRange(r => ((Object.keys(now) as (keyof View)[]).every(k => r[k] === now[k]) ? r : now));
   };
   useLayoutEffect(() => {
     if (!box?.current) return undefined;
-    const watch = new ResizeObserver(look),
-      print = (e: Event) => setAll(e.type === "beforeprint");
+    const watch = new ResizeObserver(look);
     watch.observe(box.current);
-    addEventListener("beforeprint", print);
-    addEventListener("afterprint", print);
-    return () => {
-      watch.disconnect();
-      removeEventListener("beforeprint", print);
-      removeEventListener("afterprint", print);
-    };
+    return () => watch.disconnect();
   }, [rowHeight, widths.join()]);
   const last = Math.min(range.last, count);
   return {
@@ -532,10 +531,10 @@ function useView(
     },
     // With all columns drawn.
     whole: async of => {
-      setAll(true);
+      setWhole(true);
       await new Promise(requestAnimationFrame);
       const made = of();
-      setAll(false);
+      setWhole(false);
       return made;
     },
   };

@@ -4,6 +4,7 @@ import { useContext, useEffect, useRef, useState } from "preact/hooks";
 import { serverNow, type ApiError, type Value } from "./api";
 import { clauseFor, withClause } from "./filter";
 import * as format from "./format";
+import { usePaper } from "./paper";
 import { calendar, shiftsAt } from "./shifts";
 import { SessionContext, useNow } from "./state";
 import { RANGES, type Scope } from "./url";
@@ -64,11 +65,12 @@ export function Time({ iso, full = false }: { iso: string | null; full?: boolean
 
 export function Ago({ iso }: { iso: string | null }) {
   const d = format.parse(iso),
-    now = useNow();
+    now = useNow(),
+    paper = usePaper();
   if (!d) return <span class="none">{format.NONE}</span>;
   return (
     <time dateTime={iso ?? ""} title={`${format.fullStamp(d)}\n${format.utcStamp(d)}`}>
-      {format.ago(d, now)}
+      {paper ? format.stamp(d).slice(0, 16) : format.ago(d, now)}
     </time>
   );
 }
@@ -79,7 +81,7 @@ export function AsOf({ iso, failed }: { iso: string | null; failed: boolean }) {
     <p class="asof">
       {d ? (
         <>
-          As of{" "}
+          As of <span class="onpaper">{format.stamp(d).slice(0, 10)} </span>
           <time dateTime={iso ?? ""} title={format.utcStamp(d)}>
             {format.stamp(d).slice(11)}
           </time>{" "}
@@ -338,8 +340,12 @@ export function RangePicker({
     onScope({ ...scope, range: null, from, to });
   };
   const pick = (range: string | null) => () => onScope({ ...scope, range, from: null, to: null });
+  const shown = now(),
+    exact = shown.from || shown.to ? `${customLabel({ ...scope, ...shown })} ${format.offset(new Date())}` : null,
+    named = chosen === "any" ? "any time" : RANGES.find(r => r.id === chosen)?.long;
   return (
     <div class="ranges" role="group" aria-label="Time range">
+      <p class="onpaper">Range: {[named, exact].filter(Boolean).join(", ")}</p>
       {any && (
         <button type="button" aria-pressed={chosen === "any"} onClick={pick(null)}>
           Any time

@@ -226,6 +226,12 @@ export function Inferences({ scope, view }: { scope: Scope; view: ListView }) {
             />
           )}
           {empty && <Nothing plain={plain} scope={scope} />}
+          {ready && !stale && rows !== null && rows.length > 0 && (
+            <p class="onpaper">
+              On paper are the rows that were in view, of {count(rows.length)} that were read
+              {held.next ? "; there are older ones." : "."}
+            </p>
+          )}
           <p class="pager hint" role="status">
             {reading
               ? "Reading on…"
