@@ -217,8 +217,9 @@ test-models: all ## the converted demo model against its original
 test-browser: all ## the dashboard in Chromium against the running program
 	@SIGHTGLASS_BIN=$(CURDIR)/$(BUILD)/sightglass tests/browser/run
 
-check: $(BUILD)/sightglass ## includes run one way; generated documents are current
+check: $(BUILD)/sightglass ## includes run one way; npm packages fit Debian 12; generated documents are current
 	@tools/check-includes src
+	@tools/check-packages $(wildcard */package-lock.json tests/*/package-lock.json)
 	@tools/docs $(BUILD)/sightglass --check
 
 docs: $(BUILD)/sightglass ## write docs/configuration.md and docs/routes.md anew
