@@ -48,7 +48,7 @@ describe("a split", () => {
     ["2026-11-22T02:00:00Z", null, 1],
   ]);
   const table = groups([
-    ["a", 5, 0, 6, 0.9, 0.9, 0.02, 0.03, "2026-11-22T01:10:00Z"],
+    ["a", 5, 0, 6, 0.9, 0.8, 0.02, 0.03, "2026-11-22T01:10:00Z"],
     ["b", 1],
     [null, 1],
   ]);
@@ -61,6 +61,8 @@ describe("a split", () => {
       ["b", 1, 0],
       ["no value", 1, 0],
     ]);
+    const { errors, detections, median, p95, last } = s.rows[0]!;
+    expect([errors, detections, median, p95, last]).toEqual([0, 6, 0.8, 0.03, "2026-11-22T01:10:00Z"]);
   });
   it("opens exactly its inferences, where a filter can say which they are", () => {
     const clauses = (by: string, value: string | number | boolean | null, other = false) =>

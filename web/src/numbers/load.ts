@@ -11,19 +11,12 @@ export interface Window {
 }
 
 // Columns of a chart, one value a bucket; null where there was nothing.
-export interface Series {
-  inferences: (number | null)[];
-  errors: (number | null)[];
-  confidence: (number | null)[];
-  low: (number | null)[];
-  high: (number | null)[];
-  latency: (number | null)[];
-  p50: (number | null)[];
-  p95: (number | null)[];
-  p99: (number | null)[];
-  monitoringConfidence: (number | null)[];
-  monitoringLatency: (number | null)[];
-}
+export type Series = Record<keyof typeof MEASURES, (number | null)[]>;
+
+// What a row has of the measures that were asked under these names; they begin at column `at`.
+export type Measured<M> = Record<keyof M, number | null>;
+export const measured = <M extends Record<string, string>>(of: M, row: unknown[], at = 1) =>
+  Object.fromEntries(Object.keys(of).map((name, i) => [name, number(row[at + i])])) as Measured<M>;
 
 export interface Numbers {
   stats: Stats;
@@ -57,7 +50,7 @@ const MEASURES = {
   p99: "quantile(latency,0.99)",
   monitoringConfidence: "avg(monitoring_confidence)",
   monitoringLatency: "avg(monitoring_latency)",
-} as const satisfies Record<keyof Series, string>;
+};
 
 const NAMES = Object.keys(MEASURES) as (keyof Series)[];
 const COUNTS: (keyof Series)[] = ["inferences", "errors"];
@@ -122,7 +115,7 @@ export function useNumbers(
     if (by)
       current.groups.push(
         { by: [timeKey(bucket * 1000), { key: by, top: PARTS }], measures: COLUMNS, limit: 10_000 },
-        { by: [by], measures: TABLE, order: ["-inferences"], limit: 1000 },
+        { by: [by], measures: [...Object.values(TABLE), "max(time)"], order: ["-inferences"], limit: 1000 },
       );
     const asked = current.groups.length;
     if (more) current.groups.push(...more.now(timeKey(bucket * 1000)));
@@ -179,31 +172,19 @@ export interface Part {
 export interface Split {
   by: string;
   parts: (Part & { name: string; series: Series })[];
-  rows: (Part & {
-    name: string;
-    inferences: number | null;
-    before: number | null;
-    errors: number | null;
-    detections: number | null;
-    confidence: number | null;
-    median: number | null;
-    latency: number | null;
-    p95: number | null;
-    last: string | null;
-  })[];
+  rows: (Part & Measured<typeof TABLE> & { name: string; before: number | null; last: string | null })[];
   groups: number; // how many values there are
 }
 
-const TABLE = [
-  "inferences",
-  "errors",
-  "detections",
-  "avg(confidence)",
-  "quantile(confidence,0.5)",
-  "avg(latency)",
-  "quantile(latency,0.95)",
-  "max(time)",
-];
+const TABLE = {
+  inferences: "inferences",
+  errors: "errors",
+  detections: "detections",
+  confidence: "avg(confidence)",
+  median: "quantile(confidence,0.5)",
+  latency: "avg(latency)",
+  p95: "quantile(latency,0.95)",
+};
 export const PARTS = 6;
 
 function part(raw: unknown): Part {
@@ -245,16 +226,10 @@ export function splitOf(by: string, groups: Groups[], before: Groups[], times: n
     const p = part(r[0]);
     return {
       ...p,
+      ...measured(TABLE, r),
       name: partName(by, p),
-      inferences: number(r[1]),
       before: earlier.get(key(r[0])) ?? 0,
-      errors: number(r[2]),
-      detections: number(r[3]),
-      confidence: number(r[4]),
-      median: number(r[5]),
-      latency: number(r[6]),
-      p95: number(r[7]),
-      last: text(r[8]),
+      last: text(r.at(-1)),
     };
   });
   // The order of the table: the greatest first, then what has no value, then the others.

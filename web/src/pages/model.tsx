@@ -1,13 +1,14 @@
 // Model: the overview of one model, of all its versions, one, or two beside each other; what it sees and how sure it is.
 import { useMemo } from "preact/hooks";
-import { api, number, text, type Stats } from "../api";
+import { api, text, type Stats } from "../api";
 import { Chart, type Line, type Tone } from "../chart";
 import { clauseFor } from "../filter";
 import { FilterBar } from "../filterbar";
 import { failures } from "../fleet";
 import { change, confidence, count, NONE, seconds } from "../format";
 import { Histogram } from "../numbers/histogram";
-import { modelFilter, narrowed, useNumbers, windowFor, type More, type Numbers } from "../numbers/load";
+import { measured, modelFilter, narrowed, useNumbers, windowFor } from "../numbers/load";
+import type { Measured, More, Numbers } from "../numbers/load";
 import { BIN, binsOf, classRows, mixOf, type ClassRow } from "../numbers/mix";
 import { NumbersPage } from "../numbers/page";
 import { Changed, Models } from "../numbers/tables";
@@ -43,18 +44,20 @@ function more(two: boolean): More {
   };
 }
 
-interface Version {
+const MEASURES = {
+  inferences: "inferences",
+  errors: "errors",
+  empty: "empty",
+  detections: "detections",
+  confidence: "avg(confidence)",
+  median: "quantile(confidence,0.5)",
+  p50: "quantile(latency,0.5)",
+  p95: "quantile(latency,0.95)",
+};
+
+interface Version extends Measured<typeof MEASURES> {
   id: string;
   version: string;
-  inferences: number | null;
-  confidence: number | null;
-  median: number | null;
-  p50: number | null;
-  p95: number | null;
-  errors: number | null;
-  empty: number | null;
-  detections: number | null;
-  last: string | null;
 }
 
 function useVersions(scope: Scope, name: string) {
@@ -65,42 +68,13 @@ function useVersions(scope: Scope, name: string) {
       {
         ...windowFor(scope),
         filter: modelFilter(scope.filter, name, []),
-        groups: [
-          {
-            by: ["model"],
-            measures: [
-              "inferences",
-              "errors",
-              "empty",
-              "detections",
-              "avg(confidence)",
-              "quantile(confidence,0.5)",
-              "quantile(latency,0.5)",
-              "quantile(latency,0.95)",
-              "max(time)",
-            ],
-            order: ["-inferences"],
-            limit: 200,
-          },
-        ],
+        groups: [{ by: ["model"], measures: Object.values(MEASURES), order: ["-inferences"], limit: 200 }],
       },
       signal,
     );
     return (g?.rows ?? []).map(r => {
       const id = text(r[0]) ?? "";
-      return {
-        id,
-        version: id.startsWith(`${name}/`) ? id.slice(name.length + 1) : id,
-        inferences: number(r[1]),
-        errors: number(r[2]),
-        empty: number(r[3]),
-        detections: number(r[4]),
-        confidence: number(r[5]),
-        median: number(r[6]),
-        p50: number(r[7]),
-        p95: number(r[8]),
-        last: text(r[9]),
-      };
+      return { ...measured(MEASURES, r), id, version: id.startsWith(`${name}/`) ? id.slice(name.length + 1) : id };
     });
   });
 }
