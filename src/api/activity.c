@@ -11,14 +11,6 @@ struct asked {
     uint64_t limit, before;
 };
 
-static void put_text_or_null(struct buf *to, const char *name, struct str s) {
-    put_key(to, name);
-    if (s.n)
-        put_str(to, s);
-    else
-        put_null(to);
-}
-
 static void put_entry(struct buf *to, struct catalog *c, const struct activity *x) {
     struct key_name by;
     put_object(to);

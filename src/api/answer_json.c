@@ -3,14 +3,6 @@
 #include "api/inference_json.h"
 #include "record/bins.h"
 
-static void put_cursor(struct buf *to, const struct buf *cursor) {
-    put_key(to, "next_cursor");
-    if (cursor->n)
-        put_str(to, buf_str(cursor));
-    else
-        put_null(to);
-}
-
 /* ---- a list ---- */
 
 static void put_list(struct buf *to, const struct read *rd, const struct answer *a) {
@@ -23,7 +15,7 @@ static void put_list(struct buf *to, const struct read *rd, const struct answer 
     }
     put_array_end(to);
     if (a->next.set) cursor_write(&cursor, &a->next);
-    put_cursor(to, &cursor);
+    put_text_or_null(to, "next_cursor", buf_str(&cursor));
     buf_free(&cursor);
 }
 
@@ -116,7 +108,7 @@ static void put_groups(struct buf *to, const struct plan *p, const struct groupi
     }
     if (p->grouping_count == 1 && g->skip + list->count < list->all)
         group_cursor_write(&cursor, g->skip + (uint32_t)list->count, a->as_of);
-    put_cursor(to, &cursor);
+    put_text_or_null(to, "next_cursor", buf_str(&cursor));
     put_object_end(to);
     buf_free(&cursor);
 }

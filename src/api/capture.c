@@ -5,6 +5,8 @@
  *
  * A server asks by the dataset, which is the model's name without its version, so a rule cannot be of one version. The
  * cap is counted by each server for itself; one whose picture comes all the same has it stored. */
+#include <math.h>
+
 #include "api/handlers.h"
 #include "api/members.h"
 #include "api/read.h"
@@ -80,14 +82,6 @@ static bool read_rules(struct arena *a, const json_t *body, struct rules *out, s
     return true;
 }
 
-static void number_or_null(struct buf *to, const char *name, double v) {
-    put_key(to, name);
-    if (v > 0)
-        put_double(to, v);
-    else
-        put_null(to);
-}
-
 static void put_rules_json(struct buf *to, const struct rules *r) {
     put_object(to);
     put_key(to, "rules"), put_array(to);
@@ -96,8 +90,8 @@ static void put_rules_json(struct buf *to, const struct rules *r) {
         put_object(to);
         put_key(to, "model"), put_str(to, x->model);
         put_key(to, "share"), put_double(to, x->share);
-        number_or_null(to, "below_confidence", x->below);
-        number_or_null(to, "per_hour", (double)x->per_hour);
+        put_key(to, "below_confidence"), put_double(to, x->below > 0 ? x->below : NAN);
+        put_int_or_null(to, "per_hour", x->per_hour, x->per_hour);
         put_object_end(to);
     }
     put_array_end(to);

@@ -124,22 +124,6 @@ static uint64_t failures_of(const struct device *d, const struct failure_sum *ho
 
 /* ---- the answer ---- */
 
-static void put_text(struct buf *to, const char *name, struct str text) {
-    put_key(to, name);
-    if (text.n)
-        put_str(to, text);
-    else
-        put_null(to);
-}
-
-static void put_when(struct buf *to, const char *name, int64_t us) {
-    put_key(to, name);
-    if (us)
-        put_time(to, us);
-    else
-        put_null(to);
-}
-
 static void put_seconds(struct buf *to, const char *name, int64_t us) {
     put_key(to, name), put_double(to, us ? (double)us / 1e6 : NAN);
 }
@@ -150,15 +134,15 @@ static void put_tags(struct buf *to, struct str tags) {
 
 static void put_server(struct buf *to, const struct read *rd, const struct server_seen *s) {
     put_object(to);
-    put_text(to, "server_id", s->last.server_id);
-    put_text(to, "version", s->last.version);
-    put_text(to, "hostname", s->last.hostname);
-    put_text(to, "ip_address", s->last.ip_address);
-    put_text(to, "platform", s->last.platform);
-    put_text(to, "platform_release", s->last.platform_release);
-    put_text(to, "architecture", s->last.architecture);
+    put_text_or_null(to, "server_id", s->last.server_id);
+    put_text_or_null(to, "version", s->last.version);
+    put_text_or_null(to, "hostname", s->last.hostname);
+    put_text_or_null(to, "ip_address", s->last.ip_address);
+    put_text_or_null(to, "platform", s->last.platform);
+    put_text_or_null(to, "platform_release", s->last.platform_release);
+    put_text_or_null(to, "architecture", s->last.architecture);
     put_tags(to, s->last.tags);
-    put_when(to, "started", s->last.started_us);
+    put_time_or_null(to, "started", s->last.started_us, s->last.started_us);
     put_key(to, "first_seen"), put_time(to, s->first_us);
     put_key(to, "last_seen"), put_time(to, s->last.time_us);
     put_seconds(to, "interval_s", s->interval_us);
@@ -184,7 +168,7 @@ static void put_models(struct buf *to, const struct device *d) {
     for (size_t i = 0; i < d->model_count; i++) {
         const struct cell *c = d->models[i].cells;
         put_object(to);
-        put_text(to, "model_id", text_of(&d->models[i].keys[1]));
+        put_text_or_null(to, "model_id", text_of(&d->models[i].keys[1]));
         put_key(to, "inferences"), put_int(to, (int64_t)c[INFERENCES].count);
         put_key(to, "errors"), put_int(to, (int64_t)c[ERRORS].count);
         put_key(to, "last_seen"), put_time(to, c[LAST].time_us);
@@ -223,7 +207,7 @@ static void put_device(struct buf *to, const struct read *rd, const struct devic
         errors += d->models[i].cells[ERRORS].count;
     }
     put_object(to);
-    put_text(to, "device_id", d->id);
+    put_text_or_null(to, "device_id", d->id);
     put_key(to, "last_seen"), put_time(to, d->last_us);
     put_key(to, "silent");
     if (d->servers)

@@ -36,11 +36,7 @@ static bool show_fields(struct read *rd, const struct view *v, struct err *e) {
     put_fields(to, &rd->request->arena, &a);
     put_key(to, "pending"), put_object(to);
     put_key(to, "ids"), put_int(to, (int64_t)waiting.ids);
-    put_key(to, "oldest");
-    if (waiting.ids)
-        put_time(to, waiting.oldest_us);
-    else
-        put_null(to);
+    put_time_or_null(to, "oldest", waiting.ids, waiting.oldest_us);
     put_object_end(to);
     put_key(to, "as_of"), put_time(to, rd->now_us);
     put_incomplete(to, a.gaps, a.gap_count);

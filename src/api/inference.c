@@ -205,11 +205,7 @@ static void write_listed(struct buf *b, struct arena *a, const struct infer_list
     put_object(b);
     put_key(b, "model_id"), put_str(b, listed->id);
     put_key(b, "task_type"), put_strz(b, model_task_name(m->task));
-    put_key(b, "batch_size");
-    if (listed->batch)
-        put_int(b, (int64_t)listed->batch);
-    else
-        put_null(b);
+    put_int_or_null(b, "batch_size", listed->batch, (int64_t)listed->batch);
     put_key(b, "input_height"), put_int(b, m->input.height);
     put_key(b, "input_width"), put_int(b, m->input.width);
     put_key(b, "vram_bytes"), put_null(b);

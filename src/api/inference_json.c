@@ -9,6 +9,14 @@ void put_time(struct buf *to, int64_t us) {
     put_strz(to, clock_format(us, text));
 }
 
+void put_time_or_null(struct buf *to, const char *name, bool known, int64_t us) {
+    put_key(to, name);
+    if (known)
+        put_time(to, us);
+    else
+        put_null(to);
+}
+
 void put_value(struct buf *to, const struct value *v) {
     if (v->type == VALUE_NONE)
         put_null(to);
@@ -20,22 +28,6 @@ void put_entries(struct buf *to, const struct entry *entries, size_t count) {
     put_object(to);
     for (size_t i = 0; i < count; i++) put_key_str(to, entries[i].name), put_value(to, &entries[i].value);
     put_object_end(to);
-}
-
-static void text_or_null(struct buf *to, const char *name, struct str text) {
-    put_key(to, name);
-    if (text.n)
-        put_str(to, text);
-    else
-        put_null(to);
-}
-
-static void number_or_null(struct buf *to, const char *name, bool known, int64_t v) {
-    put_key(to, name);
-    if (known)
-        put_int(to, v);
-    else
-        put_null(to);
 }
 
 /* Percent-encoded, all but the unreserved characters of RFC 3986. */
@@ -82,8 +74,8 @@ static void image(struct buf *to, struct str workspace, const struct hit *h) {
     size_t count = uploads_read(h->uploads, all);
     const struct upload *mine = uploads_of(all, count, h->inf.index);
     put_key(to, "image"), put_object(to);
-    number_or_null(to, "width", h->inf.width, h->inf.width);
-    number_or_null(to, "height", h->inf.height, h->inf.height);
+    put_int_or_null(to, "width", h->inf.width, h->inf.width);
+    put_int_or_null(to, "height", h->inf.height, h->inf.height);
     if (h->flags & ROW_PICTURE || mine) {
         picture_urls(to, workspace, h, h->flags & ROW_PICTURE ? OWN : (int)(mine - all));
     } else {
@@ -94,7 +86,7 @@ static void image(struct buf *to, struct str workspace, const struct hit *h) {
     put_key(to, "uploads"), put_array(to);
     for (size_t i = 0; i < count; i++) {
         put_object(to);
-        number_or_null(to, "index", all[i].placed, all[i].index);
+        put_int_or_null(to, "index", all[i].placed, all[i].index);
         picture_urls(to, workspace, h, (int)i);
         annotation_url(to, workspace, h, &all[i], (int)i);
         put_object_end(to);
@@ -106,13 +98,13 @@ static void image(struct buf *to, struct str workspace, const struct hit *h) {
 static void prediction(struct buf *to, const struct detection *d) {
     put_object(to);
     put_key(to, "class"), put_str(to, d->class_name);
-    number_or_null(to, "class_id", d->class_id >= 0, d->class_id);
+    put_int_or_null(to, "class_id", d->class_id >= 0, d->class_id);
     put_key(to, "confidence"), put_double(to, d->confidence);
     put_key(to, "x"), put_double(to, d->has_box ? d->x : NAN);
     put_key(to, "y"), put_double(to, d->has_box ? d->y : NAN);
     put_key(to, "width"), put_double(to, d->has_box ? d->width : NAN);
     put_key(to, "height"), put_double(to, d->has_box ? d->height : NAN);
-    text_or_null(to, "detection_id", d->detection_id);
+    put_text_or_null(to, "detection_id", d->detection_id);
     /* `other` is the text of an object; its members go on here. */
     struct str other = str_trim(d->other);
     if (other.n > 2) other = str_trim((struct str){other.p + 1, other.n - 2});
@@ -123,18 +115,18 @@ static void prediction(struct buf *to, const struct detection *d) {
 void put_inference(struct buf *to, struct str workspace, const struct hit *h) {
     const struct inference *inf = &h->inf;
     put_key(to, "inference_id"), put_str(to, inf->id);
-    text_or_null(to, "model_id", inf->model_id);
-    text_or_null(to, "model_name", inf->model_name);
+    put_text_or_null(to, "model_id", inf->model_id);
+    put_text_or_null(to, "model_name", inf->model_name);
     put_key(to, "index"), put_int(to, inf->index);
     put_key(to, "time"), put_time(to, inf->time_us);
     put_key(to, "received"), put_time(to, h->received_us);
     put_key(to, "latency_s"), put_double(to, inf->latency_s);
-    text_or_null(to, "device_id", inf->device_id);
-    text_or_null(to, "source", inf->source);
-    text_or_null(to, "source_info", inf->source_info);
-    text_or_null(to, "server_id", inf->server_id);
-    text_or_null(to, "server_version", inf->server_version);
-    text_or_null(to, "model_sha256", inf->model_sha256);
+    put_text_or_null(to, "device_id", inf->device_id);
+    put_text_or_null(to, "source", inf->source);
+    put_text_or_null(to, "source_info", inf->source_info);
+    put_text_or_null(to, "server_id", inf->server_id);
+    put_text_or_null(to, "server_version", inf->server_version);
+    put_text_or_null(to, "model_sha256", inf->model_sha256);
     put_key(to, "partial"), put_bool(to, h->flags & ROW_PARTIAL);
     put_key(to, "clock_suspect"), put_bool(to, h->flags & ROW_CLOCK_SUSPECT);
     image(to, workspace, h);
@@ -142,5 +134,5 @@ void put_inference(struct buf *to, struct str workspace, const struct hit *h) {
     for (size_t i = 0; i < inf->detection_count; i++) prediction(to, &inf->detections[i]);
     put_array_end(to);
     put_key(to, "metadata"), put_entries(to, h->metadata, h->metadata_count);
-    text_or_null(to, "error", inf->error);
+    put_text_or_null(to, "error", inf->error);
 }

@@ -8,5 +8,6 @@ void put_inference(struct buf *to, struct str workspace, const struct hit *h);
 
 /* RFC 3339, "..." of what is a value, null of what is VALUE_NONE. */
 void put_time(struct buf *to, int64_t us);
+void put_time_or_null(struct buf *to, const char *name, bool known, int64_t us); /* a member */
 void put_value(struct buf *to, const struct value *v);
 void put_entries(struct buf *to, const struct entry *entries, size_t count); /* an object */

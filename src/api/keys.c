@@ -9,11 +9,7 @@ static void put_info(struct buf *to, const struct read *rd, const struct key_inf
     put_key(to, "name"), put_strz(to, k->name);
     put_key(to, "prefix"), put_strz(to, k->prefix);
     put_key(to, "created"), put_time(to, k->created_us);
-    put_key(to, "revoked");
-    if (k->revoked_us)
-        put_time(to, k->revoked_us);
-    else
-        put_null(to);
+    put_time_or_null(to, "revoked", k->revoked_us, k->revoked_us);
     put_key(to, "current"), put_bool(to, k->id == rd->who.key_id);
 }
 

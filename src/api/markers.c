@@ -17,28 +17,16 @@ static const char *const members[] = {"time", "text", "kind", "model_id", "devic
 static const char *const kinds[] = {"changeover", "cleaned", "model", "other"};
 enum { KINDS = sizeof kinds / sizeof *kinds, KIND_OTHER = KINDS - 1 };
 
-static void put_or_null(struct buf *to, const char *name, struct str s) {
-    put_key(to, name);
-    if (s.n)
-        put_str(to, s);
-    else
-        put_null(to);
-}
-
 static void put_one(struct buf *to, struct catalog *c, const struct marker *m) {
     struct key_name by;
     bool automatic = m->id == 0;
     put_object(to);
-    put_key(to, "id");
-    if (automatic)
-        put_null(to);
-    else
-        put_int(to, m->id);
+    put_int_or_null(to, "id", !automatic, m->id);
     put_key(to, "time"), put_time(to, m->time_us);
     put_key(to, "text"), put_str(to, m->text);
     put_key(to, "kind"), put_str(to, m->kind);
-    put_or_null(to, "model_id", m->model_id);
-    put_or_null(to, "device_id", m->device_id);
+    put_text_or_null(to, "model_id", m->model_id);
+    put_text_or_null(to, "device_id", m->device_id);
     put_key(to, "by"), put_strz(to, catalog_key_name(c, m->key_id, &by) ? by.name : NULL);
     put_key(to, "automatic"), put_bool(to, automatic);
     put_object_end(to);

@@ -130,11 +130,7 @@ static void put_mean(struct buf *to, const char *prefix, const char *name, const
 static void put_count(struct buf *to, const char *prefix, const char *name, bool known, uint64_t n) {
     char key[64];
     snprintf(key, sizeof key, "%s%s", prefix, name);
-    put_key(to, key);
-    if (known)
-        put_int(to, (int64_t)n);
-    else
-        put_null(to);
+    put_int_or_null(to, key, known, (int64_t)n);
 }
 
 static void add_totals(struct buf *to, const char *prefix, const struct period *t, uint64_t failures) {

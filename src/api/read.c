@@ -254,11 +254,7 @@ bool read_ask(struct read *rd, const struct view *v, const struct plan *p, struc
 
 /* Of a segment that a program before this one made, and that cannot be opened, nobody knows the range. */
 static void put_end(struct buf *to, const char *name, int64_t us) {
-    put_key(to, name);
-    if (us > PLAN_FIRST_US && us < PLAN_LAST_US)
-        put_time(to, us);
-    else
-        put_null(to);
+    put_time_or_null(to, name, us > PLAN_FIRST_US && us < PLAN_LAST_US, us);
 }
 
 void put_incomplete(struct buf *to, const struct gap *gaps, size_t count) {
@@ -268,11 +264,7 @@ void put_incomplete(struct buf *to, const struct gap *gaps, size_t count) {
         put_key(to, "segment"), put_int(to, (int64_t)gaps[i].segment);
         put_end(to, "from", gaps[i].from_us);
         put_end(to, "to", gaps[i].to_us);
-        put_key(to, "inferences");
-        if (gaps[i].rows)
-            put_int(to, (int64_t)gaps[i].rows);
-        else
-            put_null(to);
+        put_int_or_null(to, "inferences", gaps[i].rows, (int64_t)gaps[i].rows);
         put_object_end(to);
     }
     put_array_end(to);

@@ -32,11 +32,7 @@ int64_t retention_of(void *ctx, uint32_t workspace) {
 
 static void put_days(struct request *r, int64_t days) {
     put_object(&r->out);
-    put_key(&r->out, "days");
-    if (days == SERVERS)
-        put_null(&r->out);
-    else
-        put_int(&r->out, days);
+    put_int_or_null(&r->out, "days", days != SERVERS, days);
     put_key(&r->out, "server_days"), put_int(&r->out, app_of(r)->conf->retention_days);
     put_object_end(&r->out);
 }

@@ -193,11 +193,7 @@ static void add_model(struct buf *to, const struct model *m) {
     add_number(to, "avg_confidence", &c[STATS_CONFIDENCE]);
     add_number(to, "median_confidence", &c[STATS_CONFIDENCE_P50]);
     add_number(to, "avg_latency_s", &c[STATS_LATENCY]);
-    put_key(to, "last_seen");
-    if (c[STATS_LAST_SEEN].known)
-        put_time(to, c[STATS_LAST_SEEN].time_us);
-    else
-        put_null(to);
+    put_time_or_null(to, "last_seen", c[STATS_LAST_SEEN].known, c[STATS_LAST_SEEN].time_us);
     add_classes(to, m);
     put_object_end(to);
 }

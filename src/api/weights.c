@@ -93,11 +93,7 @@ static void put_manifest(const struct call *c) {
     put_key(to, "type"), put_strz(to, "onnx-model-package-v1");
     put_key(to, "backendType"), put_strz(to, "onnx");
     put_key(to, "dynamicBatchSize"), put_bool(to, c->package.batch == 0);
-    put_key(to, "staticBatchSize");
-    if (c->package.batch)
-        put_int(to, c->package.batch);
-    else
-        put_null(to);
+    put_int_or_null(to, "staticBatchSize", c->package.batch, c->package.batch);
     put_key(to, "quantization"), put_strz(to, "fp32");
     put_key(to, "opset"), put_int(to, c->package.opset);
     put_key(to, "incompatibleProviders"), put_null(to);

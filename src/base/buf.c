@@ -126,3 +126,19 @@ void put_strz(struct buf *b, const char *z) {
     else
         put_null(b);
 }
+
+void put_text_or_null(struct buf *b, const char *name, struct str s) {
+    put_key(b, name);
+    if (s.n)
+        put_str(b, s);
+    else
+        put_null(b);
+}
+
+void put_int_or_null(struct buf *b, const char *name, bool known, int64_t v) {
+    put_key(b, name);
+    if (known)
+        put_int(b, v);
+    else
+        put_null(b);
+}

@@ -37,4 +37,7 @@ void put_int(struct buf *b, int64_t v);
 void put_double(struct buf *b, double v);
 void put_bool(struct buf *b, bool v);
 void put_null(struct buf *b);
+/* A member whose value may not be known, which is null: a text that is empty, a number that is not `known`. */
+void put_text_or_null(struct buf *b, const char *name, struct str s);
+void put_int_or_null(struct buf *b, const char *name, bool known, int64_t v);
 void put_raw(struct buf *b, struct str json); /* bytes that are JSON already */
