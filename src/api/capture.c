@@ -148,14 +148,10 @@ static bool keep(struct read *rd, const struct view *v, struct err *e) {
 
 void put_picture_capture(struct request *r) {
     static const char *const members[] = {"rules", NULL};
-    struct err e = {0};
     struct read *rd = read_object(r, members);
     if (!rd) return;
     struct rules *rules = rd->own = arena_alloc(&r->arena, sizeof *rules);
-    if (read_rules(&r->arena, rd->body, rules, &e))
-        read_run(rd, keep, NULL);
-    else
-        respond_error(r, &e);
+    read_run_if(rd, read_rules(&r->arena, rd->body, rules, &rd->e), keep);
 }
 
 /* ---- what a server asks for ---- */

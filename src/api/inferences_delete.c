@@ -81,11 +81,10 @@ static void answer(struct request *r) {
 void post_inference_delete(struct request *r) {
     static const char *const members[] = {"ids", NULL};
     struct read *rd = read_object(r, members);
-    struct err e = {0};
     if (!rd) return;
     struct deletion *d = rd->own = arena_alloc(&r->arena, sizeof *d);
-    if (!read_ids(&r->arena, rd->body, d, &e)) {
-        respond_error(r, &e);
+    if (!read_ids(&r->arena, rd->body, d, &rd->e)) {
+        respond_error(r, &rd->e);
         return;
     }
     request_wait(r, answer);

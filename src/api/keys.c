@@ -59,14 +59,10 @@ static bool make(struct read *rd, const struct view *v, struct err *e) {
 
 void post_key(struct request *r) {
     static const char *const members[] = {"name", NULL};
-    struct err e = {0};
     struct read *rd = read_object(r, members);
     if (!rd) return;
     struct str *name = rd->own = arena_alloc(&r->arena, sizeof *name);
-    if (member_needed(&r->arena, rd->body, "", "name", KEY_NAME_SIZE - 1, name, &e))
-        read_run(rd, make, NULL);
-    else
-        respond_error(r, &e);
+    read_run_if(rd, member_needed(&r->arena, rd->body, "", "name", KEY_NAME_SIZE - 1, name, &rd->e), make);
 }
 
 static bool revoke(struct read *rd, const struct view *v, struct err *e) {

@@ -158,15 +158,12 @@ static bool add(struct read *rd, const struct view *v, struct err *e) {
 }
 
 void post_marker(struct request *r) {
-    struct err e = {0};
     struct read *rd = read_object(r, members);
     if (!rd) return;
     struct marker *m = rd->own = arena_alloc(&r->arena, sizeof *m);
     *m = (struct marker){.time_us = rd->now_us, .key_id = rd->who.key_id, .kind = str_of(kinds[KIND_OTHER])};
-    if (read_marker(&r->arena, rd->body, m, &e) && (m->text.p || err_set(&e, ERR_INVALID, "text is missing")))
-        read_run(rd, add, NULL);
-    else
-        respond_error(r, &e);
+    bool good = read_marker(&r->arena, rd->body, m, &rd->e);
+    read_run_if(rd, good && (m->text.p || err_set(&rd->e, ERR_INVALID, "text is missing")), add);
 }
 
 /* Ids that are no number are those of no marker. */

@@ -224,6 +224,13 @@ void read_run(struct read *rd, read_work *work, request_handler *answer) {
     request_wake(r);
 }
 
+void read_run_if(struct read *rd, bool good, read_work *work) {
+    if (good)
+        read_run(rd, work, NULL);
+    else
+        respond_error(rd->request, &rd->e);
+}
+
 void read_plain(struct request *r, read_work *work, request_handler *answer) {
     struct read *rd = read_begin(r);
     if (rd && read_only(rd, none)) read_run(rd, work, answer);

@@ -60,7 +60,9 @@ int64_t read_usual_bucket(int64_t range_us);
 
 /* `answer` runs on the HTTP worker when `work` was done; NULL: r->out as JSON. An error of `work` is answered here. */
 void read_run(struct read *rd, read_work *work, request_handler *answer);
-/* Both at once, for a route without parameters. */
+/* For what a body says: when that is not good, the answer is rd->e. */
+void read_run_if(struct read *rd, bool good, read_work *work);
+/* The whole of a route without parameters. */
 void read_plain(struct request *r, read_work *work, request_handler *answer);
 
 /* For `work`: runs a plan; one that takes long is logged, with the plan. */

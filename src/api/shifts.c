@@ -159,12 +159,8 @@ static bool keep(struct read *rd, const struct view *v, struct err *e) {
 
 void put_shifts(struct request *r) {
     static const char *const members[] = {"zone", "shifts", NULL};
-    struct err e = {0};
     struct read *rd = read_object(r, members);
     if (!rd) return;
     struct shifts *s = rd->own = arena_alloc(&r->arena, sizeof *s);
-    if (read_shifts(&r->arena, rd->body, s, &e))
-        read_run(rd, keep, NULL);
-    else
-        respond_error(r, &e);
+    read_run_if(rd, read_shifts(&r->arena, rd->body, s, &rd->e), keep);
 }

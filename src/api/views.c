@@ -86,17 +86,12 @@ static bool drop(struct read *rd, const struct view *unused, struct err *e) {
 }
 
 static void take(struct request *r, bool whole, read_work *work) {
-    struct err e = {0};
     struct read *rd = read_object(r, members);
     if (!rd) return;
     struct saved_view *v = rd->own = arena_alloc(&r->arena, sizeof *v);
-    if (!read_view(&r->arena, rd->body, whole, v, &e)) {
-        respond_error(r, &e);
-        return;
-    }
     v->id = request_param(r, "id");
     v->key_id = rd->who.key_id;
-    read_run(rd, work, NULL);
+    read_run_if(rd, read_view(&r->arena, rd->body, whole, v, &rd->e), work);
 }
 
 void post_saved_view(struct request *r) { take(r, true, add); }
