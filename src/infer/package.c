@@ -210,7 +210,7 @@ static bool read_network(const struct model *m, GChecksum *sum, struct arena *a,
         }
         guard_leave(&g);
     } else {
-        err_set(e, ERR_INTERNAL, NETWORK ": %s", m->folder.p, g.e.msg);
+        ok = err_set(e, ERR_INTERNAL, NETWORK ": %s", m->folder.p, g.e.msg);
     }
     if (bytes.n) io_unmap(bytes.p, bytes.n);
     return ok;

@@ -1,5 +1,5 @@
-/* Reading an ONNX file written here by hand, byte by byte, whole and damaged; and Python's texts in the metadata. What
- * becomes of whole exports: tests/http/test_models_add.py. */
+/* Reading an ONNX file written here by hand, byte by byte, whole, damaged and cut meanwhile; and Python's texts in the
+ * metadata. What becomes of whole exports: tests/http/test_models_add.py. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,8 +8,13 @@
 #include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
+#include "base/guard.h"
 #include "infer/describe.h"
+#include "infer/package.h"
+#include "scratch.h"
 
 /* ---- a writer of protobuf ---- */
 
@@ -122,6 +127,53 @@ static void a_damaged_file_is_refused_or_read(void **state) {
     buf_free(&model);
 }
 
+enum { FIRST_PAGE = 4096 };
+static const char *to_cut;
+
+static void *map_then_cut(int fd, size_t n) {
+    void *p = mmap(NULL, n, PROT_READ, MAP_SHARED, fd, 0);
+    assert_int_equal(truncate(to_cut, FIRST_PAGE), 0);
+    return p;
+}
+
+/* Its head can still be read, and says nothing of what is missing. */
+static void a_network_that_is_cut_while_it_is_hashed_has_no_package(void **state) {
+    (void)state;
+    struct scratch dir;
+    struct io_ops cutting;
+    struct buf network = export_of("{}");
+    struct arena a = {0};
+    struct package package;
+    struct err e = {0};
+    char *padding = test_calloc(1, 1 << 20);
+    bytes(&network, 200, (struct str){padding, 1 << 20}); /* a field that nobody knows */
+    guard_init(); /* cmocka has put a handler of its own there */
+    scratch_make(&dir);
+    scratch_write(scratch_path(&dir, "model.onnx"), buf_str(&network));
+    struct model m = {
+        .dir = str_of(dir.dir),
+        .folder = STR("x"),
+        .classes = (struct str[]){STR("cat"), STR("dog")},
+        .class_count = 2,
+        .input = {.width = 32, .height = 64, .layout = MODEL_NCHW, .scale = {1 / 255.0, 1 / 255.0, 1 / 255.0}},
+        .decoder = MODEL_YOLO,
+        .outputs = {STR("output0")},
+    };
+    assert_true(package_read(&m, &a, &package, &e));
+    assert_int_equal(strlen(package.md5[PACKAGE_WEIGHTS]), PACKAGE_MD5 - 1);
+    to_cut = scratch_path(&dir, "model.onnx");
+    scratch_write(to_cut, buf_str(&network)); /* as new, so that it is hashed again */
+    cutting = scratch_ops;
+    cutting.map = map_then_cut;
+    io_use(&cutting);
+    assert_false(package_read(&m, &a, &package, &e));
+    assert_true(e.code == ERR_INTERNAL && strstr(e.msg, "x/model.onnx: reading at byte 4096 failed"));
+    scratch_remove(&dir);
+    arena_free(&a);
+    buf_free(&network);
+    test_free(padding);
+}
+
 static void names_as_python_writes_them(void **state) {
     (void)state;
     static const char *const table[][3] = {
@@ -168,6 +220,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_file_is_read),
         cmocka_unit_test(a_damaged_file_is_refused_or_read),
+        cmocka_unit_test(a_network_that_is_cut_while_it_is_hashed_has_no_package),
         cmocka_unit_test(names_as_python_writes_them),
     };
     return cmocka_run_group_tests_name("describe", tests, NULL, NULL);
