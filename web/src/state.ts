@@ -193,6 +193,20 @@ export function useKeys(keys: Record<string, (e: KeyboardEvent) => void>): void 
   }, []);
 }
 
+// Whether something has lasted for longer than one notices. What goes by sooner changes nothing that is drawn.
+export function useLate(on: boolean, after = 150): boolean {
+  const [late, setLate] = useState(false);
+  useEffect(() => {
+    if (!on) return undefined;
+    const timer = setTimeout(() => setLate(true), after);
+    return () => {
+      clearTimeout(timer);
+      setLate(false);
+    };
+  }, [on, after]);
+  return on && late;
+}
+
 // The clock for "3 min ago": ticks while somebody looks.
 export function useNow(every = 10_000): number {
   const [now, setNow] = useState(Date.now);

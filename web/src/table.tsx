@@ -16,7 +16,7 @@ import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/ho
 import { toCsv, type Cell } from "./csv";
 import { Exports, tablePng } from "./exporting";
 import { onPaper, usePaper } from "./paper";
-import { useKeys } from "./state";
+import { useKeys, useLate } from "./state";
 import { Icon } from "./ui";
 
 // What a cell shows; `over`: the pointer is on it.
@@ -86,7 +86,8 @@ export function DataTable<T>(props: Props<T>) {
   const box = useRef<HTMLDivElement>(null),
     element = useRef<HTMLTableElement>(null),
     held = useRef(false),
-    order = useRef<Map<string, number>>(new Map());
+    order = useRef<Map<string, number>>(new Map()),
+    late = useLate(props.stale === true);
   const table = useTable(rows ?? NO_ROWS, columns, rowKey, sort, size, next => {
     setSize(next);
     props.onWidths?.(next);
@@ -216,7 +217,7 @@ export function DataTable<T>(props: Props<T>) {
         </header>
       )}
       <div
-        class={`table data${tall ? " tall" : ""}${props.stale ? " stale" : ""}`}
+        class={`table data${tall ? " tall" : ""}${late ? " stale" : ""}`}
         ref={box}
         tabIndex={0}
         role="region"

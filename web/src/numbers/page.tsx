@@ -1,7 +1,7 @@
 // The body of overview and model page: tiles, the switch of the counting, charts, markers, and the table of the split.
 import type { ComponentChildren } from "preact";
 import type { Fields } from "../api";
-import type { Loaded } from "../state";
+import { useLate, type Loaded } from "../state";
 import { Ago } from "../ui";
 import { inferencesLink, RANGES, type Scope, type View } from "../url";
 import { Charts } from "./charts";
@@ -43,10 +43,11 @@ export function NumbersPage({
   const markers = useMarkers(data?.window ?? null),
     marked = (markers.data ?? []).filter(m => model === undefined || m.model === null || isOf(m.model, model));
   const { now } = linksOf(data, filter, view.compare),
-    none = data?.stats.previous.inferences === 0;
+    none = data?.stats.previous.inferences === 0,
+    late = useLate(stale);
   const onFilter = (filter: string) => go({ filter });
   return (
-    <div class={stale ? "numbers stale" : "numbers"}>
+    <div class={late ? "numbers stale" : "numbers"}>
       <Tiles numbers={data} filter={filter} counting={view.counting} compare={view.compare} counted={counted} />
       <div class="counting">
         <div class="ranges" role="group" aria-label="How averages count">

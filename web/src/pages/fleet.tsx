@@ -10,7 +10,7 @@ import { narrowed, windowFor, type Window } from "../numbers/load";
 import { Changed, sortOf, sortText } from "../numbers/tables";
 import { SaveView } from "../settings/views";
 import { Simulated, simulatedDevice } from "../simulated";
-import { navigate, useLoad, useNow, useWorkspace } from "../state";
+import { navigate, useLate, useLoad, useNow, useWorkspace } from "../state";
 import { DataTable, type TableColumn } from "../table";
 import { Ago, AsOf, Command, Failure, Pick, RangePicker } from "../ui";
 import { fleetLink, inferencesLink, type Scope } from "../url";
@@ -56,7 +56,8 @@ function useFleet(scope: Scope) {
 
 export function Fleet({ scope, chosen, sort }: { scope: Scope; chosen: string | null; sort: string | null }) {
   const seen: Scope = scope.from || scope.to ? scope : { ...scope, range: scope.range ?? "24h" };
-  const { data, stale, error, reload } = useFleet(seen);
+  const { data, stale, error, reload } = useFleet(seen),
+    late = useLate(stale);
   const go = (s: Partial<Scope>, more: { device?: string | null; sort?: string | null } = {}) =>
     navigate(fleetLink({ ...scope, ...s }, { device: chosen, sort, ...more }), {
       replace: Object.keys(s).length === 0,
@@ -84,7 +85,7 @@ export function Fleet({ scope, chosen, sort }: { scope: Scope; chosen: string | 
       {data && data.rows.length === 0 && !scope.filter ? (
         <NoFleet />
       ) : (
-        <div class={stale ? "numbers stale" : "numbers"}>
+        <div class={late ? "numbers stale" : "numbers"}>
           <Summary fleet={data} scope={scope} />
           <Devices
             fleet={data}

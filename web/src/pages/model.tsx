@@ -16,7 +16,7 @@ import { linksOf } from "../numbers/tiles";
 import { bucketWindow } from "../series";
 import { SaveView } from "../settings/views";
 import { AnySimulated } from "../simulated";
-import { navigate, RARELY, useLoad, useWorkspace } from "../state";
+import { navigate, RARELY, useLate, useLoad, useWorkspace } from "../state";
 import { DataTable, type TableColumn } from "../table";
 import { Ago, AsOf, Failure, Pick, RangePicker, Teach } from "../ui";
 import { inferencesLink, modelLink, modelsLink, type Scope, type View } from "../url";
@@ -501,6 +501,7 @@ export function ModelsPage({ scope, sort }: { scope: Scope; sort: string | null 
     async (signal): Promise<Stats> =>
       api.stats(ws, { filter: scope.filter, ...windowFor(seen), bucket: 7 * 86_400 }, signal),
   );
+  const late = useLate(stale);
   const window = data?.from && data.to ? { from: data.from, to: data.to } : null;
   const go = (s: Scope, by = sort) => navigate(modelsLink(s, by), { replace: by !== sort });
   const now = (...clauses: string[]) =>
@@ -533,7 +534,7 @@ export function ModelsPage({ scope, sort }: { scope: Scope; sort: string | null 
           <Teach />
         </section>
       ) : (
-        <div class={stale ? "stale" : undefined}>
+        <div class={late ? "stale" : undefined}>
           <Models
             models={data?.models ?? null}
             none={data?.previous.inferences === 0}
