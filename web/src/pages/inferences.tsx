@@ -30,7 +30,10 @@ export function Inferences({ scope, view }: { scope: Scope; view: ListView }) {
     const asked = ask();
     return view.at && (!asked.to || view.at < asked.to) ? { ...asked, to: after(view.at) } : asked;
   });
-  const total = useLoad(`count ${key}`, signal => api.count(ws, ask(), signal));
+  // All of it is counted when its newest rows have been painted: a count of millions takes the processors from the rows.
+  const [drawn, setDrawn] = useState<string | null>(stale ? null : key);
+  useEffect(() => setDrawn(stale && !list.error ? null : key), [stale, list.error, key]);
+  const total = useLoad(drawn === key ? `count ${key}` : null, signal => api.count(ws, ask(), signal));
   const fields = useLoad(`fields ${ws}`, signal => api.fields(ws, signal), RARELY);
 
   const [selected, setSelected] = useState<Set<string>>(new Set());
