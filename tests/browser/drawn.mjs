@@ -104,7 +104,8 @@ export async function failures(page) {
   return digits(/([\d,]+) of models/.exec(await page.locator("#failures h2").innerText())[1]);
 }
 
-// A table as it is drawn: by the first line of each row's first cell, the texts of its cells and of the links in them.
+// A table as it is drawn: by the first line of each row's first cell, the texts of its cells, of the links
+// in them, and their times.
 export async function tableOf(page, name) {
   const rows = page.getByRole("region", { name, exact: true }).locator("tbody tr:not(.waiting)");
   await rows.first().waitFor();
@@ -112,6 +113,7 @@ export async function tableOf(page, name) {
     all.map(tr =>
       [...tr.cells].map(td => ({
         text: td.innerText.trim(),
+        times: [...td.querySelectorAll("time")].map(t => Date.parse(t.dateTime)),
         links: [...td.querySelectorAll("a")].map(a => a.innerText.trim()),
       })),
     ),
