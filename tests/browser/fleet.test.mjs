@@ -1,6 +1,7 @@
 // Fleet and models on the data of the simulated fleet: what the pages say is what the API says, and opens it.
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
+import { tableOf } from "./drawn.mjs";
 import { beginSignedIn, digits, KEY, settled, simulate, until, visit } from "./support.mjs";
 
 let server, origin, page, tab;
@@ -57,6 +58,25 @@ test("a device's number opens its inferences; the device opens its servers, also
   const servers = page.getByRole("region", { name: "Servers on sim-south-01" });
   assert.equal(await servers.locator("tbody tr").count(), known.servers.length);
   assert.ok((await servers.innerText()).includes(known.servers[0].version));
+});
+
+test("a device's cameras: what each did, the one that has been quiet longest first", async () => {
+  // The simulator's devices have one each in so few events: this one gets a second.
+  const time = new Date(now - 3 * 86_400_000).toISOString(),
+    quiet = { device_id: "sim-south-01", source_info: "quiet/cam", predictions: [{ class: "ok", confidence: 0.5 }] };
+  const body = { inference_id: "quiet", model_id: "bottle-inspection/1", time, ...quiet };
+  await server.api("/api/v1/demo/inferences", { method: "POST", body });
+  const filter = "device:sim-south-01",
+    measures = ["inferences", "avg(confidence)", "max(time)"];
+  const [{ rows }] = await groups({ ...range, filter, groups: [{ by: ["source_info"], measures }] });
+  assert.ok(rows.length >= 2 && rows.some(r => r[0] === "quiet/cam"), `${rows.length} cameras`);
+  await visit(page, origin, `/ui/fleet?${at({ device: "sim-south-01" })}`);
+  const shown = await tableOf(page, "Cameras of sim-south-01");
+  const wanted = rows.sort((a, b) => (a[3] < b[3] ? -1 : 1)).map(([name, n, mean]) => [name, String(n), mean.toFixed(3)]);
+  assert.deepEqual(
+    [...shown].map(([name, cells]) => [name, cells[2].text.replace(/,/g, ""), cells[3].text]),
+    wanted,
+  );
 });
 
 test("what was asked for and is not served is shown with the device", async () => {

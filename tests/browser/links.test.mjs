@@ -89,6 +89,7 @@ const PAGES = {
   "one version": [`/ui/model/bottle-inspection?${at({ version: "2", filter: "-shift:night" })}`, 35],
   fleet: [`/ui/fleet?${at()}`, 40],
   "fleet with a filter": [`/ui/fleet?${at({ filter: "class:bottle or class:scratch" })}`, 20],
+  "a device": [`/ui/fleet?${at({ device: "sim-south-01" })}`, 45],
   metadata: ["/ui/metadata", 20],
 };
 

@@ -1,10 +1,10 @@
 // Below the table of devices: one device with its servers, and what went wrong on the way here.
 import { useEffect, useRef } from "preact/hooks";
-import { enc } from "../api";
+import { api, enc, number, text } from "../api";
 import { Chart } from "../chart";
 import { clauseFor } from "../filter";
 import { failures, setAside, type Aside, type Counted, type Failures, type Row, type Unserved } from "../fleet";
-import { compact, count, NONE, seconds } from "../format";
+import { compact, confidence, count, NONE, seconds } from "../format";
 import { narrowed, type Window } from "../numbers/load";
 import { useLoad, useWorkspace } from "../state";
 import { DataTable, type TableColumn } from "../table";
@@ -102,12 +102,15 @@ export function One({ row, window, onClose }: { row: Row; window: Window; onClos
           columns={servers}
           rowKey={s => `${s.id} ${s.started}`}
           empty=""
+          exports
+          head={<h3>Servers</h3>}
         />
       ) : (
         <p class="hint">
           No inference server reports for this device: only inferences name it. So nobody can say whether it is silent.
         </p>
       )}
+      <Cameras row={row} window={window} />
       {row.models.length > 0 && (
         <p class="classes">
           {row.models.map(m => (
@@ -125,6 +128,107 @@ export function One({ row, window, onClose }: { row: Row; window: Window; onClos
       )}
       {row.unserved.length > 0 && <UnservedTable items={row.unserved} />}
     </section>
+  );
+}
+
+interface Camera {
+  name: string | null;
+  inferences: number | null;
+  confidence: number | null;
+  latency: number | null;
+  last: string | null;
+}
+
+// What a device's servers call their sources: each is a camera, or what stands for one. Nobody reports for a camera, so
+// its newest inference is the only sign of life.
+function Cameras({ row, window }: { row: Row; window: Window }) {
+  const ws = useWorkspace(),
+    own = row.id === null ? "-has:device" : clauseFor("device", row.id);
+  const { data } = useLoad(`cameras ${ws} ${own} ${window.from.slice(0, 16)} ${window.to.slice(0, 16)}`, async signal => {
+    const measures = ["inferences", "avg(confidence)", "avg(latency)", "max(time)"];
+    const plan = { ...window, filter: own, groups: [{ by: ["source_info"], measures, limit: 1000 }] };
+    const [g] = await api.query(ws, plan, signal);
+    return (g?.rows ?? []).map(
+      (r): Camera => ({
+        name: text(r[0]),
+        inferences: number(r[1]),
+        confidence: number(r[2]),
+        latency: number(r[3]),
+        last: text(r[4]),
+      }),
+    );
+  });
+  const link = (c: Camera, ...clauses: string[]) => {
+    const camera = c.name === null ? "-has:source_info" : clauseFor("source_info", c.name);
+    return inferencesLink({ filter: narrowed("", [own, camera, ...clauses]), range: null, ...window });
+  };
+  const columns: TableColumn<Camera>[] = [
+    {
+      id: "camera",
+      title: "Camera",
+      width: 208,
+      sortable: true,
+      help: "As the server names its source (source_info)",
+      value: c => c.name,
+      cell: c => <span class="clip">{c.name ?? "no source named"}</span>,
+    },
+    {
+      id: "last",
+      title: "Newest inference",
+      width: 128,
+      sortable: true,
+      value: c => c.last,
+      cell: c => <Ago iso={c.last} />,
+    },
+    {
+      id: "requests",
+      title: "Requests",
+      width: 96,
+      numeric: true,
+      sortable: true,
+      value: c => c.inferences,
+      cell: c => <a href={link(c)}>{count(c.inferences)}</a>,
+    },
+    {
+      id: "confidence",
+      title: "Mean conf.",
+      width: 104,
+      numeric: true,
+      sortable: true,
+      value: c => c.confidence,
+      cell: c => (
+        <a class="quiet" href={link(c, "has:confidence")}>
+          {confidence(c.confidence)}
+        </a>
+      ),
+    },
+    {
+      id: "latency",
+      title: "Time",
+      width: 88,
+      numeric: true,
+      sortable: true,
+      value: c => c.latency,
+      cell: c => (
+        <a class="quiet" href={link(c, "has:latency", "-has:error")}>
+          {seconds(c.latency)}
+        </a>
+      ),
+    },
+  ];
+  if (!data?.length) return null;
+  return (
+    <DataTable
+      label={`Cameras of ${row.id ?? "no device"}`}
+      file="cameras"
+      rows={data}
+      columns={columns}
+      rowKey={c => c.name ?? "\n"}
+      sort={{ id: "last", down: false }}
+      empty=""
+      exports
+      head={<h3>Cameras, in the range above</h3>}
+    />
   );
 }
 
