@@ -125,6 +125,9 @@ for (const width of [1440, 768]) {
         `${name} is wider than the window`,
       );
       assert.deepEqual([faults, foreign], [[], []], name);
+      const copies = what => page.locator(`main button[aria-label^="Copy "][aria-label$=" as ${what}"]`).count(),
+        shown = await page.locator("main table:not(form table), main figure.chart").count();
+      assert.deepEqual([await copies("CSV"), await copies("PNG")], [shown, shown], `${name}: tables and charts copy`);
     }
     assert.deepEqual(found, []);
     await context.close();

@@ -80,14 +80,23 @@ function cellOf(td: HTMLElement): Cell {
 const rowsOf = (table: HTMLTableElement): HTMLElement[][] =>
   [...table.rows]
     .filter(r => !r.hasAttribute("aria-hidden"))
-    .map(r => [...r.cells].filter(c => !c.hasAttribute("data-skip")));
+    .map(r => [...r.cells].filter(c => !c.matches("[data-skip], .acts")));
 
-export function tableCsv(table: HTMLTableElement): string {
+function tableCsv(table: HTMLTableElement): string {
   const [head = [], ...rows] = rowsOf(table);
   return toCsv(
     head.map(c => String(cellOf(c) ?? "")),
     rows.map(r => r.map(cellOf)),
   );
+}
+
+// Of a table that is no DataTable: the one in the region of that label, as it stands.
+export function TableExports({ name, label }: { name: string; label: string }) {
+  const source = (): Source | null => {
+    const table = document.querySelector<HTMLTableElement>(`[aria-label=${JSON.stringify(label)}] table`);
+    return table && { csv: () => tableCsv(table), png: () => tablePng(table, label) };
+  };
+  return <Exports name={name} what={label} source={source} />;
 }
 
 const css = (name: string) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();

@@ -3,6 +3,7 @@ import type { ComponentChildren } from "preact";
 import { useLayoutEffect, useState } from "preact/hooks";
 import { api, serverNow, type Annotation, type Detail, type Inference as Row, type Value } from "../api";
 import { countClasses } from "../columns";
+import { TableExports } from "../exporting";
 import { clauseFor } from "../filter";
 import { confidence, count, NONE, parse, plural, seconds } from "../format";
 import { History, Metadata } from "../metadata";
@@ -278,6 +279,7 @@ function Found({ row, scope, children }: { row: Detail; scope: Scope; children: 
                 ? plural(row.predictions.length, "detection")
                 : `${visible.length} of ${plural(row.predictions.length, "detection")}`}
             </span>
+            {row.predictions.length > 0 && <TableExports name="detections" label="Table of detections" />}
           </header>
           {row.predictions.length === 0 ? (
             <p class="hint">
@@ -300,7 +302,7 @@ function Found({ row, scope, children }: { row: Detail; scope: Scope; children: 
                         </th>
                       </>
                     )}
-                    <th scope="col">
+                    <th scope="col" class="acts">
                       <span class="offscreen">Search</span>
                     </th>
                   </tr>

@@ -1,6 +1,7 @@
 // Every metadata field of the workspace: what it holds, how many inferences carry it, since when; names that are easily
 // mistaken for each other; and what still waits for its inference.
 import { call, enc, list, number, object, query, text, value, values, type Value } from "../api";
+import { TableExports } from "../exporting";
 import { clauseFor, metadataName } from "../filter";
 import { count, plural } from "../format";
 import { AnySimulated } from "../simulated";
@@ -252,6 +253,7 @@ interface Pending {
 }
 
 const OLDEST = 20;
+const LONGEST = "Ids that wait longest";
 
 async function waiting(ws: string, signal: AbortSignal): Promise<Pending> {
   const r = object(await call("GET", `/${enc(ws)}/pending${query({ limit: OLDEST })}`, { signal }));
@@ -286,6 +288,7 @@ function Waiting({ ids, oldest }: { ids: number; oldest: string | null }) {
     <section class="block" aria-labelledby="pending-title">
       <header>
         <h2 id="pending-title">Waiting for their inference</h2>
+        {data && ids > 0 && <TableExports name="waiting" label={LONGEST} />}
       </header>
       {ids === 0 ? (
         <p class="hint">None: everything that was attached has found its inference.</p>
@@ -313,7 +316,7 @@ function Waiting({ ids, oldest }: { ids: number; oldest: string | null }) {
                   </div>
                 ))}
               </dl>
-              <div class="scroll" tabIndex={0} role="region" aria-label="Ids that wait longest">
+              <div class="scroll" tabIndex={0} role="region" aria-label={LONGEST}>
                 <table>
                   <thead>
                     <tr>

@@ -65,7 +65,7 @@ export function Keys() {
       <Said said={saving.said} error={saving.error} />
       {error && !data && <Failure error={error} what="The keys could not be read." onRetry={reload} />}
       {data && (
-        <Table label="Keys" columns={["Name", "Begins with", "Created", "State"]} acts="Change">
+        <Table label="Keys" columns={["Name", "Begins with", "Created", "State"]} acts="Change" file="keys">
           {data.map(k => (
             <tr key={k.id} class={k.revoked ? "off" : undefined}>
               <th scope="row">{k.name}</th>

@@ -2,6 +2,7 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { ApiError, call, enc, list, object } from "../api";
+import { TableExports } from "../exporting";
 import { Icon } from "../ui";
 
 export const path = (ws: string, what: string, id?: string | number | null): string =>
@@ -100,31 +101,41 @@ export function Table({
   label,
   columns,
   acts,
+  file,
   children,
 }: {
   label: string;
   columns: string[];
   acts: string;
+  file?: string; // what its copies are called; without it, it is a form
   children: ComponentChildren;
 }) {
   return (
-    <div class="scroll" tabIndex={0} role="region" aria-label={label}>
-      <table>
-        <thead>
-          <tr>
-            {columns.map(c => (
-              <th key={c} scope="col">
-                {c}
+    <>
+      {file && (
+        <header class="over">
+          <span class="gap" />
+          <TableExports name={file} label={label} />
+        </header>
+      )}
+      <div class="scroll" tabIndex={0} role="region" aria-label={label}>
+        <table>
+          <thead>
+            <tr>
+              {columns.map(c => (
+                <th key={c} scope="col">
+                  {c}
+                </th>
+              ))}
+              <th scope="col" class="acts">
+                <span class="offscreen">{acts}</span>
               </th>
-            ))}
-            <th scope="col">
-              <span class="offscreen">{acts}</span>
-            </th>
-          </tr>
-        </thead>
-        <tbody>{children}</tbody>
-      </table>
-    </div>
+            </tr>
+          </thead>
+          <tbody>{children}</tbody>
+        </table>
+      </div>
+    </>
   );
 }
 

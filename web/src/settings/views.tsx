@@ -49,7 +49,7 @@ export function Views() {
     }, said);
   return (
     <>
-      <Table label="Saved views" columns={["Name", "Page", "What it shows", "Changed"]} acts="Change">
+      <Table label="Saved views" columns={["Name", "Page", "What it shows", "Changed"]} acts="Change" file="views">
         {data.map(v => (
           <Line
             key={v.id}
