@@ -134,6 +134,49 @@ for (const width of [1440, 768]) {
   });
 }
 
+test("what opens on a page has no serious finding either", async () => {
+  const { context, page, faults } = await open(browser, origin);
+  await signIn(page, origin);
+  const button = name => page.getByRole("button", { name, exact: true }).first(),
+    found = [];
+  for (const [name, link, act] of [
+    ["help", "/ui/", () => page.keyboard.press("?")],
+    ["range", "/ui/", () => page.getByRole("button", { name: /Custom/ }).first().click()],
+    ["comparing", "/ui/", () => button("Compare").click()],
+    ["a marker", "/ui/", () => button("Marker").click()],
+    ["saving a view", "/ui/inferences", () => button("Save view").click()],
+    ["columns", "/ui/inferences", () => button("Columns").click()],
+    ["jumping", "/ui/inferences", () => button("Jump to").click()],
+    ["fields", "/ui/inference/rec-0003", () => button("Show").click()],
+    ["a new field", "/ui/inference/rec-0003", () => button("Add").click()],
+    [
+      "completion",
+      "/ui/inferences",
+      async () => {
+        await page.keyboard.press("/");
+        await page.keyboard.type("camera");
+        await page.getByRole("option").first().waitFor();
+      },
+    ],
+    [
+      "deleting",
+      "/ui/inferences",
+      async () => {
+        await page.getByRole("checkbox", { name: /^Select the inference/ }).first().check();
+        await button("Delete…").click();
+      },
+    ],
+  ]) {
+    await visit(page, origin, link);
+    const before = await page.locator("body").evaluate(b => b.innerText.length);
+    await act();
+    await page.waitForFunction(n => document.body.innerText.length !== n, before);
+    found.push(...(await findings(page)).map(f => `${name}: ${f}`));
+  }
+  assert.deepEqual([found, faults], [[], []]);
+  await context.close();
+});
+
 test("markup in names and values is text on every page", async () => {
   const { context, page, faults, foreign, requests } = await open(browser, origin),
     dialogs = [];

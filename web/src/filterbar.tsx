@@ -247,11 +247,10 @@ function ChipFilter({
             key={o.text}
             id={`offer-${i}`}
             role="option"
-            aria-label={o.text}
             aria-selected={i === active}
             onPointerDown={e => (e.preventDefault(), accept(o))}
           >
-            <span class="clip">{o.text}</span>
+            <span class="clip">{o.text}</span>{" "}
             {o.hint && <span class="sub">{/^\d+$/.test(o.hint) ? count(Number(o.hint)) : o.hint}</span>}
           </li>
         ))}
