@@ -504,7 +504,9 @@ function useView(
   };
   const [range, setRange] = useState(seen),
     [whole, setWhole] = useState(false),
-    all = usePaper() || whole;
+    paper = usePaper(),
+    all = paper || whole,
+    beyond = paper ? BEYOND : 0;
   // On paper the box is as tall as what is drawn: the rows that were in view stay.
   const look = () => {
     if (onPaper()) return;
@@ -517,9 +519,9 @@ function useView(
     watch.observe(box.current);
     return () => watch.disconnect();
   }, [rowHeight, widths.join()]);
-  const last = Math.min(range.last, count);
+  const last = Math.min(range.last - (up.current ? 0 : beyond), count);
   return {
-    first: Math.max(0, Math.min(range.first, last)),
+    first: Math.max(0, Math.min(range.first + (up.current ? beyond : 0), last)),
     last,
     from: all ? 0 : Math.max(0, range.from),
     to: all ? widths.length : Math.min(range.to, widths.length),
