@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
-import { beginSignedIn, digits, fill, KEY, settled, until, visit } from "./support.mjs";
+import { beginSignedIn, digits, fill, KEY, open, settled, signIn, until, visit } from "./support.mjs";
 
 let server, origin, page, tab;
 
@@ -173,4 +173,30 @@ test("of errors, inferences open the list and what servers counted the failures:
 test("nothing went wrong on the way, and nobody else was asked", () => {
   assert.deepEqual(tab.faults, []);
   assert.deepEqual(tab.foreign, []);
+});
+
+test("while the numbers are on their way the page says so, and claims nothing", async () => {
+  const { context, page } = await open(tab.context.browser(), origin);
+  await signIn(page, origin);
+  let release;
+  const held = new Promise(done => (release = done));
+  await page.route(/\/(query|stats|devices)\b/, async route => (await held, route.continue()));
+  await page.goto(`${origin}/ui/?range=30d`);
+  await page.locator(".chart .blank").first().waitFor();
+  assert.deepEqual([...new Set(await page.locator(".chart .blank").allInnerTexts())], ["Loading…"]);
+  assert.equal(await page.locator(".asof").innerText(), "Loading…");
+  release();
+  await settled(page);
+  assert.equal(await page.locator(".chart .blank.loading").count(), 0);
+  assert.match(await page.locator(".asof").innerText(), /^As of/);
+  // The numbers of a week are no numbers of a day, though they still stand there.
+  await page.unroute(/\/(query|stats|devices)\b/);
+  const again = new Promise(done => (release = done));
+  await page.route(/\/(query|stats)\b/, async route => (await again, route.continue()));
+  await page.getByRole("button", { name: "24 h" }).click();
+  await until(() => page.locator(".asof").innerText(), "Loading…", "it says that others are on their way");
+  release();
+  await settled(page);
+  assert.match(await page.locator(".asof").innerText(), /^As of/);
+  await context.close();
 });

@@ -219,7 +219,11 @@ export function Chart(props: Props) {
         onMouseLeave={() => setAt(null)}
         style={{ height: `${height}px` }}
       />
-      {lines.every(l => l.values.every(v => v === null)) && <p class="blank">{NONE} nothing to draw in this range</p>}
+      {lines.every(l => l.values.every(v => v === null)) && (
+        <p class={times.length ? "blank" : "blank loading"}>
+          {times.length ? `${NONE} nothing to draw in this range` : "Loading…"}
+        </p>
+      )}
     </figure>
   );
 }

@@ -75,8 +75,9 @@ export function Ago({ iso }: { iso: string | null }) {
   );
 }
 
-export function AsOf({ iso, failed }: { iso: string | null; failed: boolean }) {
-  const d = format.parse(iso);
+// Of when what is shown is; while the answer to another question is on its way, that it is.
+export function AsOf({ iso, failed, stale }: { iso: string | null; failed: boolean; stale: boolean }) {
+  const d = stale && !failed ? null : format.parse(iso);
   return (
     <p class="asof">
       {d ? (

@@ -76,7 +76,7 @@ export function Fleet({ scope, chosen, sort }: { scope: Scope; chosen: string | 
         />
         {data?.rows.some(marked) && <Simulated what="Some of these devices are simulated" />}
         <SaveView page="fleet" />
-        <AsOf iso={data?.asOf ?? null} failed={error !== null} />
+        <AsOf iso={data?.asOf ?? null} failed={error !== null} stale={stale} />
       </header>
       <FilterBar scope={seen} error={error} onFilter={onFilter} />
       {error && error.position === null && (

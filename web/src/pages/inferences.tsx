@@ -126,7 +126,7 @@ export function Inferences({ scope, view }: { scope: Scope; view: ListView }) {
       <header class="head">
         <h1>Inferences</h1>
         <RangePicker scope={scope} any now={() => selection} onScope={s => go(s)} />
-        <AsOf iso={list.data?.asOf ?? null} failed={list.error !== null} />
+        <AsOf iso={list.data?.asOf ?? null} failed={list.error !== null} stale={stale} />
       </header>
       <FilterBar scope={scope} error={list.error} onFilter={f => go({ ...scope, filter: f })} />
       {list.error && list.error.position === null && (

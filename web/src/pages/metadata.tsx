@@ -86,7 +86,7 @@ export function MetadataPage() {
         <h1>Metadata</h1>
         {data && <span class="hint">{plural(data.fields.length, "field")}</span>}
         <AnySimulated window={EVER} filter="" />
-        <AsOf iso={data?.asOf ?? null} failed={error !== null} />
+        <AsOf iso={data?.asOf ?? null} failed={error !== null} stale={!data} />
       </header>
       {error && !data && <Failure error={error} what="The fields could not be read." onRetry={reload} />}
       {data && data.fields.length === 0 && data.pending.ids === 0 && (

@@ -133,7 +133,7 @@ export function ModelPage({
         <RangePicker scope={scope} now={() => data?.window ?? { from: null, to: null }} onScope={s => go(s)} />
         <AnySimulated window={data?.window ?? null} filter={filter} />
         <SaveView page={`model/${encodeURIComponent(name)}`} />
-        <AsOf iso={data?.stats.asOf ?? null} failed={error !== null} />
+        <AsOf iso={data?.stats.asOf ?? null} failed={error !== null} stale={stale} />
       </header>
       <FilterBar scope={seen} error={error} onFilter={onFilter} />
       {error && error.position === null && (
@@ -521,7 +521,7 @@ export function ModelsPage({ scope, sort }: { scope: Scope; sort: string | null 
           onScope={s => go(s)}
         />
         <AnySimulated window={window} filter={scope.filter} />
-        <AsOf iso={data?.asOf ?? null} failed={error !== null} />
+        <AsOf iso={data?.asOf ?? null} failed={error !== null} stale={stale} />
       </header>
       <FilterBar scope={seen} error={error} onFilter={filter => go({ ...scope, filter })} />
       {error && error.position === null && (

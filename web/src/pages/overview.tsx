@@ -32,7 +32,7 @@ export function Overview({ scope, view }: { scope: Scope; view: View }) {
         <RangePicker scope={scope} now={() => data?.window ?? { from: null, to: null }} onScope={go} />
         <AnySimulated window={data?.window ?? null} filter={scope.filter} />
         <SaveView page="overview" />
-        <AsOf iso={data?.stats.asOf ?? null} failed={error !== null} />
+        <AsOf iso={data?.stats.asOf ?? null} failed={error !== null} stale={stale} />
       </header>
       <FilterBar scope={seen} error={error} onFilter={onFilter} />
       {error && error.position === null && (
