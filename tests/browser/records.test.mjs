@@ -10,14 +10,14 @@ import { beginSignedIn, digits, settled, simulate, until, visit } from "./suppor
 import { groupBy, readTruth, sum, sums, tally } from "./truth.mjs";
 import { agree, changed, confidence, count, seconds } from "./written.mjs";
 
-let server, origin, page, tab, truth, folder, now, within, failed;
+let server, origin, page, tab, truth, folder, now, earlier, within, failed;
 
 before(async () => {
   folder = mkdtempSync(path.join(tmpdir(), "sightglass-records-"));
   const options = ["--events", "4000", "--days", "8", "--metadata", "60", "--markers", "--truth", folder];
   ({ server, origin, tab, page } = await beginSignedIn(s => simulate(s, ...options)));
   truth = readTruth(folder);
-  ({ now, within, failed } = truth);
+  ({ now, earlier, within, failed } = truth);
 });
 
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -32,7 +32,7 @@ test("fleet: each device's work, and what failed by model, kind and host", async
   await visit(page, origin, `/ui/fleet?${at()}`);
   const shown = await table("Devices"),
     { devices } = await get("devices", now),
-    of = groupBy(within(now), r => r.device_id);
+    [of, before] = [now, earlier].map(w => groupBy(within(w), r => r.device_id));
   assert.equal(shown.size, devices.length);
   for (const d of devices) {
     const cells = shown.get(d.device_id),
@@ -47,7 +47,9 @@ test("fleet: each device's work, and what failed by model, kind and host", async
     );
     assert.deepEqual(cells[2].times, [Date.parse(d.last_seen)], `${d.device_id}: last heard`);
     assert.equal(cells[7].text, confidence(a.confidence), `${d.device_id}: confidence`);
-    assert.equal(cells[8].text, seconds(a.latency), `${d.device_id}: time`);
+    const was = sums(before.get(d.device_id) ?? []).confidence;
+    assert.equal(cells[8].text, a.confidence && was ? changed(a.confidence, was) : "–", `${d.device_id}: its slide`);
+    assert.equal(cells[9].text, seconds(a.latency), `${d.device_id}: time`);
   }
   agree(await tile("Errors", ".value"), sum(devices.map(d => d.errors)), failed(now), count, "errors");
   await page.locator(".tile", { hasText: "Errors" }).locator("a.value").click();
@@ -82,7 +84,7 @@ test("fleet: the last hour against the same hour a week ago, of each device and 
       told = td => td.querySelector("[title]").title;
     const rows = [...document.querySelectorAll('[aria-label="Devices"] tbody tr')].map(({ cells }) => [
       cells[0].querySelector("button").innerText,
-      ...[text(cells[3]), text(cells[4]), told(cells[4]), told(cells[9])],
+      ...[text(cells[3]), text(cells[4]), told(cells[4]), told(cells[10])],
     ]);
     const number = tile.querySelector("a.value");
     return [number.search, text(number), text(tile.querySelector(".delta")), rows];

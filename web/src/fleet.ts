@@ -29,7 +29,7 @@ export interface Unserved {
 export interface Device {
   id: string | null; // null: what names no device
   lastSeen: string | null;
-  silent: boolean | null; // null: no server reports, so nobody can say
+  silent: boolean | null; // null: no server reports
   tags: string[];
   versions: string[];
   inferences: number | null;
@@ -91,19 +91,35 @@ export interface Work {
   errors: number | null;
   failed: number; // those of them that are inferences; servers count others
   confidence: number | null;
+  confidenceBefore: number | null; // in the range before
   latency: number | null;
   hour: number;
   hourBefore: number;
 }
 
+export type State = "alive" | "silent" | "sending" | "stopped" | "unknown";
+
 export interface Row extends Device {
   work: Work;
+  state: State;
 }
 
-// Groupings by device: over the range, over the last hour, over that hour a week ago.
-export function rowsOf(devices: Device[], range: Groups, hour: Groups, before: Groups, filtered: boolean): Row[] {
-  const by = (g: Groups) => new Map(g.rows.map(r => [text(r[0]), r]));
-  const [a, b, c] = [by(range), by(hour), by(before)];
+const MISSED = 5; // requests; fewer in an hour may well be none in another
+
+// Where no server reports, what a device sends tells of it: nothing in the last hour, but a week ago in this hour there
+// was. What a filter lets through tells nothing.
+export function stateOf(silent: boolean | null, { hour, hourBefore }: Work, filtered: boolean): State {
+  if (silent !== null) return silent ? "silent" : "alive";
+  if (hour > 0) return "sending";
+  return hourBefore >= MISSED && !filtered ? "stopped" : "unknown";
+}
+
+export const away = (r: Row): boolean => r.state === "silent" || r.state === "stopped";
+
+// Groupings by device: over the range, over the last hour, over that hour a week ago, over the range before.
+export function rowsOf(devices: Device[], [range, hour, week, before]: Groups[], filtered: boolean): Row[] {
+  const by = (g: Groups | undefined) => new Map(g?.rows.map(r => [text(r[0]), r]));
+  const [a, b, c, e] = [by(range), by(hour), by(week), by(before)];
   const known = new Set(devices.map(d => d.id));
   // A device that did something a week ago only, or is not among those that are listed, is one all the same.
   const more = [...new Set([...a.keys(), ...b.keys()])]
@@ -123,24 +139,25 @@ export function rowsOf(devices: Device[], range: Groups, hour: Groups, before: G
       }),
     );
   return [...devices, ...more]
-    .map(d => ({
-      ...d,
-      work: {
+    .map(d => {
+      const work: Work = {
         inferences: number(a.get(d.id)?.[1]) ?? 0,
         failed: number(a.get(d.id)?.[2]) ?? 0,
         errors: filtered ? (number(a.get(d.id)?.[2]) ?? 0) : d.errors,
         confidence: number(a.get(d.id)?.[3]),
+        confidenceBefore: number(e.get(d.id)?.[1]),
         latency: number(a.get(d.id)?.[4]),
         hour: number(b.get(d.id)?.[1]) ?? 0,
         hourBefore: number(c.get(d.id)?.[1]) ?? 0,
-      },
-    }))
+      };
+      return { ...d, work, state: stateOf(d.silent, work, filtered) };
+    })
     .filter(r => !filtered || r.work.inferences !== 0 || r.work.hour > 0 || r.work.hourBefore > 0);
 }
 
-// Silent ones first, longest first; then those whose rate fell most against last week; then by name.
+// Those that are away first, longest first; then those whose rate fell most against last week; then by name.
 export function urgency(r: Row): number {
-  if (r.silent) return 3e12 - (Date.parse(r.lastSeen ?? "") || 0);
+  if (away(r)) return 3e12 - (Date.parse(r.lastSeen ?? "") || 0);
   const fell = r.work.hourBefore > 0 ? 1 - r.work.hour / r.work.hourBefore : 0;
   return Math.max(0, Math.round(fell * 1000) / 1000);
 }

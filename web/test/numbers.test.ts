@@ -141,15 +141,18 @@ describe("the fleet", () => {
   const rows = (filtered: boolean) =>
     rowsOf(
       [known("a", false), known("b", true), known("idle", null)],
-      groups([
-        ["a", 9, 1, 0.8, 0.02],
-        ["new", 1, 0, null, null, "2026-11-22T00:10:00Z"],
-      ]),
-      groups([["a", 2]]),
-      groups([
-        ["a", 8],
-        ["b", 5],
-      ]),
+      [
+        groups([
+          ["a", 9, 1, 0.8, 0.02],
+          ["new", 1, 0, null, null, "2026-11-22T00:10:00Z"],
+        ]),
+        groups([["a", 2]]),
+        groups([
+          ["a", 8],
+          ["b", 5],
+        ]),
+        groups([["a", 0.9]]),
+      ],
       filtered,
     );
   it("is every device, with the last hour beside the same hour a week ago", () => {
@@ -166,6 +169,19 @@ describe("the fleet", () => {
       ["b", 0],
       ["new", 0],
     ]);
+  });
+  it("tells by what came of a device whose servers report nothing", () => {
+    const states = (filtered: boolean, sent: [hour: number, week: number][]) =>
+      rowsOf(
+        sent.map((_, i) => known(`d${i}`, null)),
+        [[], sent.map(([n], i) => [`d${i}`, n]), sent.map(([, n], i) => [`d${i}`, n])].map(groups),
+        filtered,
+      ).map(r => r.state);
+    const sent: [number, number][] = [[1, 0], [0, 5], [0, 4], [0, 0]];
+    expect(states(false, sent)).toEqual(["sending", "stopped", "unknown", "unknown"]);
+    expect(states(true, sent).filter(s => s === "stopped")).toEqual([]);
+    expect(rows(false).map(r => r.state)).toEqual(["alive", "silent", "unknown", "unknown"]);
+    expect(rows(false)[0]!.work.confidenceBefore).toBe(0.9);
   });
   it("has the longest silent first, then whose rate fell most", () => {
     const [a, b, idle] = rows(false);

@@ -107,7 +107,8 @@ export function One({ row, window, onClose }: { row: Row; window: Window; onClos
         />
       ) : (
         <p class="hint">
-          No inference server reports for this device: only inferences name it. So nobody can say whether it is silent.
+          No inference server reports for this device: only inferences name it. Whether it is there is told by what it
+          sends: {count(row.work.hour)} in the last hour, {count(row.work.hourBefore)} in this hour a week ago.
         </p>
       )}
       <Cameras row={row} window={window} />

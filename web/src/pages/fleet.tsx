@@ -3,10 +3,10 @@
 import { api, call, enc, list, object, query, serverNow, text, type Plan, type Schemas } from "../api";
 import { clauseFor } from "../filter";
 import { FilterBar } from "../filterbar";
-import { device, rowsOf, urgency, type Row } from "../fleet";
+import { away, device, rowsOf, urgency, type Row } from "../fleet";
 import { ago, change, compact, confidence, count, NONE, parse, plural, seconds, stamp } from "../format";
 import { Errors } from "../numbers/errors";
-import { narrowed, windowFor, type Window } from "../numbers/load";
+import { narrowed, windowCompared, windowFor, type Window } from "../numbers/load";
 import { Changed, sortOf, sortText } from "../numbers/tables";
 import { SaveView } from "../settings/views";
 import { Simulated, simulatedDevice } from "../simulated";
@@ -42,14 +42,15 @@ function useFleet(scope: Scope) {
       filter: scope.filter,
       groups: [{ by: ["device"], measures, limit: 10_000 }],
     });
-    const [raw, range, last, week] = await Promise.all([
+    const [raw, ...answers] = await Promise.all([
       call("GET", `/${enc(ws)}/devices${query({ ...window })}`, { signal }),
       api.query(ws, by(window, "inferences", "errors", "avg(confidence)", "avg(latency)", "max(time)"), signal),
       api.query(ws, by(hour, "inferences"), signal),
       api.query(ws, by(before, "inferences"), signal),
+      api.query(ws, by(windowCompared(window, null), "avg(confidence)"), signal),
     ]);
     const r = object<Schemas["Devices"]>(raw);
-    const rows = rowsOf(list(r.devices).map(device), range[0]!, last[0]!, week[0]!, scope.filter !== "");
+    const rows = rowsOf(list(r.devices).map(device), answers.map(a => a[0]!), scope.filter !== "");
     return { rows, window, hour, asOf: text(r.as_of) };
   });
 }
@@ -131,8 +132,9 @@ function NoFleet() {
 function Summary({ fleet, scope }: { fleet: Fleet | null; scope: Scope }) {
   const now = useNow(),
     rows = fleet?.rows ?? [];
-  const silent = rows.filter(r => r.silent).sort((a, b) => (b.lastSeen ?? "").localeCompare(a.lastSeen ?? "")),
-    alive = rows.filter(r => r.silent === false);
+  const silent = rows.filter(away).sort((a, b) => (b.lastSeen ?? "").localeCompare(a.lastSeen ?? "")),
+    alive = rows.filter(r => r.state === "alive" || r.state === "sending"),
+    known = alive.length + silent.length;
   const sum = (f: (r: Row) => number) => rows.reduce((n, r) => n + f(r), 0),
     hour = sum(r => r.work.hour),
     before = sum(r => r.work.hourBefore),
@@ -151,12 +153,12 @@ function Summary({ fleet, scope }: { fleet: Fleet | null; scope: Scope }) {
     <section class="tiles fleet" aria-label="The fleet in short">
       <section class="tile">
         <h2>Alive</h2>
-        <span class="value">{fleet ? `${alive.length} of ${alive.length + silent.length}` : NONE}</span>
+        <Value>{fleet && known ? `${alive.length} of ${known}` : null}</Value>
         <p class="note">{fleet ? `${plural(rows.length, "device")} known` : ""}</p>
       </section>
       <section class={silent.length ? "tile bad" : "tile"}>
         <h2>Silent</h2>
-        <span class="value">{fleet ? silent.length : NONE}</span>
+        <Value>{fleet && known ? silent.length : null}</Value>
         <p class="note">
           {silent.slice(0, 2).map(r => (
             <a key={r.id} class="clip" href={fleetLink(scope, { device: r.id ?? "" })}>
@@ -164,14 +166,14 @@ function Summary({ fleet, scope }: { fleet: Fleet | null; scope: Scope }) {
             </a>
           ))}
           {silent.length > 2 && ` and ${silent.length - 2} more`}
-          {fleet && !silent.length && (alive.length ? "every server reports" : "no server reports, so nobody can say")}
+          {fleet &&
+            !silent.length &&
+            (known ? "every device was heard of" : "no server reports, and too little came to tell by")}
         </p>
       </section>
-      <section class="tile">
+      <section class={fleet && !hour && before ? "tile bad" : "tile"}>
         <h2>Requests in the last hour</h2>
-        <a class="value" href={link(fleet?.hour)}>
-          {fleet ? compact(hour) : NONE}
-        </a>
+        <Value href={link(fleet?.hour)}>{fleet && compact(hour)}</Value>
         <p class="delta">
           {fleet && (
             <>
@@ -196,7 +198,7 @@ function Summary({ fleet, scope }: { fleet: Fleet | null; scope: Scope }) {
             kind="value"
           />
         ) : (
-          <span class="value">{NONE}</span>
+          <Value>{null}</Value>
         )}
         <p class="note">
           in the range above
@@ -212,22 +214,52 @@ function Summary({ fleet, scope }: { fleet: Fleet | null; scope: Scope }) {
   );
 }
 
+function Value({ href, children }: { href?: string; children: string | number | null }) {
+  if (children === null) return <span class="value waiting">{NONE}</span>;
+  return href ? (
+    <a class="value" href={href}>
+      {children}
+    </a>
+  ) : (
+    <span class="value">{children}</span>
+  );
+}
+
 function State({ row }: { row: Row }) {
   const now = useNow(),
-    d = parse(row.lastSeen);
-  if (row.silent)
+    d = parse(row.lastSeen),
+    by = "No server of it reports: told by what it sends. ";
+  if (away(row))
     return (
-      <span class="state silent" title={d ? `Last heard of ${stamp(d)}` : undefined}>
-        <b>silent</b> since {d ? stamp(d).slice(now - d.getTime() > 20 * HOUR ? 5 : 11, 16) : "ever"}
+      <span
+        class="state silent"
+        title={
+          row.state === "stopped"
+            ? `${by}Nothing in the last hour, ${count(row.work.hourBefore)} in this hour a week ago`
+            : d
+              ? `Last heard of ${stamp(d)}`
+              : undefined
+        }
+      >
+        <b>{row.state}</b> since {d ? stamp(d).slice(now - d.getTime() > 20 * HOUR ? 5 : 11, 16) : "ever"}
       </span>
     );
-  if (row.silent === false) return <span class="state alive">alive</span>;
+  if (row.state === "alive") return <span class="state alive">alive</span>;
+  if (row.state === "sending")
+    return (
+      <span class="state alive" title={`${by}${plural(row.work.hour, "inference")} in the last hour`}>
+        sending
+      </span>
+    );
   return (
-    <span class="state unknown" title="No server of it reports: only inferences name it, so nobody can say">
+    <span class="state unknown" title={`${by}Too little came in this hour of either week to say`}>
       unknown
     </span>
   );
 }
+
+const slide = ({ work: { confidence: now, confidenceBefore: before } }: Row): number | null =>
+  now !== null && before ? now / before - 1 : null;
 
 function Devices({
   fleet,
@@ -351,6 +383,20 @@ function Devices({
       ),
     },
     {
+      id: "slide",
+      title: "vs before",
+      width: 92,
+      numeric: true,
+      sortable: true,
+      help: "Mean confidence against the period before",
+      value: r => slide(r),
+      cell: r => (
+        <span title={`${confidence(r.work.confidenceBefore)} in the period before`}>
+          <Changed delta={change(r.work.confidence, r.work.confidenceBefore, false)} />
+        </span>
+      ),
+    },
+    {
       id: "latency",
       title: "Time",
       width: 68,
@@ -421,7 +467,7 @@ function Devices({
         sort={sortOf(sort, { id: "state", down: true })}
         onSort={s => onSort(sortText(s))}
         onOpen={r => onChoose(chosen === (r.id ?? "") ? null : (r.id ?? ""))}
-        rowClass={r => (chosen === (r.id ?? "") ? "opened" : r.silent ? "bad" : undefined)}
+        rowClass={r => (chosen === (r.id ?? "") ? "opened" : away(r) ? "bad" : undefined)}
         exports
         keys
         head={<h2>Devices</h2>}
