@@ -168,7 +168,7 @@ export function metadataColumn(name: string, context: Context): Column {
     id: `m.${name}`,
     title: name,
     help: `Metadata: ${name}`,
-    width: Math.max(112, Math.min(208, 40 + name.length * 8)),
+    width: Math.max(112, Math.min(208, 56 + name.length * 8)),
     metadata: true,
     value: of,
     ...picked(metadataName(name), of, context),

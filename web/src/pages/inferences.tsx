@@ -309,15 +309,18 @@ function Jump({ at, onJump }: { at: string | null; onJump: (iso: string) => void
 }
 
 function Nothing({ plain, scope }: { plain: boolean; scope: Scope }) {
+  const ranged = Boolean(scope.range || scope.from || scope.to);
   if (!plain) {
     return (
       <section class="empty">
         <h2>Nothing matches</h2>
         <p>
-          No inference is in this range{scope.filter && " and matches this filter"}.{" "}
+          No inference {ranged && "is in this range"}
+          {ranged && scope.filter && " and "}
+          {scope.filter && "matches this filter"}.{" "}
           {scope.filter && <a href={inferencesLink({ ...scope, filter: "" })}>Remove the filter</a>}
-          {scope.filter && (scope.range || scope.from || scope.to) && " or "}
-          {(scope.range || scope.from || scope.to) && (
+          {scope.filter && ranged && " or "}
+          {ranged && (
             <a href={inferencesLink({ ...ANY, filter: scope.filter })}>look at any time</a>
           )}
           .
