@@ -305,7 +305,7 @@ function Devices({
         </span>
       ),
     },
-    { id: "state", title: "State", width: 128, sortable: true, value: urgency, cell: r => <State row={r} /> },
+    { id: "state", title: "State", width: 148, sortable: true, value: urgency, cell: r => <State row={r} /> },
     {
       id: "heard",
       title: "Last heard",
