@@ -29,13 +29,16 @@ test("empty pages teach: what to run, with this server's address and this worksp
 
 test("what is looked at without being asked: a week, and a day of the fleet", async () => {
   await fill(server);
-  for (const [link, range] of [
-    ["/ui/", "7 d"],
-    ["/ui/fleet", "24 h"],
+  for (const [link, range, number, days] of [
+    ["/ui/", "7 d", ".tile a.value", 7],
+    ["/ui/fleet", "24 h", '[aria-label="Devices"] td:nth-child(6) a', 1],
   ]) {
     await visit(page, origin, link);
     const pressed = page.locator('.ranges button[aria-pressed="true"]', { hasText: / [hd]$|shift/ });
     assert.deepEqual(await pressed.allInnerTexts(), [range], link);
+    const opened = new URL(await page.locator(number).first().evaluate(a => a.href)).searchParams,
+      [from, to] = ["from", "to"].map(end => Date.parse(opened.get(end)));
+    assert.equal(to - from, days * 86_400_000, link);
   }
 });
 
