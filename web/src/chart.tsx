@@ -188,7 +188,7 @@ export function Chart(props: Props) {
         {props.tools}
         <Exports name={props.file} what={`the chart ${props.title}`} source={source} />
       </figcaption>
-      <ul class={lines.length > 3 ? "legend many" : "legend"}>
+      <ul class={lines.length > 2 ? "legend many" : "legend"}>
         {lines.map(l => (
           <li key={l.name + (l.dashed ? " before" : "")} title={l.name}>
             <i class={`key ${l.tone}${l.dashed ? " dashed" : ""}`} />

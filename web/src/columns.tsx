@@ -64,7 +64,7 @@ export function ownColumns(context: Context): Column[] {
     {
       id: "time",
       title: "Time",
-      width: 228,
+      width: 272,
       value: r => r.time ?? r.received,
       ...time,
       cell: r => (
