@@ -1,27 +1,19 @@
 // Every point of every chart on the data of the simulated fleet: what it is copied as is what the truth files come to
 // (truth.mjs), what it reads out is that as pages write numbers, and it stands at that height.
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import path from "node:path";
-import { after, before, test } from "node:test";
+import { before, test } from "node:test";
 import { bars, copied, failures, figure, flags, spark, walked } from "./drawn.mjs";
-import { beginSignedIn, digits, simulate, visit } from "./support.mjs";
-import { groupBy, quantile, readTruth, sum, sums, tally } from "./truth.mjs";
+import { digits, visit } from "./support.mjs";
+import { beginWithTruth, groupBy, quantile, sum, sums, tally } from "./truth.mjs";
 import { BIN, confidence, count, EXACT, seconds } from "./written.mjs";
 
-let server, origin, page, tab, truth, folder, now, earlier, within, failed;
+let server, origin, page, tab, truth, now, earlier, within, failed;
 
 before(async () => {
-  folder = mkdtempSync(path.join(tmpdir(), "sightglass-charts-"));
-  const options = ["--events", "6000", "--days", "8", "--metadata", "60", "--markers", "--truth", folder];
-  ({ server, origin, tab, page } = await beginSignedIn(s => simulate(s, ...options)));
-  truth = readTruth(folder);
+  ({ server, origin, tab, page, truth } = await beginWithTruth(6000));
   ({ now, earlier, within, failed } = truth);
   await tab.context.grantPermissions(["clipboard-read", "clipboard-write"]);
 });
-
-after(() => rmSync(folder, { recursive: true, force: true }));
 
 const at = more => new URLSearchParams({ ...now, ...more }).toString();
 const plural = (n, one) => `${count(n)} ${n === 1 ? one : `${one}s`}`;

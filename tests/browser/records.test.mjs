@@ -1,26 +1,18 @@
 // The pages of records, on the data of the simulated fleet: devices, inferences, reviews, metadata, what was done. What is
 // shown is what the API says, and what the API says is what the truth files come to (truth.mjs).
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import path from "node:path";
-import { after, before, test } from "node:test";
+import { before, test } from "node:test";
 import { failures, tableOf } from "./drawn.mjs";
-import { beginSignedIn, digits, settled, simulate, until, visit } from "./support.mjs";
-import { groupBy, readTruth, sum, sums, tally } from "./truth.mjs";
+import { digits, settled, until, visit } from "./support.mjs";
+import { beginWithTruth, groupBy, sum, sums, tally } from "./truth.mjs";
 import { agree, changed, confidence, count, EXACT, seconds } from "./written.mjs";
 
-let server, origin, page, tab, truth, folder, now, earlier, within, failed;
+let server, origin, page, tab, truth, now, earlier, within, failed;
 
 before(async () => {
-  folder = mkdtempSync(path.join(tmpdir(), "sightglass-records-"));
-  const options = ["--events", "4000", "--days", "8", "--metadata", "60", "--markers", "--truth", folder];
-  ({ server, origin, tab, page } = await beginSignedIn(s => simulate(s, ...options)));
-  truth = readTruth(folder);
+  ({ server, origin, tab, page, truth } = await beginWithTruth(4000));
   ({ now, earlier, within, failed } = truth);
 });
-
-after(() => rmSync(folder, { recursive: true, force: true }));
 
 const get = (what, q = {}) => server.api(`/api/v1/demo/${what}?${new URLSearchParams(q)}`);
 const at = more => new URLSearchParams({ ...now, ...more }).toString();

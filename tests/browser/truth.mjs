@@ -1,7 +1,9 @@
 // What the simulated fleet was (its truth files, docs/fleet-simulator.md), one inference at a time, and the few sums
 // that pages show of it. Nothing here knows the program.
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import path from "node:path";
+import { beginSignedIn, simulate } from "./support.mjs";
 
 const HOUR = 3_600_000;
 
@@ -52,6 +54,18 @@ function halves(summary) {
     now: { from: iso(middle), to: iso(middle + long) },
     earlier: { from: iso(middle - long), to: iso(middle) },
   };
+}
+
+// As beginSignedIn, on eight days of the simulated fleet; `truth` is what it wrote down about them.
+export async function beginWithTruth(events) {
+  const folder = mkdtempSync(path.join(tmpdir(), "sightglass-truth-")),
+    options = ["--events", String(events), "--days", "8", "--metadata", "60", "--markers", "--truth", folder];
+  try {
+    const begun = await beginSignedIn(s => simulate(s, ...options));
+    return { ...begun, truth: readTruth(folder) };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 }
 
 export const sum = values => values.reduce((a, b) => a + b, 0);
